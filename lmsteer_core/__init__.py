@@ -1,0 +1,39 @@
+"""Steer a language model's style through its output word embeddings.
+
+    e' = (I + ε W) e        (Han et al., ACL 2024, arXiv 2305.12798)
+
+Dimensions, by the names that every docstring uses:
+    n_rows       texts generated or scored together, each with its own ε
+    n_tokens     tokens of a text
+    n_steers     steers that act at once
+    d_model      width of the last hidden state and of a word embedding
+    rank         columns of a steer's factors
+    vocab_size   rows of the output embedding E
+"""
+
+from lmsteer_core.errors import InputError, LMSteerError, ModelError, SteerError
+from lmsteer_core.generation import Generated, Row, Sampling, Token, generate, stream
+from lmsteer_core.models import LanguageModel, load_model
+from lmsteer_core.steer import Steer, SteerCard
+from lmsteer_core.steering import Steering
+from lmsteer_core.training import train_from_descriptions, train_from_labels
+
+__all__ = [
+    "Generated",
+    "InputError",
+    "LMSteerError",
+    "LanguageModel",
+    "ModelError",
+    "Row",
+    "Sampling",
+    "Steer",
+    "SteerCard",
+    "SteerError",
+    "Steering",
+    "Token",
+    "generate",
+    "load_model",
+    "stream",
+    "train_from_descriptions",
+    "train_from_labels",
+]

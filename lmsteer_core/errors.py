@@ -1,0 +1,23 @@
+"""The exception tree. Every message is one sentence that says what to do.
+
+    LMSteerError
+    ├── ModelError      a model cannot be found, read or used
+    ├── SteerError      a steer cannot be found, read or applied to this model
+    └── InputError      a prompt, a setting or a data file is not usable
+"""
+
+
+class LMSteerError(Exception):
+    """Base of everything this library raises on purpose; safe to show to a user."""
+
+
+class ModelError(LMSteerError):
+    """The language model cannot be found, read or used."""
+
+
+class SteerError(LMSteerError):
+    """The steer cannot be found, read, saved or applied to this model."""
+
+
+class InputError(LMSteerError):
+    """A prompt, a setting or a data file cannot be used as given."""

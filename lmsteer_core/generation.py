@@ -1,0 +1,328 @@
+"""Sample text for many rows in one batch, each row with its own ε, all with the same dice.
+
+Sampling is Gumbel-max: the next token is argmax(log p + g) with Gumbel noise g keyed on (seed,
+absolute position). Rows that share a seed share g, so two columns differ only where steering made
+them differ, and a text changes gradually as ε does.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from tokenizers.decoders import DecodeStream
+from torch import Tensor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+)
+from transformers.generation.streamers import BaseStreamer
+
+from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.models import LanguageModel
+from lmsteer_core.steer import Steer, check_epsilon
+from lmsteer_core.steering import Steering
+
+MAX_ROWS = 256
+"""Rows of one batch; a larger request is split by its caller."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw the next token.
+
+    Attributes:
+        temperature: 0 is greedy; 1 is the model's own distribution.
+        top_p: Probability mass kept by nucleus sampling, in (0, 1].
+        max_new_tokens: Tokens to add at most.
+        seed: Names the dice; a row may add its own `Row.seed_offset`.
+    """
+
+    temperature: float = 0.9
+    top_p: float = 0.95
+    max_new_tokens: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no sampler could follow."""
+        if not 0 <= self.temperature <= 10:
+            raise InputError(f"temperature must be between 0 and 10, not {self.temperature}.")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}.")
+        if not 1 <= self.max_new_tokens <= 100_000:
+            raise InputError(f"max new tokens must be between 1 and 100000, not {self.max_new_tokens}.")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed must be between 0 and {2**32 - 1}, not {self.seed}.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a batch: a prompt and its own ε per steer name (absent means 0)."""
+
+    prompt: str
+    epsilons: Mapping[str, float] = field(default_factory=dict)
+    seed_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """One emitted token.
+
+    Attributes:
+        id: Vocabulary index.
+        text: The characters it completes; "" while a multi-token character is unfinished.
+        logprob: Log-probability under the row's steered distribution, in nats, at temperature 1.
+        base_logprob: The same under the unsteered model for the same context.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    base_logprob: float
+
+    @property
+    def shift(self) -> float:
+        """How much steering moved this token: log p_steered − log p_base, in nats."""
+        return self.logprob - self.base_logprob
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A finished row."""
+
+    row: Row
+    tokens: list[Token]
+
+    @property
+    def text(self) -> str:
+        """The continuation without its prompt."""
+        return "".join(token.text for token in self.tokens)
+
+
+def stream(
+    lm: LanguageModel,
+    rows: Sequence[Row],
+    steers: Mapping[str, Steer],
+    sampling: Sampling,
+    *,
+    logprobs: bool = True,
+) -> Iterator[list[Token | None]]:
+    """Yield, step by step, each row's next token (None once the row has ended).
+
+    Closing the iterator stops the model at the next token.
+
+    Args:
+        lm: The language model.
+        rows: The batch, n_rows of them; prompts may differ.
+        steers: Steers by the names that rows use.
+        sampling: Shared by all rows.
+        logprobs: Score every token under the steered and the base distribution; NaN if False.
+
+    Raises:
+        InputError: If a prompt or setting cannot be used.
+        SteerError: If a row names a steer that is not there.
+    """
+    names = check_rows(rows, steers)
+    encoded = [lm.encode(row.prompt, reserve=sampling.max_new_tokens)[0] for row in rows]
+    steering = Steering(
+        lm.model,
+        [steers[name] for name in names],
+        [[row.epsilons.get(name, 0.0) for name in names] for row in rows],
+        keep_base=logprobs,
+    )
+    return _stream(lm, rows, encoded, steering, sampling, logprobs)
+
+
+def generate(
+    lm: LanguageModel,
+    rows: Sequence[Row],
+    steers: Mapping[str, Steer],
+    sampling: Sampling,
+    *,
+    logprobs: bool = True,
+) -> list[Generated]:
+    """Return every row's finished continuation; arguments and errors as for `stream`."""
+    tokens: list[list[Token]] = [[] for _ in rows]
+    for step in stream(lm, rows, steers, sampling, logprobs=logprobs):
+        for row_tokens, token in zip(tokens, step, strict=True):
+            if token is not None:
+                row_tokens.append(token)
+    return [Generated(row, row_tokens) for row, row_tokens in zip(rows, tokens, strict=True)]
+
+
+def check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> list[str]:
+    """Return the steer names that rows use, or raise on an unknown one or a bad ε."""
+    if not 1 <= len(rows) <= MAX_ROWS:
+        raise InputError(f"Between 1 and {MAX_ROWS} texts can be generated at once, not {len(rows)}.")
+    names = sorted({name for row in rows for name in row.epsilons})
+    for name in names:
+        if name not in steers:
+            known = ", ".join(sorted(steers)) or "none"
+            raise SteerError(f"There is no steer named '{name}' for this model; available: {known}.")
+    for row in rows:
+        for name, epsilon in row.epsilons.items():
+            check_epsilon(epsilon, name)
+    return names
+
+
+def _stream(
+    lm: LanguageModel,
+    rows: Sequence[Row],
+    encoded: list[list[int]],
+    steering: Steering,
+    sampling: Sampling,
+    logprobs: bool,
+) -> Iterator[list[Token | None]]:
+    width = max(map(len, encoded))
+    pad = lm.start_token_id if lm.tokenizer.pad_token_id is None else lm.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(e)) + e for e in encoded], device=lm.device)
+    mask = torch.tensor([[0] * (width - len(e)) + [1] * len(e) for e in encoded], device=lm.device)
+    scores = _Scores(steering) if logprobs else None
+    processors: list[LogitsProcessor] = [scores] if scores else []
+    if sampling.temperature > 0:
+        if sampling.temperature != 1:
+            processors.append(TemperatureLogitsWarper(sampling.temperature))
+        if sampling.top_p < 1:
+            processors.append(_Nucleus(sampling.top_p))
+        processors.append(_SharedDice(sampling.seed, [r.seed_offset for r in rows], mask.sum(1).tolist()))
+    steps: queue.Queue[Tensor | BaseException | None] = queue.Queue()
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            with torch.inference_mode(), steering:
+                lm.model.generate(
+                    ids,
+                    attention_mask=mask,
+                    max_new_tokens=sampling.max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=pad,
+                    logits_processor=LogitsProcessorList(processors),
+                    stopping_criteria=StoppingCriteriaList([_StopWhen(stop)]),
+                    streamer=_QueueStreamer(steps, scores),
+                )
+            steps.put(None)
+        except BaseException as error:  # re-raised in the consumer's thread
+            steps.put(error)
+
+    worker = threading.Thread(target=run, name="lmsteer-generate", daemon=True)
+    worker.start()
+    ends = _end_token_ids(lm)
+    decoders = [DecodeStream(skip_special_tokens=True) for _ in rows]
+    alive = [True] * len(rows)
+    try:
+        while (step := steps.get()) is not None:
+            if isinstance(step, BaseException):
+                raise step
+            emitted: list[Token | None] = []
+            for i, (token_id, logprob, base) in enumerate(step.tolist()):
+                alive[i] = alive[i] and int(token_id) not in ends
+                text = decoders[i].step(lm.tokenizer.backend_tokenizer, int(token_id)) if alive[i] else None
+                emitted.append(Token(int(token_id), text or "", logprob, base) if alive[i] else None)
+            if any(alive):
+                yield emitted
+    finally:
+        stop.set()
+        worker.join()
+
+
+def _end_token_ids(lm: LanguageModel) -> set[int]:
+    ends = lm.model.generation_config.eos_token_id
+    return set() if ends is None else set(ends) if isinstance(ends, list) else {int(ends)}
+
+
+class _SharedDice(LogitsProcessor):
+    """Add Gumbel noise keyed on (seed, offset, absolute position) so that argmax samples."""
+
+    def __init__(self, seed: int, offsets: Sequence[int], prompt_lengths: Sequence[int]) -> None:
+        self._seed = seed
+        self._keys = list(zip(offsets, prompt_lengths, strict=True))
+        self._step = 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
+        noise = {key: self._gumbel(key, scores.shape[-1]) for key in set(self._keys)}
+        self._step += 1
+        return scores + torch.stack([noise[key] for key in self._keys]).to(scores)
+
+    def _gumbel(self, key: tuple[int, int], size: int) -> Tensor:
+        offset, prompt_length = key
+        # Drawn on the CPU by NumPy, so that every device and platform rolls the same dice.
+        rng = np.random.default_rng((self._seed, offset, prompt_length + self._step))
+        # −log of an exponential variate is a Gumbel variate; the floor keeps a drawn 0 finite.
+        exponential = rng.standard_exponential(size, dtype=np.float32).clip(1e-30)
+        return torch.from_numpy(-np.log(exponential))
+
+
+class _Nucleus(LogitsProcessor):
+    """Keep the smallest set of tokens whose probability reaches top-p.
+
+    The same set as transformers' TopPLogitsWarper. Sorting values instead of indices, with NumPy's
+    vectorised sort on a CPU, is 10 to 20 times faster, and that sort was half of a decoding step.
+    """
+
+    def __init__(self, top_p: float) -> None:
+        self._tail = 1 - top_p
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
+        p = scores.softmax(dim=-1)
+        ascending = torch.from_numpy(np.sort(p.numpy())) if p.device.type == "cpu" else p.sort().values
+        n_dropped = (ascending.cumsum(dim=-1) <= self._tail).sum(dim=-1, keepdim=True)
+        cutoff = ascending.gather(-1, n_dropped.clamp_max(p.shape[-1] - 1))
+        return scores.masked_fill(p < cutoff, -torch.inf)
+
+
+class _Scores(LogitsProcessor):
+    """Keep the step's raw logits, steered and base, until the drawn tokens are known."""
+
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
+        self._steered = scores
+        return scores
+
+    def of(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities of the drawn tokens, steered and base, each (n_rows,)."""
+        base = self._steering.base_logits
+        assert base is not None
+        return _logprob(self._steered, tokens), _logprob(base[:, -1].to(self._steered), tokens)
+
+
+def _logprob(logits: Tensor, tokens: Tensor) -> Tensor:
+    chosen = logits.gather(1, tokens[:, None])[:, 0]
+    return chosen - logits.logsumexp(dim=1)
+
+
+class _QueueStreamer(BaseStreamer):
+    """Put (n_rows, 3) of token id, log p_steered, log p_base on a queue at every step."""
+
+    def __init__(self, steps: queue.Queue[Tensor | BaseException | None], scores: _Scores | None) -> None:
+        self._steps = steps
+        self._scores = scores
+        self._prompt_seen = False
+
+    def put(self, value: Tensor) -> None:
+        if not self._prompt_seen:
+            self._prompt_seen = True
+            return
+        nan = torch.full(value.shape, torch.nan)
+        pair = self._scores.of(value.to(self._scores._steered.device)) if self._scores else (nan, nan)
+        self._steps.put(torch.stack([value.double().cpu(), *(p.double().cpu() for p in pair)], dim=1))
+
+    def end(self) -> None:
+        return
+
+
+class _StopWhen(StoppingCriteria):
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:  # noqa: ARG002
+        return torch.full((input_ids.shape[0],), self._event.is_set(), device=input_ids.device)

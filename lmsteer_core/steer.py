@@ -1,0 +1,335 @@
+"""A steer: the equation, its factors, its card, and how it is saved and found.
+
+The equation (Han et al., ACL 2024, arXiv 2305.12798). A steer is a matrix W that moves every
+output word embedding e by ε:
+
+    e' = (I + ε W) e        and so        logits = E (h + ε Wᵀ h)
+
+because h · (I + εW) e = (h + ε Wᵀ h) · e. W is kept as two factors, W = left @ right, and hidden
+states are rows here, so the whole of steering is `steer_hidden`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lmsteer_core.errors import InputError, SteerError
+
+WEIGHTS_FILE = "steer.safetensors"
+CARD_FILE = "card.json"
+
+EPSILON_LIMIT = 10.0
+"""Largest |ε| accepted anywhere: calibrated steers are useful to about 3 and babble well before 10."""
+
+FINGERPRINT_ROWS = 16
+"""Rows of the output embedding, evenly spaced over the vocabulary, that identify a model."""
+
+_SAME_MODEL_COSINE = 0.9
+"""Median cosine of fingerprint rows: re-quantised copies stay above 0.98, unrelated models near 0."""
+
+_FACTOR_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def steer_hidden(hidden: Tensor, left: Tensor, right: Tensor, epsilon: Tensor) -> Tensor:
+    """Return h + ε Wᵀ h for hidden states held as rows: the one place of the equation.
+
+    Args:
+        hidden: Hidden states after the final norm, (..., d_model).
+        left: Left factor of W, (d_model, rank).
+        right: Right factor of W, (rank, d_model).
+        epsilon: Strength per row and per rank, broadcastable to (..., rank). Several steers are
+            one call: concatenate their factors along rank and repeat each ε over its own rank.
+
+    Returns:
+        Steered hidden states, the shape of `hidden`.
+    """
+    return hidden + (hidden @ left * epsilon) @ right
+
+
+@dataclass(frozen=True)
+class SteerCard:
+    """What a person should know about a steer before using it.
+
+    Attributes:
+        name: Short name, also the folder's name.
+        negative: What −ε means, in a word or two.
+        positive: What +ε means.
+        model_id: The model it was made for.
+        fingerprint: Digest of that model's output embedding (see `fingerprint_digest`).
+        rank: Rank of W.
+        method: How it was made, e.g. "descriptions".
+        data: What it was made from.
+        epsilon_range: Recommended (lowest, highest) ε.
+        metrics: Figures measured when it was made, with units in their names.
+        notice: A warning to show before the steer is used, or "".
+    """
+
+    name: str
+    negative: str
+    positive: str
+    model_id: str
+    fingerprint: str = ""
+    rank: int = 0
+    method: str = ""
+    data: str = ""
+    epsilon_range: tuple[float, float] = (-3.0, 3.0)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    notice: str = ""
+
+    @classmethod
+    def from_json(cls, text: str) -> SteerCard:
+        """Read a card; unknown keys are ignored so that older versions read newer cards.
+
+        Raises:
+            SteerError: If the text is not a card.
+        """
+        try:
+            raw = json.loads(text)
+            known = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
+            low, high = (float(e) for e in known.get("epsilon_range", (-3.0, 3.0)))
+            known["epsilon_range"] = (low, high)
+            card = cls(**known)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SteerError(f"{CARD_FILE} is not a steer card: {error}.") from error
+        texts = (card.name, card.negative, card.positive, card.model_id, card.notice)
+        if not all(isinstance(text, str) for text in texts) or not card.name:
+            raise SteerError(f"{CARD_FILE} needs name, negative, positive and model_id as text.")
+        if not (-EPSILON_LIMIT <= low <= 0 <= high <= EPSILON_LIMIT) or low == high:
+            raise SteerError(
+                f"{CARD_FILE} has an epsilon_range of {low} to {high}; it must hold 0 and stay "
+                f"within ±{EPSILON_LIMIT:g}."
+            )
+        return card
+
+    def to_json(self) -> str:
+        """Return the card as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Steer:
+    """A steering matrix W = left @ right with its card.
+
+    Attributes:
+        left: (d_model, rank); a hidden state's coordinates are `h @ left`.
+        right: (rank, d_model); where those coordinates move the logits.
+        fingerprint_rows: (FINGERPRINT_ROWS, d_model) rows of the model's output embedding.
+        card: Name, poles, provenance.
+    """
+
+    left: Tensor
+    right: Tensor
+    fingerprint_rows: Tensor
+    card: SteerCard
+
+    def __post_init__(self) -> None:
+        """Refuse factors that are not one finite, low-rank or dense square matrix."""
+        for name in ("left", "right", "fingerprint_rows"):
+            tensor = getattr(self, name)
+            if tensor.ndim != 2 or tensor.dtype not in _FACTOR_DTYPES:
+                raise SteerError(
+                    f"Steer '{self.card.name}': {name} must be a 2-D floating-point tensor, "
+                    f"not {tensor.dtype} of shape {tuple(tensor.shape)}."
+                )
+            if not torch.isfinite(tensor).all():
+                raise SteerError(f"Steer '{self.card.name}': {name} holds NaN or infinity.")
+        (d_model, rank), (rank_right, d_right) = self.left.shape, self.right.shape
+        if rank != rank_right or d_model != d_right or rank < 1:
+            raise SteerError(
+                f"Steer '{self.card.name}': factors {tuple(self.left.shape)} and "
+                f"{tuple(self.right.shape)} do not multiply to a square matrix."
+            )
+        if self.fingerprint_rows.shape[1] != d_model:
+            raise SteerError(f"Steer '{self.card.name}': its fingerprint is of another width.")
+
+    @property
+    def name(self) -> str:
+        """The steer's name."""
+        return self.card.name
+
+    @property
+    def d_model(self) -> int:
+        """Width of the hidden state it acts on."""
+        return self.left.shape[0]
+
+    @property
+    def rank(self) -> int:
+        """Number of columns of its factors."""
+        return self.left.shape[1]
+
+    def matrix(self) -> Tensor:
+        """Return W itself, (d_model, d_model), float32."""
+        return self.left.float() @ self.right.float()
+
+    def svd(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return U (d_model, rank), σ (rank,), Vᵀ (rank, d_model) of W through its factors.
+
+        Two thin QR decompositions reduce the d × d problem to rank × rank; float64 inside.
+        """
+        q_left, r_left = torch.linalg.qr(self.left.double())
+        q_right, r_right = torch.linalg.qr(self.right.double().T)
+        u, sigma, vt = torch.linalg.svd(r_left @ r_right.T)
+        return (q_left @ u).float(), sigma.float(), (vt @ q_right.T).float()
+
+    def scaled(self, factor: float) -> Steer:
+        """Return the steer factor · W."""
+        return dataclasses.replace(self, left=self.left * factor)
+
+    def __add__(self, other: Steer) -> Steer:
+        """Return the steer W₁ + W₂; both must belong to one model."""
+        check_fingerprint(other, self.fingerprint_rows, self.card.model_id)
+        card = dataclasses.replace(
+            self.card,
+            name=f"{self.name}+{other.name}",
+            negative=f"{self.card.negative} and {other.card.negative}",
+            positive=f"{self.card.positive} and {other.card.positive}",
+            rank=self.rank + other.rank,
+            method="sum",
+            data=f"{self.name} + {other.name}",
+            metrics={},
+            notice=" ".join(filter(None, [self.card.notice, other.card.notice])),
+        )
+        left = torch.cat([self.left.float(), other.left.float()], dim=1)
+        right = torch.cat([self.right.float(), other.right.float()], dim=0)
+        return dataclasses.replace(self, left=left, right=right, card=card)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write steer.safetensors and card.json into `folder` and return it.
+
+        Raises:
+            SteerError: If the name cannot be a folder name or the disk refuses.
+        """
+        folder = Path(folder)
+        check_name(self.name)
+        tensors = {
+            "left": self.left.contiguous(),
+            "right": self.right.contiguous(),
+            "fingerprint_rows": self.fingerprint_rows.contiguous(),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, folder / WEIGHTS_FILE)
+            (folder / CARD_FILE).write_text(self.card.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise SteerError(f"Cannot write the steer to {folder}: {error.strerror}.") from error
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Steer:
+        """Read a steer from its folder.
+
+        Raises:
+            SteerError: If a file is missing, truncated, of a wrong shape or not finite.
+        """
+        folder = Path(folder)
+        try:
+            card = SteerCard.from_json((folder / CARD_FILE).read_text(encoding="utf-8"))
+            with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except FileNotFoundError as error:
+            raise SteerError(f"No steer at {folder}: {CARD_FILE} or {WEIGHTS_FILE} is missing.") from error
+        except UnicodeDecodeError as error:
+            raise SteerError(f"{folder / CARD_FILE} is not UTF-8 text.") from error
+        except (SafetensorError, OSError) as error:
+            raise SteerError(
+                f"{folder / WEIGHTS_FILE} cannot be read; it may be truncated: fetch it again."
+            ) from error
+        missing = {"left", "right", "fingerprint_rows"} - tensors.keys()
+        if missing:
+            raise SteerError(f"{folder / WEIGHTS_FILE} lacks the tensor {sorted(missing)[0]!r}.")
+        return cls(tensors["left"], tensors["right"], tensors["fingerprint_rows"], card)
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless `name` is a plain folder name."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise InputError(
+            "A steer's name is 1–64 letters, digits, dots, dashes or underscores, starting with a "
+            "letter or digit."
+        )
+
+
+def check_epsilon(epsilon: float, name: str = "") -> float:
+    """Return ε as a float, or raise InputError with the allowed range."""
+    try:
+        value = float(epsilon)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not abs(value) <= EPSILON_LIMIT:
+        of_steer = f" for '{name}'" if name else ""
+        raise InputError(
+            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and {EPSILON_LIMIT:g}, "
+            f"not {epsilon}."
+        )
+    return value
+
+
+def fingerprint_rows(output_embedding: Tensor) -> Tensor:
+    """Return the rows that identify a model: (FINGERPRINT_ROWS, d_model), float16, on the CPU.
+
+    Args:
+        output_embedding: E, (vocab_size, d_model).
+    """
+    ids = torch.linspace(0, output_embedding.shape[0] - 1, FINGERPRINT_ROWS).long()
+    return output_embedding.detach()[ids.to(output_embedding.device)].cpu().to(torch.float16)
+
+
+def fingerprint_digest(rows: Tensor) -> str:
+    """Return 16 hex digits of the SHA-256 of fingerprint rows."""
+    return hashlib.sha256(rows.to(torch.float16).contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def check_fingerprint(steer: Steer, rows: Tensor, model_id: str) -> None:
+    """Raise SteerError unless `steer` was made for the model whose fingerprint rows are given.
+
+    A re-quantised or slightly fine-tuned copy (rows nearly parallel) is accepted.
+    """
+    same = steer.fingerprint_rows.shape == rows.shape
+    if same:
+        cosine = torch.cosine_similarity(steer.fingerprint_rows.float(), rows.float(), dim=1)
+        same = cosine.median().item() >= _SAME_MODEL_COSINE
+    if not same:
+        raise SteerError(
+            f"Steer '{steer.name}' was made for {steer.card.model_id} and cannot steer {model_id}; "
+            "train or transfer it for this model."
+        )
+
+
+def discover(
+    folders: Sequence[Path], rows: Tensor, model_id: str
+) -> tuple[dict[str, Steer], list[str]]:
+    """Find every steer of one model below `folders` (each <folder>/<model>/<steer>/card.json).
+
+    Returns:
+        The steers by name, earlier folders first, and one sentence per steer that cannot be read.
+        Steers of other models are passed over.
+    """
+    steers: dict[str, Steer] = {}
+    problems: list[str] = []
+    for folder in folders:
+        for card_path in sorted(folder.glob(f"*/*/{CARD_FILE}")):
+            try:
+                steer = Steer.load(card_path.parent)
+            except SteerError as error:
+                problems.append(str(error))
+                continue
+            try:
+                check_fingerprint(steer, rows, model_id)
+            except SteerError:
+                continue
+            steers.setdefault(steer.name, steer)
+    return steers, problems
