@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,7 +113,7 @@ def stream(
     sampling: Sampling,
     *,
     logprobs: bool = True,
-) -> Iterator[list[Token | None]]:
+) -> Generator[list[Token | None], None, None]:
     """Yield, step by step, each row's next token (None once the row has ended).
 
     Closing the iterator stops the model at the next token.
@@ -179,7 +179,7 @@ def _stream(
     steering: Steering,
     sampling: Sampling,
     logprobs: bool,
-) -> Iterator[list[Token | None]]:
+) -> Generator[list[Token | None], None, None]:
     width = max(map(len, encoded))
     pad = lm.start_token_id if lm.tokenizer.pad_token_id is None else lm.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(e)) + e for e in encoded], device=lm.device)

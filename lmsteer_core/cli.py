@@ -1,0 +1,264 @@
+"""The command line: one verb per capability, `--json` for machines, exit 2 on a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.models import EMBEDDED
+
+Result = dict[str, Any]
+
+POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
+"""ε values of the posterior, wider than the recommended ±3 so that its peak is not cut off."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0, or 2 after one line on stderr."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Output is UTF-8 whatever the terminal's locale: ε and user text must survive a pipe.
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    args = _parser().parse_args(argv)
+    try:
+        result = args.run(args)
+        text = json.dumps(result, ensure_ascii=False) if args.json else args.show(result)
+        sys.stdout.write(text + "\n")
+    except LMSteerError as error:
+        sys.stderr.write(f"lmsteer: {error}\n")
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        sys.stderr.write("lmsteer: interrupted\n")
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lmsteer: {message}; see `{self.prog} --help`.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m lmsteer_core", description="Steer a language model's word embeddings.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+
+    def verb(name: str, run: Callable[..., Result], show: Callable[[Result], str], text: str) -> _Parser:
+        sub = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run, show=show)
+        sub.add_argument("--model", default=EMBEDDED, metavar="ID", help="embedded, hub id, folder or .gguf")
+        sub.add_argument("--json", action="store_true", help="machine-readable output")
+        return sub
+
+    verb("models", _models, _show_models, "List the models that can be loaded here.")
+    verb("steers", _steers, _show_steers, "List the steers found for the model.")
+
+    sub = verb("generate", _generate, _show_generate, "Generate steered text beside the baseline.")
+    sub.add_argument("prompt", metavar="PROMPT")
+    sub.add_argument("--steer", action="append", default=[], metavar="NAME=E", help="ε of a steer; repeatable")
+    sub.add_argument("--samples", type=int, default=1, metavar="N")
+    sub.add_argument("--max-new-tokens", type=int, default=40, metavar="N")
+    sub.add_argument("--temperature", type=float, default=0.9, metavar="T")
+    sub.add_argument("--top-p", type=float, default=0.95, metavar="P")
+    sub.add_argument("--seed", type=int, default=0, metavar="S")
+
+    sub = verb("words", _words, _show_words, "List the words of a steer's strongest dimensions.")
+    sub.add_argument("steer", metavar="STEER")
+    sub.add_argument("--dims", type=int, default=5, metavar="N")
+    sub.add_argument("--top", type=int, default=10, metavar="N")
+
+    sub = verb("analyze", _analyze, _show_analyze, "Find the tokens of a text that carry a style.")
+    sub.add_argument("text", metavar="TEXT")
+    sub.add_argument("--steer", required=True, metavar="NAME")
+
+    sub = verb("train", _train, _show_train, "Make a steer from labelled text or from two descriptions.")
+    sub.add_argument("data", nargs="?", metavar="DATA", help="JSONL or CSV with text and label in [−1, 1]")
+    sub.add_argument("--name", required=True)
+    sub.add_argument("--plus", metavar="TEXT", help="describe what +ε should read like")
+    sub.add_argument("--minus", metavar="TEXT", help="describe what −ε should read like")
+    sub.add_argument("--out", metavar="DIR", help="where to write it (default: your steers folder)")
+    sub.add_argument("--method", choices=["closed-form"], default="closed-form")
+    sub.add_argument("--rank", type=int, metavar="R")
+    return parser
+
+
+def _open(args: argparse.Namespace, dtype: str = "auto") -> Any:
+    """Open the workbench; imported here so that `--help` and bad arguments answer at once."""
+    from transformers.utils import logging
+
+    from lmsteer_core.engine import Workbench
+
+    logging.set_verbosity_error()
+    workbench = Workbench.open(args.model, dtype=dtype)
+    for problem in workbench.problems:
+        sys.stderr.write(f"lmsteer: passed over a steer: {problem}\n")
+    return workbench
+
+
+def _models(_args: argparse.Namespace) -> Result:
+    from lmsteer_core.models import available_models
+
+    return {"models": available_models()}
+
+
+def _show_models(result: Result) -> str:
+    rows = [f"{m['id']:<28} {m['name']:<28} {m['source']}" for m in result["models"]]
+    return "\n".join([*rows, "Any Hugging Face causal LM also loads by its id or folder."])
+
+
+def _steers(args: argparse.Namespace) -> Result:
+    workbench = _open(args)
+    cards = [dataclasses.asdict(steer.card) for _, steer in sorted(workbench.steers.items())]
+    return {"model": workbench.lm.model_id, "steers": cards}
+
+
+def _show_steers(result: Result) -> str:
+    rows = [
+        f"{s['name']:<16} {s['negative']} ↔ {s['positive']}   ε {s['epsilon_range'][0]:g} … "
+        f"{s['epsilon_range'][1]:g}   {s['method']}" + (f"\n{'':<16} ⚠ {s['notice']}" if s["notice"] else "")
+        for s in result["steers"]
+    ]
+    return "\n".join(rows) or f"No steers found for {result['model']}."
+
+
+def _generate(args: argparse.Namespace) -> Result:
+    from lmsteer_core.generation import Row, Sampling, generate
+    from lmsteer_core.steer import check_epsilon
+
+    epsilons = {}
+    for item in args.steer:
+        name, equals, value = item.rpartition("=")
+        if not equals:
+            raise InputError(f"--steer wants NAME=E, for example sentiment=2, not '{item}'.")
+        epsilons[name] = check_epsilon(value, name)
+    sampling = Sampling(args.temperature, args.top_p, args.max_new_tokens, args.seed)
+    if not 1 <= args.samples <= 255:
+        raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
+    workbench = _open(args)
+    steers = {name: workbench.steer(name) for name in epsilons}
+    if workbench.lm.encode(args.prompt, reserve=sampling.max_new_tokens)[1]:
+        sys.stderr.write(
+            f"lmsteer: the prompt's beginning was cut to fit the context of "
+            f"{workbench.lm.context_length} tokens.\n"
+        )
+    rows = [Row(args.prompt, dict.fromkeys(epsilons, 0.0))]
+    rows += [Row(args.prompt, epsilons, seed_offset=i) for i in range(args.samples)]
+    done = generate(workbench.lm, rows, steers, sampling)
+    return {
+        "prompt": args.prompt,
+        "model": workbench.lm.model_id,
+        "rows": [
+            {
+                "epsilons": dict(row.row.epsilons),
+                "text": row.text,
+                "tokens": [
+                    {"text": t.text, "logprob": t.logprob, "base_logprob": t.base_logprob} for t in row.tokens
+                ],
+            }
+            for row in done
+        ],
+    }
+
+
+def _show_generate(result: Result) -> str:
+    def title(epsilons: dict[str, float]) -> str:
+        return ", ".join(f"{name} {e:+g}" for name, e in epsilons.items() if e) or "baseline"
+
+    return "\n\n".join(f"[{title(r['epsilons'])}]\n{result['prompt']}{r['text']}" for r in result["rows"])
+
+
+def _words(args: argparse.Namespace) -> Result:
+    from lmsteer_core.geometry import dimensions
+
+    if args.dims < 1 or args.top < 1:
+        raise InputError("--dims and --top must be at least 1.")
+    workbench = _open(args)
+    found = dimensions(workbench.lm, workbench.steer(args.steer), n_dims=args.dims, n_words=args.top)
+    return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
+
+
+def _show_words(result: Result) -> str:
+    return "\n".join(
+        f"{i}. σ {d['singular_value']:.3g} ({d['energy']:.0%} of the energy)\n"
+        f"   + {', '.join(d['positive'])}\n   − {', '.join(d['negative'])}"
+        for i, d in enumerate(result["dimensions"], 1)
+    )
+
+
+def _analyze(args: argparse.Namespace) -> Result:
+    from lmsteer_core.scoring import evidence, posterior, read_text, strongest_spans
+
+    workbench = _open(args, dtype="float32")
+    steer = workbench.steer(args.steer)
+    read = read_text(workbench.lm, args.text)
+    if read.cut:
+        sys.stderr.write(
+            f"lmsteer: only the first {len(read.token_ids)} tokens fit the context and were read.\n"
+        )
+    values = evidence(workbench.lm, read, steer)
+    return {
+        "tokens": [
+            {"text": text, "evidence": value} for text, value in zip(read.token_texts, values, strict=True)
+        ],
+        "spans": [dataclasses.asdict(span) for span in strongest_spans(read.token_texts, values)],
+        "posterior": {
+            "epsilon": POSTERIOR_GRID,
+            "probability": posterior(workbench.lm, read, steer, POSTERIOR_GRID),
+        },
+    }
+
+
+def _show_analyze(result: Result) -> str:
+    posterior = result["posterior"]
+    best = max(zip(posterior["probability"], posterior["epsilon"], strict=True))[1]
+    tokens = " ".join(f"{t['text'].strip()}[{t['evidence']:+.1f}]" for t in result["tokens"])
+    spans = [f"{span['evidence']:+.2f} nats  {span['text']}" for span in result["spans"]]
+    return "\n".join([tokens, "", "Strongest spans:", *spans, "", f"Most likely ε: {best:+g}"])
+
+
+def _train(args: argparse.Namespace) -> Result:
+    from lmsteer_core.engine import user_steers
+    from lmsteer_core.labelled import read_labelled
+    from lmsteer_core.steer import check_name
+    from lmsteer_core.training import DEFAULT_RANK, train_from_descriptions, train_from_labels
+
+    check_name(args.name)
+    described = args.plus is not None and args.minus is not None
+    if (args.data is None) != described or (args.plus is None) != (args.minus is None):
+        raise InputError("Give either a DATA file, or both --plus and --minus.")
+    if args.rank is not None and args.rank < 1:
+        raise InputError("--rank must be at least 1.")
+    labelled = None if described else read_labelled(args.data)
+    workbench = _open(args)
+    options: dict[str, Any] = {"rank": args.rank or DEFAULT_RANK, "progress": _progress()}
+    if labelled is None:
+        steer = train_from_descriptions(workbench.lm, args.name, args.plus, args.minus, **options)
+    else:
+        steer = train_from_labels(workbench.lm, args.name, *labelled, **options)
+    folder = steer.save(args.out or user_steers() / workbench.lm.model_id.replace("/", "--").lower() / args.name)
+    return {"steer": args.name, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
+
+
+def _show_train(result: Result) -> str:
+    return (
+        f"Wrote {result['folder']}\n"
+        f'Try: python -m lmsteer_core generate "My life is" --steer {result["steer"]}=2'
+    )
+
+
+def _progress() -> Callable[[float, str], None]:
+    """Return a one-line progress report on stderr, or a silent one where nobody watches."""
+    if not sys.stderr.isatty():
+        return lambda _share, _what: None
+
+    def report(share: float, what: str) -> None:
+        sys.stderr.write(f"\r\033[K{share:4.0%} {what}")
+        sys.stderr.flush()
+
+    return report

@@ -1,0 +1,75 @@
+"""One model, its steers, many callers: what the app and the command line both stand on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from lmsteer_core.errors import SteerError
+from lmsteer_core.generation import Row, Sampling, Token, check_rows, stream
+from lmsteer_core.models import EMBEDDED, LanguageModel, load_model
+from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
+
+
+class Workbench:
+    """A language model with every steer found for it.
+
+    Attributes:
+        lm: The language model.
+        steers: Its steers by name.
+        problems: One sentence per steer on disk that cannot be read.
+    """
+
+    def __init__(self, lm: LanguageModel) -> None:
+        """Find the model's steers, a user's own before the shipped ones."""
+        self.lm = lm
+        self.steers, self.problems = discover(steer_folders(), lm.fingerprint_rows, lm.model_id)
+        self._turn = threading.Lock()
+
+    @classmethod
+    def open(cls, model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> Workbench:
+        """Load a model and its steers; arguments and errors as for `load_model`."""
+        return cls(load_model(model_id, device=device, dtype=dtype))
+
+    def steer(self, name: str) -> Steer:
+        """Return a steer by name, or by the path of its folder.
+
+        Raises:
+            SteerError: If there is none, it cannot be read, or it is another model's.
+        """
+        if name in self.steers:
+            return self.steers[name]
+        folder = Path(name).expanduser()
+        if (folder / CARD_FILE).is_file():
+            steer = Steer.load(folder)
+            check_fingerprint(steer, self.lm.fingerprint_rows, self.lm.model_id)
+            self.steers[name] = steer
+            return steer
+        known = ", ".join(sorted(self.steers)) or "none"
+        raise SteerError(f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}.")
+
+    def stream(self, rows: Sequence[Row], sampling: Sampling) -> Generator[list[Token | None], None, None]:
+        """Yield tokens step by step as `generation.stream` does, one caller at a time.
+
+        Bad rows raise before the caller waits for its turn.
+        """
+        check_rows(rows, self.steers)
+        with self._turn, closing(stream(self.lm, rows, self.steers, sampling)) as steps:
+            yield from steps
+
+
+def steer_folders() -> list[Path]:
+    """Return where steers are looked for: the user's own folder, then those that ship."""
+    package = Path(__file__).parent
+    shipped = [package / "pretrained_steers", package.parent / "pretrained_steers"]
+    return [user_steers(), *(folder for folder in shipped if folder.is_dir())]
+
+
+def user_steers() -> Path:
+    """Return the folder for steers a user trains; `LMSTEER_HOME` overrides its parent."""
+    home = os.environ.get("LMSTEER_HOME")
+    base = Path(home) if home else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "lmsteer"
+    return base / "steers"
