@@ -1,0 +1,168 @@
+"""Control against fluency of one steer, one row per ε.
+
+    python benchmarks/control.py --steer sentiment --judge vader --prompts neutral.jsonl
+    python benchmarks/control.py --steer detoxification --judge profanity --prompts dev.jsonl
+    python benchmarks/control.py --steer shakespeare --judge tfidf --data shakespeare --prompts neutral.jsonl
+
+Prompts are JSON lines with `prompt`; where a line has `text` and `label` instead, the prompt is the
+first half of the words of a text whose label is below 0. All ε continue the same prompts with the
+same dice, and every figure is of the continuation without its prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmsteer_core import Generated, LanguageModel, Row, Sampling, Steer, generate, load_model
+from lmsteer_core.labelled import read_labelled
+
+PRETRAINED = Path(__file__).parent.parent / "pretrained_steers" / "smollm2-135m-instruct"
+SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
+ROWS_PER_BATCH = 64
+
+Score = Callable[[Sequence[str]], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A score per text and the score from which a text counts as of the + class."""
+
+    score: Score
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Control:
+    """What one ε did.
+
+    Attributes:
+        epsilon: Strength of the steer.
+        score: Mean judge score.
+        error: Its standard error.
+        share: Share of continuations at or above the judge's threshold.
+        perplexity: exp(−mean log-probability of a token under the unsteered model).
+        distinct_2: Distinct word pairs over all word pairs.
+        repeated: Share of words that the same continuation already used.
+    """
+
+    epsilon: float
+    score: float
+    error: float
+    share: float
+    perplexity: float
+    distinct_2: float
+    repeated: float
+
+
+def load_judge(name: str, data: Path | None = None) -> Judge:
+    """Return VADER (compound, −1 to 1), a TF-IDF classifier or a profanity classifier (0 to 1)."""
+    if name == "vader":
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+        analyzer = SentimentIntensityAnalyzer()
+        return Judge(lambda texts: [analyzer.polarity_scores(t)["compound"] for t in texts], 0.05)
+    if name == "profanity":
+        from profanity_check import predict_prob
+
+        return Judge(lambda texts: predict_prob(list(texts)), 0.5)
+    if data is None:
+        raise SystemExit("--judge tfidf needs --data, a folder with train.jsonl.")
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    texts, labels = read_labelled(data / "train.jsonl")
+    graded = [(text, label > 0) for text, label in zip(texts, labels, strict=True) if label]
+    classifier = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        LogisticRegression(C=10, max_iter=1000),
+    )
+    classifier.fit(*zip(*graded, strict=True))
+    return Judge(lambda texts: classifier.predict_proba(texts)[:, 1], 0.5)
+
+
+def read_prompts(path: Path, n_prompts: int) -> list[str]:
+    """Return the first prompts of a file, halving labelled texts of the − pole."""
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    if "prompt" in records[0]:
+        prompts = [record["prompt"] for record in records]
+    else:
+        halves = [record["text"].split() for record in records if record["label"] < 0]
+        prompts = [" ".join(words[: len(words) // 2]) for words in halves if len(words) > 3]
+    return prompts[:n_prompts]
+
+
+def continuations(
+    lm: LanguageModel, steer: Steer, prompts: Sequence[str], epsilon: float, sampling: Sampling = SAMPLING
+) -> list[Generated]:
+    """Continue every prompt at one ε; prompt i has its own dice, the same for every ε."""
+    rows = [Row(prompt, {"steer": epsilon}, seed_offset=i) for i, prompt in enumerate(prompts)]
+    done: list[Generated] = []
+    for start in range(0, len(rows), ROWS_PER_BATCH):
+        done += generate(lm, rows[start : start + ROWS_PER_BATCH], {"steer": steer}, sampling)
+    return done
+
+
+def measure(done: Sequence[Generated], judge: Judge, epsilon: float) -> Control:
+    """Return the figures of finished continuations."""
+    scores = np.asarray(judge.score([row.text for row in done]), dtype=float)
+    words = [re.findall(r"[^\W\d_]+", row.text.lower()) for row in done]
+    pairs = [pair for text in words for pair in zip(text, text[1:], strict=False)]
+    n_words = max(1, sum(map(len, words)))
+    return Control(
+        epsilon,
+        scores.mean(),
+        scores.std(ddof=1) / math.sqrt(len(scores)),
+        (scores >= judge.threshold).mean(),
+        math.exp(-np.mean([token.base_logprob for row in done for token in row.tokens])),
+        len(set(pairs)) / max(1, len(pairs)),
+        1 - sum(len(set(text)) for text in words) / n_words,
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steer", required=True, help="name of a pretrained steer, or a steer's folder")
+    parser.add_argument("--judge", required=True, choices=["vader", "tfidf", "profanity"])
+    parser.add_argument("--prompts", required=True, type=Path, help="JSON lines, see above")
+    parser.add_argument("--epsilons", type=float, nargs="+", default=[-3, -2, -1, 1, 2, 3])
+    parser.add_argument("--n-prompts", type=int, default=320)
+    parser.add_argument("--data", type=Path, help="folder whose train.jsonl the tf-idf judge learns from")
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--samples", type=int, default=0, help="continuations to show per ε")
+    options = parser.parse_args()
+
+    named = PRETRAINED / options.steer
+    steer = Steer.load(named if named.is_dir() else options.steer)
+    judge = load_judge(options.judge, options.data)
+    prompts = read_prompts(options.prompts, options.n_prompts)
+    lm = load_model(options.model, dtype="bfloat16")
+    print(f"{steer.name}, {len(prompts)} prompts, judge {options.judge}")
+    print(f"    ε  {'score':>15}  share ≥ {judge.threshold:g}  perplexity   ratio  dist-2  repeated")
+    unsteered = 0.0
+    for epsilon in [0.0, *(e for e in options.epsilons if e)]:
+        done = continuations(lm, steer, prompts, epsilon)
+        row = measure(done, judge, epsilon)
+        unsteered = unsteered or row.perplexity
+        print(
+            f"{epsilon:+5.2f}  {row.score:+.3f} ± {row.error:.3f}  {row.share:12.3f}  {row.perplexity:10.2f}"
+            f"  {row.perplexity / unsteered:6.2f}  {row.distinct_2:6.3f}  {row.repeated:8.3f}",
+            flush=True,
+        )
+        for sample in done[: options.samples]:
+            print("      ", repr(f"{sample.row.prompt} |{sample.text}"))
+
+
+if __name__ == "__main__":
+    main()
