@@ -1,0 +1,126 @@
+"""What several test modules share: the embedded model, a seeded steer, tiny random models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import (
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTJConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    OPTConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+)
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from lmsteer_core import LanguageModel, Steer, SteerCard, load_model
+from lmsteer_core.steer import fingerprint_rows
+
+VOCAB_SIZE = 97
+D_MODEL = 32
+
+_GPT2_LIKE = {"n_embd": D_MODEL, "n_layer": 2, "n_head": 4, "n_positions": 64}
+_LLAMA_LIKE = {
+    "hidden_size": D_MODEL,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
+_OPT_LIKE = {
+    "hidden_size": D_MODEL,
+    "ffn_dim": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
+_TOKENS = {"vocab_size": VOCAB_SIZE, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+
+TINY_CONFIGS: dict[str, PretrainedConfig] = {
+    "gpt2": GPT2Config(**_GPT2_LIKE, **_TOKENS),
+    "gpt_neox": GPTNeoXConfig(**_LLAMA_LIKE, **_TOKENS),
+    "gptj": GPTJConfig(**_GPT2_LIKE, rotary_dim=4, **_TOKENS),
+    "llama": LlamaConfig(**_LLAMA_LIKE, num_key_value_heads=2, tie_word_embeddings=True, **_TOKENS),
+    "qwen2": Qwen2Config(**_LLAMA_LIKE, num_key_value_heads=2, tie_word_embeddings=True, **_TOKENS),
+    "gemma3": Gemma3TextConfig(
+        **_LLAMA_LIKE,
+        num_key_value_heads=2,
+        head_dim=8,
+        sliding_window=16,
+        final_logit_softcapping=5.0,
+        tie_word_embeddings=True,
+        **_TOKENS,
+    ),
+    "opt": OPTConfig(**_OPT_LIKE, word_embed_proj_dim=D_MODEL, **_TOKENS),
+    "opt_projected": OPTConfig(**_OPT_LIKE, word_embed_proj_dim=16, **_TOKENS),
+    "mistral": MistralConfig(**_LLAMA_LIKE, num_key_value_heads=2, sliding_window=16, **_TOKENS),
+}
+
+
+def make_tiny(architecture: str, *, seed: int = 0) -> PreTrainedModel:
+    """Return a frozen random float32 model with weights large enough for logits to differ."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(TINY_CONFIGS[architecture], dtype=torch.float32).eval()
+        for parameter in model.parameters():
+            parameter.data += 0.2 * torch.randn_like(parameter)
+    return model.requires_grad_(False)
+
+
+def make_steer(
+    output_embedding: torch.Tensor,
+    *,
+    rank: int = 4,
+    norm: float = 0.3,
+    seed: int = 0,
+    name: str = "style",
+    model_id: str = "tiny",
+) -> Steer:
+    """Return a random steer whose W has the spectral norm `norm`, bound to `output_embedding`."""
+    noise = torch.Generator().manual_seed(seed)
+    d_model = output_embedding.shape[1]
+    left = torch.linalg.qr(torch.randn(d_model, rank, generator=noise)).Q
+    right = norm * torch.linalg.qr(torch.randn(d_model, rank, generator=noise)).Q.T
+    card = SteerCard(name, "cold", "warm", model_id, rank=rank)
+    return Steer(left, right.contiguous(), fingerprint_rows(output_embedding), card)
+
+
+@pytest.fixture(params=list(TINY_CONFIGS))
+def tiny(request: pytest.FixtureRequest) -> PreTrainedModel:
+    """Every architecture in turn, tiny and random."""
+    return make_tiny(request.param)
+
+
+@pytest.fixture
+def llama() -> PreTrainedModel:
+    """One tiny random model."""
+    return make_tiny("llama")
+
+
+@pytest.fixture
+def steer_for() -> Callable[..., Steer]:
+    """Make a random steer for a model."""
+
+    def make(model: PreTrainedModel, **settings: object) -> Steer:
+        return make_steer(model.get_output_embeddings().weight, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lm() -> LanguageModel:
+    """The embedded model itself."""
+    return load_model("embedded", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def steer(lm: LanguageModel) -> Steer:
+    """A random steer of the embedded model, gentle enough for its text to stay sane."""
+    return make_steer(lm.output_embedding, rank=8, norm=0.15, model_id=lm.model_id)
