@@ -49,7 +49,7 @@ def _jsonl(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if line.strip():
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"Line {number} is not JSON: {error}.") from error
             if not isinstance(record, dict):
                 raise InputError(f'Line {number} is not an object like {{"text": …, "label": …}}.')
@@ -58,13 +58,16 @@ def _jsonl(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _csv(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
+    line = 0  # where the last whole record ended; DictReader.line_num is late after blank lines
     try:
         if not {"text", "label"} <= set(reader.fieldnames or ()):
             raise InputError("Line 1 of a CSV file must name the columns text and label.")
+        line = 1
         for record in reader:
-            yield reader.line_num, record
+            line = reader.reader.line_num
+            yield line, record
     except csv.Error as error:
-        raise InputError(f"Line {reader.line_num} is not valid CSV: {error}.") from error
+        raise InputError(f"Line {line + 1} is not valid CSV: {error}.") from error
 
 
 def _text_and_label(line: int, record: dict[str, Any]) -> tuple[str, float]:
@@ -72,8 +75,12 @@ def _text_and_label(line: int, record: dict[str, Any]) -> tuple[str, float]:
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"Line {line} has no text.")
     try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"Line {line} holds half of a character (a lone surrogate).") from error
+    try:
         label = float(record.get("label"))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         label = math.nan
     if not -1 <= label <= 1:
         raise InputError(f"Line {line} has the label {record.get('label')!r}; it must be from −1 to 1.")

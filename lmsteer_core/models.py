@@ -132,10 +132,14 @@ class LanguageModel:
             reserve: Tokens to leave free in the context for what will be generated.
 
         Raises:
-            InputError: If the prompt is empty, or `reserve` fills the context.
+            InputError: If the prompt is empty or holds half a character, or `reserve` fills the context.
         """
         if not prompt.strip():
             raise InputError("The prompt is empty: write a few words for the model to continue.")
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise InputError("The text holds half of a character (a lone surrogate); retype it.") from error
         room = self.context_length - reserve
         if room < 1:
             raise InputError(

@@ -103,7 +103,7 @@ class SteerCard:
             low, high = (float(e) for e in known.get("epsilon_range", (-3.0, 3.0)))
             known["epsilon_range"] = (low, high)
             card = cls(**known)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise SteerError(f"{CARD_FILE} is not a steer card: {error}.") from error
         texts = (card.name, card.negative, card.positive, card.model_id, card.notice)
         if not all(isinstance(text, str) for text in texts) or not card.name:
@@ -267,7 +267,7 @@ def check_epsilon(epsilon: float, name: str = "") -> float:
     """Return ε as a float, or raise InputError with the allowed range."""
     try:
         value = float(epsilon)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not abs(value) <= EPSILON_LIMIT:
         of_steer = f" for '{name}'" if name else ""
