@@ -94,27 +94,28 @@ def dimensions(lm: LanguageModel, steer: Steer, *, n_dims: int = 8, n_words: int
 
 
 def word_scores(lm: LanguageModel, steer: Steer) -> Tensor:
-    """Return v_i · e_v for the vocabulary's words and every dimension, (n_words, rank), signs fixed."""
+    """Return v_i · (e_v − mean e) for the vocabulary's words, (n_words, rank), signs fixed."""
     u, _, vt = steer.svd()
     sign = (_neutral(lm).mean_hidden.cpu() @ u).sign()
-    embedding = lm.output_embedding[vocabulary(lm).token_ids.to(lm.device)].float().cpu()
-    return embedding @ (vt * sign[:, None]).T
+    return _centred_embedding(lm) @ (vt * sign[:, None]).T
 
 
 def displacement_pca(lm: LanguageModel, steer: Steer, *, n_components: int = 3) -> Tensor:
     """Return the words' coordinates in a PCA of their displacements W e_v, (n_words, n_components)."""
     from sklearn.decomposition import PCA
 
-    embedding = lm.output_embedding[vocabulary(lm).token_ids.to(lm.device)].float().cpu()
-    displacement = embedding @ steer.matrix().cpu().T
+    displacement = _centred_embedding(lm) @ steer.matrix().cpu().T
     pca = PCA(n_components=min(n_components, steer.rank), svd_solver="covariance_eigh")
     return torch.from_numpy(pca.fit_transform(displacement.numpy())).float()
 
 
 def mean_logit_shift(lm: LanguageModel, steer: Steer) -> Tensor:
-    """Return how ε = 1 moves each word's logit in ordinary text, (n_words,): h̄ · W e_v."""
-    embedding = lm.output_embedding[vocabulary(lm).token_ids.to(lm.device)].float().cpu()
-    return embedding @ (_neutral(lm).mean_hidden.cpu() @ steer.matrix().cpu())
+    """Return how ε = 1 moves each word's logit in ordinary text against the average word's.
+
+    Returns:
+        h̄ · W (e_v − mean e), (n_words,), in nats.
+    """
+    return _centred_embedding(lm) @ (_neutral(lm).mean_hidden.cpu() @ steer.matrix().cpu())
 
 
 @functools.lru_cache(maxsize=4)
@@ -142,6 +143,12 @@ def _neutral(lm: LanguageModel) -> _Neutral:
     hidden = torch.cat(lm.hidden_states(ids))
     p = (hidden @ lm.output_embedding.float().T).softmax(dim=-1).mean(dim=0)
     return _Neutral(hidden.mean(dim=0), p.cpu())
+
+
+def _centred_embedding(lm: LanguageModel) -> Tensor:
+    """Return the words' embeddings less their mean, which no softmax would notice."""
+    embedding = lm.output_embedding[vocabulary(lm).token_ids.to(lm.device)].float().cpu()
+    return embedding - embedding.mean(dim=0)
 
 
 def _distinct(words: list[str], order: list[int], n_words: int) -> list[str]:

@@ -5,12 +5,8 @@ At every token t a *source* says where the expected output embedding μ_t = E[e 
     descriptions     Δμ_t = ½ (μ_t behind the + description − μ_t behind the − description)
     labelled text    Δμ_t = label · (e_{x_t} − μ_t)
 
-The steer is the natural-gradient projection of those shifts onto h ↦ Wᵀ h. With the Kronecker
-factors of the Fisher information, A = mean Cov_{p_t}(e) and B = mean h hᵀ,
-
-    W = (B + λ_B tr(B)/d · I)⁻¹ · mean(h Δμᵀ) · (A + λ_A tr(A)/d · I)⁻¹
-
-in closed form from one pass, because the backbone does not depend on W.
+The steer is the natural-gradient projection of those shifts onto h ↦ Wᵀ h (projection.py), in closed
+form from one pass, because the backbone does not depend on W.
 """
 
 from __future__ import annotations
@@ -27,6 +23,7 @@ from lmsteer_core.calibration import calibrate
 from lmsteer_core.errors import InputError
 from lmsteer_core.generation import Row, Sampling, generate
 from lmsteer_core.models import LanguageModel
+from lmsteer_core.projection import Curvature, CurvatureSums, expected_embedding, next_word, project
 from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 
 Progress = Callable[[float, str], None]
@@ -51,30 +48,6 @@ _TEMPLATES = (
 
 _TOKENS_PER_BATCH = 2048
 _TOKENS_PER_CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Damping:
-    """Ridge on the curvature factors, as shares of their mean eigenvalue.
-
-    The defaults are the best of a small grid by control at equal perplexity on held-out prompts.
-    """
-
-    embedding: float = 0.03
-    hidden: float = 0.3
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """The Fisher information's Kronecker factors over some contexts.
-
-    Attributes:
-        embedding: A = mean Cov_{p_t}(e), (d_model, d_model).
-        hidden: B = mean h hᵀ, (d_model, d_model).
-    """
-
-    embedding: Tensor
-    hidden: Tensor
 
 
 @dataclass(frozen=True)
@@ -122,10 +95,10 @@ def neutral_text(
 
 def curvature_of(lm: LanguageModel, hidden: Tensor) -> Curvature:
     """Return A and B over hidden states (n_tokens, d_model), in float64."""
-    sums = _CurvatureSums(lm)
+    sums = CurvatureSums(lm)
     for h in hidden.split(_TOKENS_PER_CHUNK):
-        p = _next_word(lm, h)
-        sums.add(h, p, _expected_embedding(lm, p))
+        p = next_word(lm, h)
+        sums.add(h, p, expected_embedding(lm, p))
     return sums.mean()
 
 
@@ -162,15 +135,16 @@ def shift_from_descriptions(
             if cut or len(ids) > lm.context_length // 4:
                 raise InputError("A description is too long; a sentence or two is enough.")
             prefixes.append(ids)
-        poles = [dict(_hidden_states(lm, plain.token_ids, prefix)) for prefix in prefixes]
-        for indices in _chunks(plain.token_ids):
-            h = torch.cat([plain.hidden[j] for j in indices])
-            toward, away = (_next_word(lm, torch.cat([pole[j] for j in indices])) for pole in poles)
+        # Every template reads its own share of the texts: a quarter of the time, the same average.
+        texts, plain_states = plain.token_ids[i :: len(_TEMPLATES)], plain.hidden[i :: len(_TEMPLATES)]
+        poles = [dict(_hidden_states(lm, texts, prefix)) for prefix in prefixes]
+        for indices in _chunks(texts):
+            h = torch.cat([plain_states[j] for j in indices])
+            toward, away = (next_word(lm, torch.cat([pole[j] for j in indices])) for pole in poles)
             shift = (toward - away) / 2
             shift[:, own_words] = 0
-            total += (h.T @ _expected_embedding(lm, shift)).double()
-    n_tokens = sum(map(len, plain.token_ids)) * len(_TEMPLATES)
-    return total / n_tokens
+            total += (h.T @ expected_embedding(lm, shift)).double()
+    return total / sum(map(len, plain.token_ids))
 
 
 def shift_from_labels(
@@ -207,7 +181,7 @@ def shift_from_labels(
     signs = signs - (signs * lengths).sum() / lengths.sum()
     embedding = lm.output_embedding
     total = torch.zeros(lm.d_model, lm.d_model, dtype=torch.float64, device=lm.device)
-    sums = _CurvatureSums(lm)
+    sums = CurvatureSums(lm)
     done = 0
     for indices in _chunks(ids, _TOKENS_PER_BATCH):
         states = dict(_hidden_states(lm, [ids[j] for j in indices]))
@@ -215,8 +189,8 @@ def shift_from_labels(
         next_ids = torch.cat([torch.tensor(ids[j][1:], dtype=torch.long) for j in indices]).to(lm.device)
         sign = torch.cat([signs[j].expand(len(ids[j]) - 1) for j in indices]).float().to(lm.device)
         for h, x, s in zip(*(t.split(_TOKENS_PER_CHUNK) for t in (h_all, next_ids, sign)), strict=True):
-            p = _next_word(lm, h)
-            mu = _expected_embedding(lm, p)
+            p = next_word(lm, h)
+            mu = expected_embedding(lm, p)
             total += (h.T @ (s[:, None] * (embedding[x].float() - mu))).double()
             sums.add(h, p, mu)
         done += len(indices)
@@ -252,7 +226,7 @@ def train_from_descriptions(
     card = SteerCard(
         name, negative, positive, lm.model_id, method="descriptions", data="two descriptions"
     )
-    return _finish(lm, card, shift, plain.curvature, plain, rank)
+    return steer_from_shift(lm, card, shift, plain.curvature, plain, rank)
 
 
 def train_from_labels(
@@ -272,12 +246,19 @@ def train_from_labels(
     card = SteerCard(
         name, "label −1", "label +1", lm.model_id, method="labelled text", data=f"{len(texts)} texts"
     )
-    return _finish(lm, card, shift, curvature, plain, rank)
+    return steer_from_shift(lm, card, shift, curvature, plain, rank)
 
 
-def _finish(
+def steer_from_shift(
     lm: LanguageModel, card: SteerCard, shift: Tensor, curvature: Curvature, plain: PlainText, rank: int
 ) -> Steer:
+    """Return the calibrated steer of mean(h Δμᵀ), (d_model, d_model), in half precision.
+
+    Shifts of several sources may be averaged before; `plain` is what the strength is measured on.
+
+    Raises:
+        InputError: If the shift is nothing at all.
+    """
     left, right = project(shift, curvature, rank=min(rank, lm.d_model))
     card = dataclasses.replace(
         card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows)
@@ -290,76 +271,6 @@ def _finish(
     return dataclasses.replace(
         calibrated, left=calibrated.left.half().cpu(), right=calibrated.right.half().cpu()
     )
-
-
-def project(
-    shift: Tensor, curvature: Curvature, *, rank: int, damping: Damping | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return the factors of W, (d_model, rank) and (rank, d_model), float32.
-
-    W is truncated by SVD in the metric of the curvature, where its squared length is the KL
-    divergence it causes: the directions that go are those that move the distribution least.
-
-    Args:
-        shift: mean(h Δμᵀ), (d_model, d_model).
-        curvature: A and B.
-        rank: Rank to keep.
-        damping: Ridge on A and B.
-    """
-    damping = damping or Damping()
-    root_a = _inverse_root(curvature.embedding, damping.embedding)
-    root_b = _inverse_root(curvature.hidden, damping.hidden)
-    u, sigma, vt = torch.linalg.svd(root_b @ shift.double() @ root_a)
-    root = sigma[:rank].sqrt()
-    # An SVD's signs are the library's whim; fix them so that training twice gives one file.
-    flip = vt[:rank].gather(1, vt[:rank].abs().argmax(dim=1, keepdim=True)).sign().T
-    return ((root_b @ u[:, :rank]) * root * flip).float(), ((root * flip).T * (vt[:rank] @ root_a)).float()
-
-
-class _CurvatureSums:
-    """Running sums of A and B.
-
-    mean Cov_p(e) = Eᵀ diag(mean p) E − mean μ μᵀ, so no covariance is ever held per token.
-    """
-
-    def __init__(self, lm: LanguageModel) -> None:
-        self._lm = lm
-        place = {"dtype": torch.float64, "device": lm.device}
-        self._p = torch.zeros(lm.vocab_size, **place)
-        self._mu_moment = torch.zeros(lm.d_model, lm.d_model, **place)
-        self._h_moment = torch.zeros(lm.d_model, lm.d_model, **place)
-        self._n_tokens = 0
-
-    def add(self, h: Tensor, p: Tensor, mu: Tensor) -> None:
-        self._p += p.sum(dim=0, dtype=torch.float64)
-        self._mu_moment += (mu.T @ mu).double()
-        self._h_moment += (h.T @ h).double()
-        self._n_tokens += h.shape[0]
-
-    def mean(self) -> Curvature:
-        embedding = self._lm.output_embedding.float()
-        second = (embedding * (self._p / self._n_tokens).float()[:, None]).T @ embedding
-        return Curvature(
-            second.double() - self._mu_moment / self._n_tokens, self._h_moment / self._n_tokens
-        )
-
-
-def _next_word(lm: LanguageModel, hidden: Tensor) -> Tensor:
-    """Return p over the vocabulary, (n_tokens, vocab_size), float32."""
-    embedding = lm.output_embedding
-    return (hidden.to(embedding.dtype) @ embedding.T).float().softmax(dim=-1)
-
-
-def _expected_embedding(lm: LanguageModel, weights: Tensor) -> Tensor:
-    """Return Σ_v weight_v e_v, (n_tokens, d_model), float32."""
-    embedding = lm.output_embedding
-    return (weights.to(embedding.dtype) @ embedding).float()
-
-
-def _inverse_root(matrix: Tensor, damping: float) -> Tensor:
-    ridge = damping * matrix.trace() / matrix.shape[0]
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * (values.clamp_min(0) + ridge).rsqrt()) @ vectors.T
 
 
 def _hidden_states(

@@ -1,0 +1,53 @@
+"""Serve the LM-Steer Workbench: `python app.py`, or run this file as a Hugging Face Space."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def main() -> int:
+    """Parse arguments, open the workbench, serve the app until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="embedded", metavar="ID", help="embedded, hub id, folder or .gguf")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors to log in")
+    args = parser.parse_args()
+    user, colon, password = (args.auth or "").partition(":")
+    if args.auth and not (user and colon and password):
+        parser.error("--auth wants USER:PASSWORD")
+
+    from transformers.utils import logging
+
+    from lmsteer_core.engine import Workbench
+    from lmsteer_core.errors import LMSteerError
+    from lmsteer_core.ui.app import build_app, launch_options
+
+    logging.set_verbosity_error()
+    try:
+        workbench = Workbench.open(args.model)
+    except LMSteerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        build_app(workbench).queue(max_size=200).launch(
+            server_name=args.host,
+            server_port=args.port,
+            share=args.share,
+            auth=(user, password) if args.auth else None,
+            **launch_options(),
+        )
+    except OSError as error:
+        sys.stderr.write(f"Cannot serve on port {args.port} ({error}); choose another with --port.\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+window.lmsteer = (() => {
+  const PAUSE_MS = 250;
+  let latest = 0;
+
+  // A slider sends one value after a short pause; values it passed on the way are never sent.
+  const debounce = (values) => {
+    const mine = ++latest;
+    return new Promise((resolve) =>
+      setTimeout(() => mine === latest && resolve(values), PAUSE_MS));
+  };
+
+  const applyTheme = (dark) => document.body.classList.toggle("dark", dark);
+
+  const toggleTheme = () => {
+    const dark = !document.body.classList.contains("dark");
+    applyTheme(dark);
+    localStorage.setItem("lmsteer-theme", dark ? "dark" : "light");
+  };
+
+  // Gradio applies the system's preference itself; a visitor's own choice comes after it.
+  window.addEventListener("load", () => {
+    const chosen = localStorage.getItem("lmsteer-theme");
+    if (chosen) setTimeout(() => applyTheme(chosen === "dark"), 0);
+  });
+
+  document.addEventListener("dblclick", (event) => {
+    const slider = event.target;
+    if (!slider.matches?.(".steer-slider input[type=range]")) return;
+    slider.value = 0;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    slider.dispatchEvent(new Event("change", { bubbles: true }));
+    slider.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+  });
+
+  return { debounce, toggleTheme };
+})();

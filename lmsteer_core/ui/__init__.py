@@ -1,0 +1,1 @@
+"""The Gradio app: `app.build_app` is the sitemap, one file per tab."""

@@ -1,0 +1,54 @@
+"""The sitemap: header, tabs, and how the app is served."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.engine import Workbench
+from lmsteer_core.ui import render
+from lmsteer_core.ui.highlight_tab import create_highlight_tab
+from lmsteer_core.ui.steer_tab import create_steer_tab
+from lmsteer_core.ui.theme import ASSETS, theme
+from lmsteer_core.ui.words_tab import create_words_tab
+
+
+def build_app(workbench: Workbench) -> gr.Blocks:
+    """Return the app over one workbench; `launch_options` go to its `launch`."""
+    with gr.Blocks(title="LM-Steer Workbench", analytics_enabled=False, fill_width=True) as demo:
+        gr.HTML(_header(workbench.lm.model_id))
+        for problem in workbench.problems:
+            gr.HTML(render.note(f"A steer was passed over: {problem}", "warning"))
+        with gr.Tabs():
+            with gr.Tab("Steer", id="steer"):
+                create_steer_tab(workbench, demo)
+            with gr.Tab("Words", id="words"):
+                create_words_tab(workbench, demo)
+            with gr.Tab("Highlight", id="highlight"):
+                create_highlight_tab(workbench, demo)
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """Return what `Blocks.launch` needs for our look, and to keep every prompt on this machine."""
+    return {
+        "theme": theme(),
+        "css_paths": [ASSETS / "style.css"],
+        "head": f"<script>{(ASSETS / 'app.js').read_text(encoding='utf-8')}</script>",
+        "run_history": False,
+        "footer_links": [],
+        "ssr_mode": False,
+    }
+
+
+def _header(model_id: str) -> str:
+    return (
+        '<header class="masthead"><div><h1>LM-Steer Workbench</h1>'
+        "<p>A steer moves every output word embedding: "
+        "<code>e′ = (I + ε W) e</code>. Drag ε and watch the style change.</p></div>"
+        f'<div class="aside"><span class="model">model <b>{escape(model_id)}</b></span>'
+        '<button type="button" class="mode" onclick="window.lmsteer.toggleTheme()" '
+        'aria-label="Switch between light and dark">◐</button></div></header>'
+    )

@@ -1,0 +1,72 @@
+"""Highlight: which tokens of a text carry a style, and which ε the text speaks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.cli import POSTERIOR_GRID
+from lmsteer_core.engine import Workbench
+from lmsteer_core.errors import LMSteerError
+from lmsteer_core.plots.posterior import posterior_bars
+from lmsteer_core.scoring import evidence, posterior, read_text, strongest_spans
+from lmsteer_core.ui import render
+from lmsteer_core.ui.examples import EXAMPLE_TEXTS
+
+
+def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    names = sorted(workbench.steers, key=lambda n: (n != "sentiment", n))
+
+    def analyse(text: str, name: str | None) -> tuple[Any, Any, Any, str]:
+        keep = (gr.skip(), gr.skip(), gr.skip())
+        try:
+            if not name:
+                return (*keep, render.note("No steer fits this model yet.", "warning"))
+            steer, lm = workbench.steer(name), workbench.lm
+            poles = (steer.card.negative, steer.card.positive)
+            read = read_text(lm, text)
+            values = evidence(lm, read, steer)
+            belief = posterior(lm, read, steer, POSTERIOR_GRID)
+        except LMSteerError as error:
+            return (*keep, render.note(str(error), "error"))
+        spans = strongest_spans(read.token_texts, values)
+        best = POSTERIOR_GRID[max(range(len(belief)), key=belief.__getitem__)]
+        summary = (
+            f"Most likely ε: {render.epsilon_text(best)} · total evidence {sum(values):+.1f} nats towards "
+            f"{poles[sum(values) > 0]}."
+        )
+        if read.cut:
+            summary = f"Only the first {len(read.token_ids)} tokens fit and were read. {summary}"
+        return (
+            render.highlighted(read.token_texts, values, poles),
+            posterior_bars(POSTERIOR_GRID, belief),
+            render.spans_list(spans, poles),
+            render.note(summary, "warning" if read.cut else "info"),
+        )
+
+    gr.HTML(
+        "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much better the "
+        "+ model than the − model foresaw it. A word is judged in its context; the first has none.</p>"
+    )
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            text = gr.Textbox(EXAMPLE_TEXTS[0], label="Text", lines=5, max_lines=14, elem_id="highlight-text")
+            with gr.Row(elem_classes="examples"):
+                examples = [gr.Button(f"Example {i}", size="sm") for i in range(1, len(EXAMPLE_TEXTS) + 1)]
+            which = gr.Radio(names, value=names[0] if names else None, label="Steer", elem_id="highlight-steer")
+            go = gr.Button("Highlight", variant="primary", elem_id="highlight-go")
+        with gr.Column(scale=3, min_width=300):
+            marked = gr.HTML(elem_id="highlighted", elem_classes="panel")
+            gr.HTML(render.legend("evidence for the − pole", "for the + pole"))
+            summary = gr.HTML(elem_id="highlight-summary")
+            bars = gr.Plot(show_label=False, elem_id="posterior")
+            spans = gr.HTML(elem_id="spans")
+    event: dict[str, Any] = {
+        "fn": analyse, "inputs": [text, which], "outputs": [marked, bars, spans, summary],
+        "show_progress": "hidden", "concurrency_id": "look", "api_visibility": "private",
+    }  # fmt: skip
+    gr.on([go.click, which.change, demo.load], **event)
+    for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):
+        button.click(lambda example=example: example, None, text, queue=False, api_visibility="private").then(**event)

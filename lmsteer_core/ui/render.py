@@ -1,0 +1,138 @@
+"""Results → HTML. Every character that a user or the model wrote passes through `escape`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from lmsteer_core.generation import Token
+from lmsteer_core.geometry import Dimension
+from lmsteer_core.scoring import Span
+
+FULL_TINT_NATS = 4.0
+"""|nats| at which a token's tint is at its strongest; e⁴ is 55 times likelier."""
+
+
+def tinted(text: str, nats: float, tip: str, classes: str = "") -> str:
+    """Return one token as a span whose tint grows with |nats|, blue for + and orange for −."""
+    strength = min(1.0, abs(nats) / FULL_TINT_NATS)
+    pole = "" if strength < 0.02 else " plus" if nats > 0 else " minus"
+    return (
+        f'<span class="tok{pole}{classes}" style="--t:{strength:.2f}" title="{escape(tip)}">'
+        f"{escape(text)}</span>"
+    )
+
+
+def continuation(prompt: str, tokens: Sequence[Token], *, first_change: int | None = None) -> str:
+    """Return a prompt and its continuation, tokens tinted by how much steering moved them.
+
+    Args:
+        prompt: What was continued.
+        tokens: The continuation.
+        first_change: Index of the first token that differs from the other column.
+    """
+    parts = [f'<span class="prompt">{escape(prompt)}</span>']
+    waiting = 0.0  # a character of several tokens shows the sum over its tokens
+    for i, token in enumerate(tokens):
+        waiting += token.shift
+        if not token.text:
+            continue
+        tip = (
+            f"steering made this {math.exp(min(abs(waiting), 50)):.3g} × "
+            f"{'likelier' if waiting >= 0 else 'less likely'} ({waiting:+.2f} nats); "
+            f"probability {_percent(token.base_logprob)} → {_percent(token.logprob)}"
+        )
+        mark = " first-change" if i == first_change else ""
+        parts.append(tinted(token.text, waiting, tip, mark))
+        waiting = 0.0
+    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
+
+
+def first_difference(a: Sequence[Token], b: Sequence[Token]) -> int | None:
+    """Return the index of the first token in which two continuations differ."""
+    for i, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left.id != right.id:
+            return i
+    return min(len(a), len(b)) if len(a) != len(b) else None
+
+
+def continuum(prompt: str, epsilons: Sequence[float], rows: Sequence[Sequence[Token]], poles: tuple[str, str]) -> str:
+    """Return one line per ε, from one pole at the top to the other at the bottom."""
+    lines = []
+    for epsilon, tokens in zip(epsilons, rows, strict=True):
+        pole = "minus" if epsilon < 0 else "plus" if epsilon > 0 else "zero"
+        lines.append(
+            f'<li class="{pole}"><span class="eps">{epsilon_text(epsilon)}</span>'
+            f"{continuation(prompt, tokens)}</li>"
+        )
+    return (
+        f'<p class="pole minus">▲ {escape(poles[0])}</p><ol class="continuum">{"".join(lines)}</ol>'
+        f'<p class="pole plus">▼ {escape(poles[1])}</p>'
+    )
+
+
+def highlighted(token_texts: Sequence[str], evidence: Sequence[float], poles: tuple[str, str]) -> str:
+    """Return a text with every token tinted by its evidence in nats."""
+    parts: list[str] = []
+    waiting = 0.0
+    for text, value in zip(token_texts, evidence, strict=True):
+        if not text and parts:  # the rest of a character already shown: its evidence belongs there
+            waiting += value
+            continue
+        value, waiting = value + waiting, 0.0
+        toward = poles[1] if value > 0 else poles[0]
+        parts.append(tinted(text, value, f"{value:+.2f} nats towards {toward}"))
+    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
+
+
+def spans_list(spans: Sequence[Span], poles: tuple[str, str]) -> str:
+    """Return the strongest spans as a list with scores."""
+    items = "".join(
+        f'<li class="{"plus" if span.evidence > 0 else "minus"}"><b>{span.evidence:+.2f} nats</b> '
+        f"towards {escape(poles[span.evidence > 0])}: <q>{escape(span.text)}</q></li>"
+        for span in spans
+    )
+    return f'<ul class="spans">{items}</ul>' if items else ""
+
+
+def dimension_table(dimensions: Sequence[Dimension], poles: tuple[str, str]) -> str:
+    """Return a table of dimensions with the words at both ends."""
+    rows = "".join(
+        f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td>'
+        f'<td class="minus">{escape(", ".join(d.negative))}</td>'
+        f'<td class="plus">{escape(", ".join(d.positive))}</td></tr>'
+        for i, d in enumerate(dimensions, 1)
+    )
+    return (
+        '<div class="scroll"><table class="dims"><thead><tr><th scope="col">#</th><th scope="col">energy</th>'
+        f'<th scope="col">likelier at −ε ({escape(poles[0])})</th>'
+        f'<th scope="col">likelier at +ε ({escape(poles[1])})</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def legend(minus: str, plus: str) -> str:
+    """Return the key to the tints."""
+    return (
+        f'<p class="legend"><span class="tok minus" style="--t:1">{escape(minus)}</span> '
+        f'<span class="tok minus" style="--t:.4">&nbsp;</span><span class="tok">no change</span>'
+        f'<span class="tok plus" style="--t:.4">&nbsp;</span> '
+        f'<span class="tok plus" style="--t:1">{escape(plus)}</span></p>'
+    )
+
+
+def note(text: str, kind: str = "info") -> str:
+    """Return a status line; `kind` is info, warning or error."""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="note {kind}" role="{role}">{escape(text)}</p>' if text else ""
+
+
+def epsilon_text(epsilon: float) -> str:
+    """Return ε with a real minus sign, e.g. "+1.5", "0", "−3"."""
+    return f"{epsilon:+.3g}".replace("-", "−") if epsilon else "0"
+
+
+def _percent(logprob: float) -> str:
+    p = 100 * math.exp(logprob)
+    return f"{p:.0f} %" if p >= 10 else f"{p:.2g} %" if p >= 0.01 else "< 0.01 %"

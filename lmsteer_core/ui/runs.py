@@ -1,0 +1,31 @@
+"""Which run of which browser session is the latest: a newer one, or Stop, ends the older."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+
+class Runs:
+    """Numbers the runs of every session; only the last number of a session is current."""
+
+    def __init__(self) -> None:
+        """Start with no session."""
+        self._numbers = itertools.count(1)
+        self._latest: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def start(self, session: str) -> int:
+        """Begin a run that supersedes the session's earlier ones; Stop calls it too."""
+        with self._lock:
+            self._latest[session] = number = next(self._numbers)
+        return number
+
+    def is_current(self, session: str, number: int) -> bool:
+        """Return whether no newer run or Stop came after this one."""
+        return self._latest.get(session) == number
+
+    def forget(self, session: str) -> None:
+        """Drop a session whose page was closed, which also ends its run."""
+        with self._lock:
+            self._latest.pop(session, None)
