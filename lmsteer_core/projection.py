@@ -71,20 +71,22 @@ class CurvatureSums:
     """
 
     def __init__(self, lm: LanguageModel) -> None:
+        """Start from nothing."""
         self._lm = lm
-        place = {"dtype": torch.float64, "device": lm.device}
-        self._p = torch.zeros(lm.vocab_size, **place)
-        self._mu_moment = torch.zeros(lm.d_model, lm.d_model, **place)
-        self._h_moment = torch.zeros(lm.d_model, lm.d_model, **place)
+        self._p = torch.zeros(lm.vocab_size, dtype=torch.float64, device=lm.device)
+        self._mu_moment = torch.zeros(lm.d_model, lm.d_model, dtype=torch.float64, device=lm.device)
+        self._h_moment = torch.zeros_like(self._mu_moment)
         self._n_tokens = 0
 
     def add(self, h: Tensor, p: Tensor, mu: Tensor) -> None:
+        """Take in hidden states (n_tokens, d_model), their next-word p and its expected embedding."""
         self._p += p.sum(dim=0, dtype=torch.float64)
         self._mu_moment += (mu.T @ mu).double()
         self._h_moment += (h.T @ h).double()
         self._n_tokens += h.shape[0]
 
     def mean(self) -> Curvature:
+        """Return A and B over all that was taken in, in float64."""
         embedding = self._lm.output_embedding.float()
         second = (embedding * (self._p / self._n_tokens).float()[:, None]).T @ embedding
         return Curvature(

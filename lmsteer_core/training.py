@@ -277,19 +277,16 @@ def _hidden_states(
     lm: LanguageModel, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (index, hidden states of the text's own tokens), texts of like length together."""
-    for indices in sorted(_chunks([[*prefix, *t] for t in token_ids], _TOKENS_PER_BATCH, by_length=True)):
+    for indices in _chunks([[*prefix, *t] for t in token_ids], _TOKENS_PER_BATCH):
         batch = lm.hidden_states([[*prefix, *token_ids[j]] for j in indices])
         for j, states in zip(indices, batch, strict=True):
             yield j, states[len(prefix) :]
 
 
-def _chunks(
-    token_ids: Sequence[Sequence[int]], n_tokens: int = _TOKENS_PER_CHUNK, *, by_length: bool = True
-) -> Iterator[list[int]]:
-    """Yield indices of texts in groups of about `n_tokens` tokens, padding included."""
-    order = sorted(range(len(token_ids)), key=lambda j: len(token_ids[j])) if by_length else range(len(token_ids))
+def _chunks(token_ids: Sequence[Sequence[int]], n_tokens: int = _TOKENS_PER_CHUNK) -> Iterator[list[int]]:
+    """Yield indices of texts of like length in groups of about `n_tokens` tokens, padding included."""
     group: list[int] = []
-    for j in order:
+    for j in sorted(range(len(token_ids)), key=lambda j: len(token_ids[j])):
         if group and (len(group) + 1) * len(token_ids[j]) > n_tokens:
             yield group
             group = []
