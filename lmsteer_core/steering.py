@@ -13,6 +13,7 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from lmsteer_core.errors import ModelError, SteerError
 from lmsteer_core.steer import Steer, check_epsilon, steer_hidden
@@ -59,6 +60,7 @@ class Steering:
         head = model.get_output_embeddings()
         if head is None:
             raise ModelError(f"{type(model).__name__} has no output embedding to steer.")
+        self._model = model
         self._head: nn.Module = head
         weight = head.weight
         assert isinstance(weight, Tensor)
@@ -93,7 +95,8 @@ class Steering:
         if self._left is not None:
             self._hooks.append(self._head.register_forward_pre_hook(self._before_head))
         if self._keep_base:
-            self._hooks.append(self._head.register_forward_hook(self._after_head))
+            # On the model, not the head: softcaps and logit scales must act on both halves.
+            self._hooks.append(self._model.register_forward_hook(self._after_model))
         return self
 
     def __exit__(
@@ -122,11 +125,11 @@ class Steering:
         # One product for both: reading E once more would cost more than the wider batch.
         return (torch.cat([steered, hidden]) if self._keep_base else steered,)
 
-    def _after_head(self, _head: nn.Module, _args: object, logits: Tensor) -> Tensor | None:
+    def _after_model(self, _model: nn.Module, _args: object, output: ModelOutput) -> ModelOutput | None:
         if threading.get_ident() != self._thread:
             return None
         if self._left is None:
-            self.base_logits = logits
+            self.base_logits = output.logits
             return None
-        steered, self.base_logits = logits.chunk(2)
-        return steered
+        output.logits, self.base_logits = output.logits.chunk(2)
+        return output
