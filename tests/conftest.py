@@ -123,4 +123,4 @@ def lm() -> LanguageModel:
 @pytest.fixture(scope="session")
 def steer(lm: LanguageModel) -> Steer:
     """A random steer of the embedded model, gentle enough for its text to stay sane."""
-    return make_steer(lm.output_embedding, rank=8, norm=0.15, model_id=lm.model_id)
+    return make_steer(lm.output_embedding, rank=8, norm=0.4, model_id=lm.model_id)
