@@ -7,8 +7,10 @@ import importlib.util
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +115,11 @@ class LanguageModel:
         """
         caught: list[Tensor] = []
 
-        def catch(_head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+        thread = threading.get_ident()
+
+        def catch(_head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor] | None:
+            if threading.get_ident() != thread:  # somebody else is generating on this model
+                return None
             caught.append(args[0])
             return (args[0][:, :1].contiguous(),)  # the head's own product over the vocabulary is not needed
 
@@ -232,7 +238,9 @@ def convert_gguf(gguf: Path) -> Path:
             if not _is_complete(folder):  # another process may have finished first
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)
-    except (OSError, ValueError, RuntimeError, KeyError, IndexError) as error:
+    except (
+        OSError, ValueError, RuntimeError, KeyError, IndexError, OverflowError, MemoryError, struct.error
+    ) as error:  # fmt: skip
         if _is_complete(folder):
             return folder
         raise ModelError(
@@ -276,10 +284,19 @@ def _read(folder: str, dtype: str) -> PreTrainedModel:
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # a bar per reload of a local file says nothing
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+        model: PreTrainedModel
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), output_loading_info=True
+        )
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
+    if report["missing_keys"]:  # transformers would run on random weights in their place
+        first, n_missing = min(report["missing_keys"]), len(report["missing_keys"])
+        raise ValueError(
+            f"it is not a complete causal language model: {n_missing} of its weights are missing, "
+            f"{first} among them"
+        )
     return model
 
 
@@ -331,10 +348,15 @@ def _explain(model_id: str, error: Exception) -> ModelError:
         reason = "it is not a causal language model; choose one that generates text"
     elif isinstance(error, SafetensorError) or "header" in low or "unexpected eof" in low:
         reason = "a weights file is damaged or truncated; download it again"
-    elif "valid model identifier" in low or "not a local folder" in low or "repository not found" in low:
+    elif any(
+        sign in low
+        for sign in ("repo id", "valid model identifier", "not a local folder", "repository not found")
+    ):
         reason = "there is no such folder here and no such model on the hub; check the spelling"
     elif "connect" in low or "offline" in low or "couldn't reach" in low or "resolve" in low:
-        reason = "the hub cannot be reached and the model is not in the local cache; connect, or use 'embedded'"
+        reason = (
+            "the hub cannot be reached and the model is not in the local cache; connect, or use 'embedded'"
+        )
     else:
         reason = _first_line(error)
     return ModelError(f"Cannot load '{model_id}': {reason}.")
