@@ -121,14 +121,14 @@ def test_one_steering_can_be_entered_again(llama, steer_for):
         assert torch.equal(logits_of(llama), first)
 
 
-def test_nested_steerings_add_and_leave_one_by_one(llama, steer_for):
+def test_nested_steerings_compose_and_leave_one_by_one(llama, steer_for):
     outer, inner = steer_for(llama), steer_for(llama, seed=1)
     with Steering(llama, [outer], [[3.0]]):
         expected = logits_of(llama)
         with Steering(llama, [inner], [[1.0]]):
             both = logits_of(llama)
         assert torch.equal(logits_of(llama), expected)
-    moved = with_moved_embeddings(llama, [outer, inner], [3.0, 1.0])
+    moved = with_moved_embeddings(with_moved_embeddings(llama, [inner], [1.0]), [outer], [3.0])
     torch.testing.assert_close(both, logits_of(moved), atol=1e-4, rtol=1e-4)
 
 
