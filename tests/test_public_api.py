@@ -1,0 +1,74 @@
+"""The public names are locked, documented, and cost no user interface."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import lmsteer_core
+from lmsteer_core import InputError, LMSteerError, ModelError, SteerError
+
+PUBLIC = [
+    "Generated",
+    "InputError",
+    "LMSteerError",
+    "LanguageModel",
+    "ModelError",
+    "Row",
+    "Sampling",
+    "Steer",
+    "SteerCard",
+    "SteerError",
+    "Steering",
+    "Token",
+    "generate",
+    "load_model",
+    "stream",
+    "train_from_descriptions",
+    "train_from_labels",
+]
+
+
+def test_public_names_are_locked():
+    assert sorted(lmsteer_core.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_has_a_docstring_of_its_own(name):
+    thing = getattr(lmsteer_core, name)
+    assert inspect.getdoc(thing)
+    assert thing.__doc__
+    assert not thing.__doc__.startswith(f"{name}(")
+    if inspect.isclass(thing):
+        for method, value in vars(thing).items():
+            if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+                assert inspect.getdoc(value), f"{name}.{method}"
+
+
+@pytest.mark.parametrize("module", [m.name for m in pkgutil.iter_modules(lmsteer_core.__path__)])
+def test_module_says_what_it_is_for(module):
+    if module == "__main__":
+        pytest.skip("running it is its purpose")
+    if module == "ui":
+        pytest.skip("needs the app's own requirements")
+    assert importlib.import_module(f"lmsteer_core.{module}").__doc__
+
+
+def test_importing_the_core_imports_no_user_interface():
+    code = (
+        "import sys, lmsteer_core\n"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('gradio', 'plotly', 'fastapi', 'vllm')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("error", [ModelError, SteerError, InputError])
+def test_every_error_is_one_a_caller_can_catch_by_the_base(error):
+    assert issubclass(error, LMSteerError)
+    assert not issubclass(LMSteerError, (ValueError, OSError))
