@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("generate", _generate, _show_generate, "Generate steered text beside the baseline.")
     sub.add_argument("prompt", metavar="PROMPT")
-    sub.add_argument("--steer", action="append", default=[], metavar="NAME=E", help="ε of a steer; repeatable")
+    sub.add_argument(
+        "--steer", action="append", default=[], metavar="NAME=E", help="ε of a steer; repeatable"
+    )
     sub.add_argument("--samples", type=int, default=1, metavar="N")
     sub.add_argument("--max-new-tokens", type=int, default=40, metavar="N")
     sub.add_argument("--temperature", type=float, default=0.9, metavar="T")
@@ -241,7 +243,9 @@ def _train(args: argparse.Namespace) -> Result:
         steer = train_from_descriptions(workbench.lm, args.name, args.plus, args.minus, **options)
     else:
         steer = train_from_labels(workbench.lm, args.name, *labelled, **options)
-    folder = steer.save(args.out or user_steers() / workbench.lm.model_id.replace("/", "--").lower() / args.name)
+    folder = steer.save(
+        args.out or user_steers() / workbench.lm.model_id.replace("/", "--").lower() / args.name
+    )
     return {"steer": args.name, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
 
 

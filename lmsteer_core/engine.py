@@ -71,5 +71,9 @@ def steer_folders() -> list[Path]:
 def user_steers() -> Path:
     """Return the folder for steers a user trains; `LMSTEER_HOME` overrides its parent."""
     home = os.environ.get("LMSTEER_HOME")
-    base = Path(home) if home else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "lmsteer"
+    base = (
+        Path(home)
+        if home
+        else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "lmsteer"
+    )
     return base / "steers"

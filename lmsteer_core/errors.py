@@ -1,9 +1,9 @@
 """The exception tree. Every message is one sentence that says what to do.
 
-    LMSteerError
-    ├── ModelError      a model cannot be found, read or used
-    ├── SteerError      a steer cannot be found, read or applied to this model
-    └── InputError      a prompt, a setting or a data file is not usable
+LMSteerError
+├── ModelError      a model cannot be found, read or used
+├── SteerError      a steer cannot be found, read or applied to this model
+└── InputError      a prompt, a setting or a data file is not usable
 """
 
 

@@ -198,7 +198,7 @@ def _stream(
     def run() -> None:
         try:
             with torch.inference_mode(), steering:
-                lm.model.generate(
+                lm.model.generate(  # type: ignore[operator]
                     ids,
                     attention_mask=mask,
                     max_new_tokens=sampling.max_new_tokens,

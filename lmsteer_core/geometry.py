@@ -130,7 +130,7 @@ def vocabulary(lm: LanguageModel) -> Vocabulary:
         token = lm.tokenizer.convert_ids_to_tokens(token_id)
         # byte-level BPE marks a word start with Ġ, SentencePiece with ▁
         if token and token[0] in "Ġ▁":
-            word = lm.tokenizer.decode([token_id]).strip()
+            word = str(lm.tokenizer.decode([token_id])).strip()
             if len(word) > 1 and word.isalpha():
                 ids.append(token_id)
                 words.append(word)

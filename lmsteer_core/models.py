@@ -177,7 +177,8 @@ def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if dtype == "auto":
             dtype = _fastest_dtype(folder, device)
-        model = _read(folder, dtype).to(torch.device(device))
+        model = _read(folder, dtype)
+        model.to(device)  # type: ignore[arg-type]
     except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError, KeyError) as error:
         raise _explain(model_id, error) from error
     return LanguageModel(model, tokenizer, name)
@@ -218,14 +219,14 @@ def convert_gguf(gguf: Path) -> Path:
     folder = cache_folder() / "models" / f"{gguf.stem}-{digest}-v{_CONVERSION_VERSION}"
     if _is_complete(folder):
         return folder
-    print(f"Converting {gguf.name} once; later starts read {folder}.", file=sys.stderr)
+    sys.stderr.write(f"Converting {gguf.name} once; later starts read {folder}.\n")
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as scratch:
             partial = Path(scratch) / folder.name
             source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-            model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+            model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
             # Dequantised here, so nothing of the quantisation may reach the saved config.
             model.hf_quantizer = None
             model.is_quantized = False
@@ -284,13 +285,14 @@ def _read(folder: str, dtype: str) -> PreTrainedModel:
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # a bar per reload of a local file says nothing
     try:
-        model: PreTrainedModel
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), output_loading_info=True
         )
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
+    model: PreTrainedModel
+    model, report = loaded
     if report["missing_keys"]:  # transformers would run on random weights in their place
         first, n_missing = min(report["missing_keys"]), len(report["missing_keys"])
         raise ValueError(

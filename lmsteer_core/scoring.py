@@ -55,9 +55,7 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     if not text.strip():
         raise InputError("The text is empty: paste a sentence or more.")
     room = lm.context_length
-    encoding = lm.tokenizer(
-        text[: room * 16], return_offsets_mapping=True, add_special_tokens=False
-    )
+    encoding = lm.tokenizer(text[: room * 16], return_offsets_mapping=True, add_special_tokens=False)
     token_ids = encoding["input_ids"][:room]
     ends = [end for _, end in encoding["offset_mapping"]][:room]
     starts = [0, *ends[:-1]]
@@ -66,9 +64,7 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     return ReadText(token_ids, [text[a:b] for a, b in zip(starts, ends, strict=True)], hidden, cut)
 
 
-def log_probabilities(
-    lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]
-) -> Tensor:
+def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]) -> Tensor:
     """Return log P_ε(x_t | x_<t) in nats, (n_epsilons, n_tokens); the first token reads 0.
 
     Args:

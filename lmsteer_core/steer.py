@@ -272,8 +272,7 @@ def check_epsilon(epsilon: float, name: str = "") -> float:
     if not abs(value) <= EPSILON_LIMIT:
         of_steer = f" for '{name}'" if name else ""
         raise InputError(
-            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and {EPSILON_LIMIT:g}, "
-            f"not {epsilon}."
+            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and {EPSILON_LIMIT:g}, not {epsilon}."
         )
     return value
 
@@ -309,9 +308,7 @@ def check_fingerprint(steer: Steer, rows: Tensor, model_id: str) -> None:
         )
 
 
-def discover(
-    folders: Sequence[Path], rows: Tensor, model_id: str
-) -> tuple[dict[str, Steer], list[str]]:
+def discover(folders: Sequence[Path], rows: Tensor, model_id: str) -> tuple[dict[str, Steer], list[str]]:
     """Find every steer of one model below `folders` (each <folder>/<model>/<steer>/card.json).
 
     Returns:

@@ -17,6 +17,7 @@ from lmsteer_core.ui.words_tab import create_words_tab
 
 def build_app(workbench: Workbench) -> gr.Blocks:
     """Return the app over one workbench; `launch_options` go to its `launch`."""
+    demo: gr.Blocks
     with gr.Blocks(title="LM-Steer Workbench", analytics_enabled=False, fill_width=True) as demo:
         gr.HTML(_header(workbench.lm.model_id))
         for problem in workbench.problems:

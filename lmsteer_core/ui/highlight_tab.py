@@ -55,7 +55,9 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             text = gr.Textbox(EXAMPLE_TEXTS[0], label="Text", lines=5, max_lines=14, elem_id="highlight-text")
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(f"Example {i}", size="sm") for i in range(1, len(EXAMPLE_TEXTS) + 1)]
-            which = gr.Radio(names, value=names[0] if names else None, label="Steer", elem_id="highlight-steer")
+            which = gr.Radio(
+                names, value=names[0] if names else None, label="Steer", elem_id="highlight-steer"
+            )
             go = gr.Button("Highlight", variant="primary", elem_id="highlight-go")
         with gr.Column(scale=3, min_width=300):
             marked = gr.HTML(elem_id="highlighted", elem_classes="panel")
@@ -69,4 +71,6 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     }  # fmt: skip
     gr.on([go.click, which.change, demo.load], **event)
     for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):
-        button.click(lambda example=example: example, None, text, queue=False, api_visibility="private").then(**event)
+        button.click(lambda example=example: example, None, text, queue=False, api_visibility="private").then(
+            **event
+        )

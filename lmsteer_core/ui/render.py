@@ -57,7 +57,9 @@ def first_difference(a: Sequence[Token], b: Sequence[Token]) -> int | None:
     return min(len(a), len(b)) if len(a) != len(b) else None
 
 
-def continuum(prompt: str, epsilons: Sequence[float], rows: Sequence[Sequence[Token]], poles: tuple[str, str]) -> str:
+def continuum(
+    prompt: str, epsilons: Sequence[float], rows: Sequence[Sequence[Token]], poles: tuple[str, str]
+) -> str:
     """Return one line per ε, from one pole at the top to the other at the bottom."""
     lines = []
     for epsilon, tokens in zip(epsilons, rows, strict=True):

@@ -33,7 +33,9 @@ _KEEP = gr.skip()
 def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks."""
     runs = Runs()
-    names = sorted(workbench.steers, key=lambda n: (bool(workbench.steers[n].card.notice), n != "sentiment", n))
+    names = sorted(
+        workbench.steers, key=lambda n: (bool(workbench.steers[n].card.notice), n != "sentiment", n)
+    )
     start = names[0] if names else None
 
     def check_locks(epsilons: dict[str, float], unlocked: bool) -> None:
@@ -130,7 +132,11 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
         continuum_status = gr.HTML()
 
     settings = [prompt, temperature, top_p, n_tokens, seed, unlock]
-    shared: dict[str, Any] = {"concurrency_id": "generate", "concurrency_limit": 16, "api_visibility": "private"}
+    shared: dict[str, Any] = {
+        "concurrency_id": "generate",
+        "concurrency_limit": 16,
+        "api_visibility": "private",
+    }
     columns: dict[str, Any] = {
         "fn": side_by_side, "inputs": [*settings, *sliders], "outputs": [baseline, steered, status],
         "show_progress": "hidden", "trigger_mode": "multiple", **shared,
@@ -139,7 +145,9 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     for slider in sliders:
         slider.change(js=DEBOUNCE_JS, **columns)
     for button, text in zip(examples, EXAMPLE_PROMPTS, strict=True):
-        button.click(lambda text=text: text, None, prompt, queue=False, api_visibility="private").then(**columns)
+        button.click(lambda text=text: text, None, prompt, queue=False, api_visibility="private").then(
+            **columns
+        )
     show.click(
         sweep, [*settings, which, n_points], [continuum, continuum_status],
         show_progress="hidden", trigger_mode="multiple", **shared,
@@ -157,7 +165,9 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
         set_lock, unlock, [*(sliders[i] for i in locked), notice], queue=False, api_visibility="private"
     )
     example = _finished_example(workbench, {start: EXAMPLE_EPSILON} if start else {})
-    demo.load(lambda: example.result(), None, [baseline, steered, status], queue=False, api_visibility="private")
+    demo.load(
+        lambda: example.result(), None, [baseline, steered, status], queue=False, api_visibility="private"
+    )
     demo.unload(forget)
 
 
@@ -237,9 +247,7 @@ def _finished_example(workbench: Workbench, epsilons: dict[str, float]) -> Futur
     """Generate the opening example once, in the background, for every visitor."""
 
     def finish() -> tuple[str, str, str]:
-        panels = ("", "", "")
-        for panels in _columns(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT):
-            pass
+        *_, panels = _columns(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT)
         return panels
 
     return ThreadPoolExecutor(1).submit(finish)

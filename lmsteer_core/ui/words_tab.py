@@ -27,7 +27,9 @@ _READINGS = {
 
 def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks."""
-    names = sorted(workbench.steers, key=lambda n: (bool(workbench.steers[n].card.notice), n != "sentiment", n))
+    names = sorted(
+        workbench.steers, key=lambda n: (bool(workbench.steers[n].card.notice), n != "sentiment", n)
+    )
 
     @functools.cache
     def words_of(name: str) -> tuple[str, Any]:
@@ -40,14 +42,19 @@ def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     @functools.lru_cache(maxsize=64)
     def map_of(name: str, reading: str, x: int, y: int) -> Any:
         steer, lm = workbench.steer(name), workbench.lm
-        coordinates = word_scores(lm, steer) if reading == SVD else displacement_pca(lm, steer, n_components=_N_DIMS)
+        coordinates = (
+            word_scores(lm, steer) if reading == SVD else displacement_pca(lm, steer, n_components=_N_DIMS)
+        )
         x, y = min(x, coordinates.shape[1]) - 1, min(y, coordinates.shape[1]) - 1
         style = mean_logit_shift(lm, steer)
         # The words that move most, and as many of the commonest (the vocabulary is in that order).
         moved = style.abs().topk(min(_N_POINTS // 2, len(style))).indices.tolist()
         chosen = list(dict.fromkeys([*moved, *range(min(_N_POINTS // 2, len(style)))]))
         extreme = style[chosen]
-        named = [*extreme.topk(_N_NAMED // 2).indices.tolist(), *(-extreme).topk(_N_NAMED // 2).indices.tolist()]
+        named = [
+            *extreme.topk(_N_NAMED // 2).indices.tolist(),
+            *(-extreme).topk(_N_NAMED // 2).indices.tolist(),
+        ]
         kind = "dimension" if reading == SVD else "component"
         return word_map(
             [vocabulary(lm).words[i] for i in chosen],
@@ -64,7 +71,13 @@ def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             locked = bool(card.notice) and not unlocked
             gate = gr.update(visible=bool(card.notice))
             if locked:
-                return "", None, None, render.note(f"{card.notice} Tick the box to see its words.", "warning"), gate
+                return (
+                    "",
+                    None,
+                    None,
+                    render.note(f"{card.notice} Tick the box to see its words.", "warning"),
+                    gate,
+                )
             table, bars = words_of(name)
             return table, bars, map_of(name, reading, int(x), int(y)), _about(workbench, name, reading), gate
         except LMSteerError as error:
@@ -80,13 +93,16 @@ def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             gr.HTML("<h2>Singular values</h2><p>How few dimensions the style needs.</p>")
             bars = gr.Plot(show_label=False, elem_id="spectrum")
         with gr.Column(scale=2, min_width=300):
-            gr.HTML("<h2>Word map</h2><p>Hover for a word; blue words gain with +ε, orange words with −ε.</p>")
+            gr.HTML(
+                "<h2>Word map</h2><p>Hover for a word; blue words gain with +ε, orange words with −ε.</p>"
+            )
             with gr.Row():
                 reading = gr.Radio(list(_READINGS), value=SVD, label="Reading")
                 x = gr.Dropdown([*range(1, _N_DIMS + 1)], value=1, label="Across", min_width=90)
                 y = gr.Dropdown([*range(1, _N_DIMS + 1)], value=2, label="Up", min_width=90)
             points = gr.Plot(show_label=False, elem_id="word-map")
-    inputs, outputs = [which, reading, x, y, unlock], [table, bars, points, about, unlock]
+    inputs: list[Any] = [which, reading, x, y, unlock]
+    outputs = [table, bars, points, about, unlock]
     gr.on(
         [demo.load, *(widget.change for widget in inputs)], show, inputs, outputs,
         show_progress="hidden", concurrency_id="look", concurrency_limit=4, api_visibility="private",

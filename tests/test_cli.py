@@ -1,0 +1,146 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lmsteer_core import LanguageModel, Steer
+from lmsteer_core.cli import main
+from lmsteer_core.steer import CARD_FILE, WEIGHTS_FILE
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(steer: Steer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return steer.save(tmp_path_factory.mktemp("steers") / "random")
+
+
+def run_json(capsys: Capture, *args: str) -> dict:
+    assert main([*args, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: Capture, *args: str) -> str:
+    """Return the one line on stderr of a call that must exit 2 and print nothing else."""
+    try:
+        status = main(list(args))
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    assert status == 2
+    assert out == ""
+    lines = [line for line in err.splitlines() if line.startswith("lmsteer: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_generate_puts_the_baseline_first(capsys: Capture, folder: Path) -> None:
+    result = run_json(
+        capsys, "generate", "My life is", "--steer", f"{folder}=2", "--samples", "2", "--max-new-tokens", "6"
+    )
+    assert list(result) == ["prompt", "model", "rows"]
+    assert [list(row["epsilons"].values()) for row in result["rows"]] == [[0.0], [2.0], [2.0]]
+    for row in result["rows"]:
+        assert "".join(token["text"] for token in row["tokens"]) == row["text"]
+        assert all(set(token) == {"text", "logprob", "base_logprob"} for token in row["tokens"])
+    assert all(abs(t["logprob"] - t["base_logprob"]) < 1e-4 for t in result["rows"][0]["tokens"])
+    assert any(abs(t["logprob"] - t["base_logprob"]) > 1e-2 for t in result["rows"][1]["tokens"])
+
+
+def test_one_seed_gives_one_text(capsys: Capture) -> None:
+    args = ("generate", "The house", "--max-new-tokens", "8", "--seed")
+    first, second, other = (run_json(capsys, *args, seed) for seed in ("5", "5", "6"))
+    assert first == second
+    assert first["rows"][1]["text"] != other["rows"][1]["text"]
+
+
+def test_models_lists_the_embedded_one(capsys: Capture) -> None:
+    assert run_json(capsys, "models")["models"][0]["id"] == "embedded"
+
+
+def test_steers_lists_cards_with_poles(capsys: Capture) -> None:
+    cards = {card["name"]: card for card in run_json(capsys, "steers")["steers"]}
+    assert {"sentiment", "detoxification", "shakespeare"} <= set(cards)
+    assert cards["detoxification"]["notice"]
+    assert cards["sentiment"]["epsilon_range"] == [-3.0, 3.0]
+
+
+def test_words_have_two_poles_per_dimension(capsys: Capture) -> None:
+    found = run_json(capsys, "words", "sentiment", "--dims", "2", "--top", "5")["dimensions"]
+    assert len(found) == 2
+    for dimension in found:
+        assert {"singular_value", "positive", "negative"} <= set(dimension)
+        assert len(dimension["positive"]) == len(dimension["negative"]) == 5
+
+
+def test_analyze_follows_the_documented_shape(capsys: Capture) -> None:
+    result = run_json(capsys, "analyze", "We loved the wonderful garden.", "--steer", "sentiment")
+    assert "".join(t["text"] for t in result["tokens"]) == "We loved the wonderful garden."
+    assert result["tokens"][0]["evidence"] == 0
+    assert sum(t["evidence"] for t in result["tokens"]) > 0
+    assert {"text", "start", "end", "evidence"} == set(result["spans"][0])
+    assert sum(result["posterior"]["probability"]) == pytest.approx(1, abs=1e-3)
+    assert len(result["posterior"]["epsilon"]) == len(result["posterior"]["probability"])
+
+
+def test_a_trained_steer_is_found_by_its_name(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMSTEER_HOME", str(tmp_path))
+    data = tmp_path / "rows.csv"
+    rows = [f"What a lovely day number {i},1\nWhat an awful day number {i},-1" for i in range(10)]
+    data.write_text("text,label\n" + "\n".join(rows) + "\n")
+    card = run_json(capsys, "train", str(data), "--name", "mood", "--rank", "4")["card"]
+    assert card["rank"] == 4
+    found = run_json(capsys, "generate", "Today is", "--steer", "mood=2", "--max-new-tokens", "3")
+    assert found["rows"][1]["epsilons"] == {"mood": 2.0}
+
+
+@pytest.mark.parametrize("value", ["nan", "1e9", "-11", "inf", "much"])
+def test_epsilon_out_of_range_names_the_range(capsys: Capture, value: str) -> None:
+    line = refused(capsys, "generate", "Hi", "--steer", f"sentiment={value}")
+    assert "−10 and 10" in line
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["generate", ""], "empty"),
+        (["generate", "Hi", "--steer", "nosuch=1"], "nosuch"),
+        (["generate", "Hi", "--steer", "sentiment"], "NAME=E"),
+        (["generate", "Hi", "--samples", "0"], "samples"),
+        (["generate", "Hi", "--temperature", "-1"], "temperature"),
+        (["generate", "Hi", "--top-p", "0"], "top-p"),
+        (["generate", "Hi", "--max-new-tokens", "x"], "max-new-tokens"),
+        (["words", "nosuch"], "nosuch"),
+        (["analyze", " ", "--steer", "sentiment"], "empty"),
+        (["train", "--name", "a b", "--plus", "x", "--minus", "y"], "name"),
+        (["train", "--name", "a", "--plus", "x"], "--minus"),
+        (["train", "nosuch.jsonl", "--name", "a"], "nosuch.jsonl"),
+        (["generate", "Hi", "--model", "/no/such/folder"], "/no/such/folder"),
+        (["nosuch"], "nosuch"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(capsys: Capture, args: list[str], says: str) -> None:
+    assert says in refused(capsys, *args)
+
+
+def test_a_corrupt_or_foreign_steer_is_refused(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / CARD_FILE).write_bytes((folder / CARD_FILE).read_bytes())
+    (broken / WEIGHTS_FILE).write_bytes((folder / WEIGHTS_FILE).read_bytes()[:200])
+    assert "truncated" in refused(capsys, "generate", "Hi", "--steer", f"{broken}=1")
+
+
+def test_a_prompt_of_100k_characters_is_cut_with_a_note(capsys: Capture, lm: LanguageModel) -> None:
+    assert main(["generate", "word " * 20_000, "--max-new-tokens", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert f"{lm.context_length} tokens" in err
+    assert len(json.loads(out)["rows"]) == 2
+
+
+def test_markup_in_a_prompt_is_only_text(capsys: Capture) -> None:
+    prompt = "<script>alert(1)</script> 🙂"
+    assert run_json(capsys, "generate", prompt, "--max-new-tokens", "2")["prompt"] == prompt

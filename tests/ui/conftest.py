@@ -1,0 +1,117 @@
+"""The real app in a real browser: one server and one Chromium for the whole folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = "no Chromium on this machine; install it to run the browser tests"
+        if os.environ.get("LMSTEER_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        yield (chromium := playwright.chromium.launch(executable_path=path, args=FLAGS))
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def app_url() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(1200):
+            assert app.poll() is None, "the app ended while starting"
+            try:
+                urllib.request.urlopen(f"{url}/config", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        app.terminate()
+        app.wait()
+
+
+class Visit:
+    """A page with what it asked for and complained about."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        page.goto(url)
+        self.wait_until_done()
+
+    def wait_until_done(self) -> None:
+        """Wait for the finished line that gives the speed."""
+        self.page.wait_for_function("document.querySelector('#status')?.innerText.includes('tokens/s')")
+
+    def generate(self) -> None:
+        """Click Generate and wait for a fresh finish."""
+        self.page.click("#generate")
+        self.page.wait_for_function("!document.querySelector('#status').innerText.includes('tokens/s')")
+        self.wait_until_done()
+
+    def text(self, column: str) -> str:
+        """Return the whole text of a column."""
+        return self.page.inner_text(f"#{column} .gen")
+
+
+@pytest.fixture(scope="session")
+def visit_at(browser: Browser, app_url: str):
+    def open_at(width: int, height: int, **options: object) -> Visit:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        return Visit(context.new_page(), app_url)
+
+    return open_at
+
+
+@pytest.fixture
+def visit(visit_at) -> Iterator[Visit]:
+    opened: Visit = visit_at(1280, 900)
+    yield opened
+    outside = [u for u in opened.requests if "127.0.0.1" not in u and not u.startswith(("data:", "blob:"))]
+    complaints = list(opened.complaints)
+    opened.page.context.close()
+    assert outside == []
+    assert complaints == []
