@@ -64,6 +64,11 @@ TINY_CONFIGS: dict[str, PretrainedConfig] = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks of this suite."""
+    config.addinivalue_line("markers", "slow: takes half a minute; leave out with -m 'not slow'")
+
+
 def make_tiny(architecture: str, *, seed: int = 0) -> PreTrainedModel:
     """Return a frozen random float32 model with weights large enough for logits to differ."""
     with torch.random.fork_rng():
