@@ -47,8 +47,9 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
         )
 
     gr.HTML(
-        "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much better the "
-        "+ model than the − model foresaw it. A word is judged in its context; the first has none.</p>"
+        "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much "
+        "better the + model foresaw it than the − model did. A word is judged in its context; the first "
+        "has none.</p>"
     )
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
