@@ -1,8 +1,8 @@
 """Control against fluency of one steer, one row per ε.
 
-    python benchmarks/control.py --steer sentiment --judge vader --prompts neutral.jsonl
-    python benchmarks/control.py --steer detoxification --judge profanity --prompts dev.jsonl
-    python benchmarks/control.py --steer shakespeare --judge tfidf --data shakespeare --prompts neutral.jsonl
+    python -m benchmarks.control --steer sentiment --judge vader --prompts neutral.jsonl
+    python -m benchmarks.control --steer detoxification --judge profanity --prompts dev.jsonl
+    python -m benchmarks.control --steer shakespeare --judge tfidf --data shakespeare --prompts neutral.jsonl
 
 Prompts are JSON lines with `prompt`; where a line has `text` and `label` instead, the prompt is the
 first half of the words of a text whose label is below 0. All ε continue the same prompts with the

@@ -34,9 +34,7 @@ def mean_kl(lm: LanguageModel, steer: Steer, hidden: Tensor, epsilon: float) -> 
     return total / hidden.shape[0]
 
 
-def calibrate(
-    lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: float = TARGET_KL
-) -> Steer:
+def calibrate(lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: float = TARGET_KL) -> Steer:
     """Return the steer scaled so that the mean of both signs' KL at ε = ±3 is `target_kl`.
 
     Args:

@@ -20,11 +20,12 @@ from lmsteer_core.models import LanguageModel
 class Damping:
     """Ridge on the curvature factors, as shares of their mean eigenvalue.
 
-    The defaults are the best of a small grid by control at equal perplexity on held-out prompts.
+    With less, the strongest direction steers as well, but the next ones fill with tokens that the
+    model hardly ever gives probability to: their curvature is near 0, and the inverse inflates them.
     """
 
-    embedding: float = 0.03
-    hidden: float = 0.3
+    embedding: float = 1.0
+    hidden: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,7 @@ class CurvatureSums:
         """Return A and B over all that was taken in, in float64."""
         embedding = self._lm.output_embedding.float()
         second = (embedding * (self._p / self._n_tokens).float()[:, None]).T @ embedding
-        return Curvature(
-            second.double() - self._mu_moment / self._n_tokens, self._h_moment / self._n_tokens
-        )
+        return Curvature(second.double() - self._mu_moment / self._n_tokens, self._h_moment / self._n_tokens)
 
 
 def next_word(lm: LanguageModel, hidden: Tensor) -> Tensor:

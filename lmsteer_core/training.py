@@ -29,7 +29,7 @@ from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 Progress = Callable[[float, str], None]
 """Called with the finished share (0–1) and what is being done."""
 
-DEFAULT_RANK = 32
+DEFAULT_RANK = 16
 
 _OPENERS = (
     "The", "In the", "It was", "There is", "When the", "I", "We", "She said", "He was", "They have",
@@ -76,9 +76,7 @@ def neutral_text(
         n_tokens: Sampled tokens in each, after one of a few dozen ordinary openings.
         progress: Told how far it is.
     """
-    rows = [
-        Row(_OPENERS[i % len(_OPENERS)], seed_offset=i // len(_OPENERS)) for i in range(n_texts)
-    ]
+    rows = [Row(_OPENERS[i % len(_OPENERS)], seed_offset=i // len(_OPENERS)) for i in range(n_texts)]
     sampling = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=n_tokens, seed=1)
     texts: list[list[int]] = []
     for start in range(0, n_texts, 96):
@@ -223,9 +221,7 @@ def train_from_descriptions(
     check_name(name)
     plain = plain or neutral_text(lm, progress=progress)
     shift = shift_from_descriptions(lm, positive, negative, plain, progress=progress)
-    card = SteerCard(
-        name, negative, positive, lm.model_id, method="descriptions", data="two descriptions"
-    )
+    card = SteerCard(name, negative, positive, lm.model_id, method="descriptions", data="two descriptions")
     return steer_from_shift(lm, card, shift, plain.curvature, plain, rank)
 
 
@@ -260,9 +256,7 @@ def steer_from_shift(
         InputError: If the shift is nothing at all.
     """
     left, right = project(shift, curvature, rank=min(rank, lm.d_model))
-    card = dataclasses.replace(
-        card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows)
-    )
+    card = dataclasses.replace(card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows))
     steer = Steer(left, right, lm.fingerprint_rows, card)
     if not (steer.left.any() and steer.right.any()):
         raise InputError("The two poles are alike to the model; describe them more differently.")
