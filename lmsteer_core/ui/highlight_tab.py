@@ -61,7 +61,7 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             )
             go = gr.Button("Highlight", variant="primary", elem_id="highlight-go")
         with gr.Column(scale=3, min_width=300):
-            marked = gr.HTML(elem_id="highlighted", elem_classes="panel")
+            marked = gr.HTML(elem_id="highlighted", elem_classes="card")
             gr.HTML(render.legend("evidence for the − pole", "for the + pole"))
             summary = gr.HTML(elem_id="highlight-summary")
             bars = gr.Plot(show_label=False, elem_id="posterior")

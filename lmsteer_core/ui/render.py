@@ -16,11 +16,12 @@ FULL_TINT_NATS = 4.0
 
 def tinted(text: str, nats: float, tip: str, classes: str = "") -> str:
     """Return one token as a span whose tint grows with |nats|, blue for + and orange for −."""
+    word = text.lstrip() or text
     strength = min(1.0, abs(nats) / FULL_TINT_NATS)
     pole = "" if strength < 0.02 else " plus" if nats > 0 else " minus"
     return (
-        f'<span class="tok{pole}{classes}" style="--t:{strength:.2f}" title="{escape(tip)}">'
-        f"{escape(text)}</span>"
+        f'{escape(text.removesuffix(word))}<span class="tok{pole}{classes}" style="--t:{strength:.2f}" '
+        f'title="{escape(tip)}">{escape(word)}</span>'
     )
 
 
@@ -76,15 +77,12 @@ def continuum(
 
 def highlighted(token_texts: Sequence[str], evidence: Sequence[float], poles: tuple[str, str]) -> str:
     """Return a text with every token tinted by its evidence in nats."""
-    parts: list[str] = []
-    waiting = 0.0
+    units: list[tuple[str, float]] = []
     for text, value in zip(token_texts, evidence, strict=True):
-        if not text and parts:  # the rest of a character already shown: its evidence belongs there
-            waiting += value
-            continue
-        value, waiting = value + waiting, 0.0
-        toward = poles[1] if value > 0 else poles[0]
-        parts.append(tinted(text, value, f"{value:+.2f} nats towards {toward}"))
+        if not text and units:  # the rest of a character already shown
+            text, value = units[-1][0], units.pop()[1] + value
+        units.append((text, value))
+    parts = [tinted(text, value, f"{value:+.2f} nats towards {poles[value > 0]}") for text, value in units]
     return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
 
 

@@ -98,7 +98,7 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
                 False, label="Unlock poles that produce offensive text (for research)",
                 visible=any(workbench.steers[n].card.notice for n in names), elem_id="unlock",
             )  # fmt: skip
-            notice = gr.HTML("")
+            notice = gr.HTML(visible=False)
             reset = gr.Button("Reset all sliders to 0", size="sm", elem_id="reset")
             if not names:
                 gr.HTML(render.note("No steer fits this model yet: train one with `train`.", "warning"))
@@ -119,7 +119,7 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
                 with gr.Row():
                     n_tokens = gr.Slider(1, 200, DEFAULT.max_new_tokens, step=1, label="New tokens")
                     seed = gr.Number(DEFAULT.seed, precision=0, label="Seed (names the dice)", minimum=0)
-    with gr.Column(elem_classes="panel continuum-box"):
+    with gr.Column(elem_classes=["card", "continuum-box"]):
         gr.HTML(
             "<h2>Continuum</h2><p>One steer at several ε, from one pole to the other: one batch, the same "
             "dice in every line, so a line changes only where its ε made it change.</p>"
@@ -159,7 +159,9 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     def set_lock(unlocked: bool) -> list[Any]:
         low = -SLIDER_EXTENT if unlocked else 0.0
         text = " ".join(workbench.steers[names[i]].card.notice for i in locked) if unlocked else ""
-        return [gr.update(minimum=low, value=0.0) for _ in locked] + [render.note(text, "warning")]
+        return [gr.update(minimum=low, value=0.0) for _ in locked] + [
+            gr.update(value=render.note(text, "warning"), visible=bool(text))
+        ]
 
     unlock.change(
         set_lock, unlock, [*(sliders[i] for i in locked), notice], queue=False, api_visibility="private"
@@ -261,13 +263,13 @@ def _slider(steer: Steer, value: float) -> gr.Slider:
             elem_id=f"steer-{card.name}", buttons=[],
         )  # fmt: skip
         gr.HTML(
-            f'<div class="poles" aria-hidden="true"><span class="minus">− {escape(card.negative)}</span>'
+            f'<div class="poles"><span class="minus">− {escape(card.negative)}</span>'
             f'<span class="plus">{escape(card.positive)} +</span></div>'
         )
     return slider
 
 
 def _panel(title: str, subtitle: str, elem_id: str) -> gr.HTML:
-    with gr.Column(elem_classes=f"panel {elem_id}", min_width=240):
-        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>")
+    with gr.Column(elem_classes=["card", elem_id], min_width=240):
+        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
         return gr.HTML(elem_id=elem_id)
