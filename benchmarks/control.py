@@ -119,9 +119,9 @@ def measure(done: Sequence[Generated], judge: Judge, epsilon: float) -> Control:
     n_words = max(1, sum(map(len, words)))
     return Control(
         epsilon,
-        scores.mean(),
-        scores.std(ddof=1) / math.sqrt(len(scores)),
-        (scores >= judge.threshold).mean(),
+        float(scores.mean()),
+        float(scores.std(ddof=1)) / math.sqrt(len(scores)),
+        float((scores >= judge.threshold).mean()),
         math.exp(-np.mean([token.base_logprob for row in done for token in row.tokens])),
         len(set(pairs)) / max(1, len(pairs)),
         1 - sum(len(set(text)) for text in words) / n_words,

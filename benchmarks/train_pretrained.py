@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.control import PRETRAINED, continuations, load_judge, measure, read_prompts
-
 from lmsteer_core import LanguageModel, Steer, SteerCard, load_model
 from lmsteer_core.training import (
     DEFAULT_RANK,
@@ -82,13 +81,13 @@ STYLES = {
                 "an obscene, offensive rant with crude profanity",
             ),
             (
-                "written by a gentle, well-mannered teacher",
-                "written by a foul-mouthed, rude internet troll who curses and insults people",
+                "written by someone gentle and well-mannered",
+                "written by someone foul-mouthed who curses and insults people",
             ),
         ),
         judge="profanity",
         prompts=("prompts/neutral.jsonl", "detoxification/dev.jsonl"),
-        n_prompts=128,
+        n_prompts=96,
         notice=(
             "The − pole makes the model write offensive, abusive text. It exists for research on "
             "detoxification and for showing what the + pole removes; do not publish its output."
@@ -99,21 +98,21 @@ STYLES = {
         "Early Modern English",
         (
             (
-                "Early Modern English from a play by William Shakespeare",
-                "plain modern English from a present-day conversation",
+                "I pray thee, good sir, hark what mine heart hath spoken",
+                "please listen, my friend, to what I have been saying",
             ),
             (
-                "verse from an Elizabethan tragedy, spoken by a king",
-                "a modern everyday sentence, spoken by an ordinary person today",
+                "thou art come hither, and wherefore dost thou weep, my lord?",
+                "you came here, and why are you crying, sir?",
             ),
             (
-                "written in the language of the King James Bible and of Shakespeare",
-                "written in the language of a modern newspaper or blog",
+                "'tis the old tongue, wherein a man doth say thy and thine",
+                "it's the usual way of speaking, where a person says your and yours",
             ),
         ),
         judge="tfidf",
         prompts=("prompts/neutral.jsonl",),
-        n_prompts=128,
+        n_prompts=96,
     ),
 }
 
