@@ -18,7 +18,7 @@ FULL_EPSILON = 3.0
 """ε at which a calibrated steer reaches the divergence it was calibrated to."""
 
 TARGET_KL = 0.25
-"""Nats per token at ε = ±3: about 1.3 × the base model's perplexity on neutral prompts."""
+"""Nats per token at ε = ±3: for the sentiment steer 1.0 to 1.2 × the unsteered perplexity."""
 
 
 def mean_kl(lm: LanguageModel, steer: Steer, hidden: Tensor, epsilon: float) -> float:

@@ -108,4 +108,5 @@ def expected_embedding(lm: LanguageModel, weights: Tensor) -> Tensor:
 def _inverse_root(matrix: Tensor, damping: float) -> Tensor:
     ridge = damping * matrix.trace() / matrix.shape[0]
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * (values.clamp_min(0) + ridge).rsqrt()) @ vectors.T
+    root: Tensor = (vectors * (values.clamp_min(0) + ridge).rsqrt()) @ vectors.T
+    return root
