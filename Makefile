@@ -21,7 +21,7 @@ lint: .venv/.ready-dev
 bench: .venv/.ready-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
-.venv/.ready: requirements.txt
+.venv/.ready: requirements.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt

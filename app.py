@@ -14,14 +14,16 @@ def main() -> int:
     """Parse arguments, open the workbench, serve the app until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", metavar="ID", help="embedded, hub id, folder or .gguf")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors to log in")
     args = parser.parse_args()
     user, colon, password = (args.auth or "").partition(":")
     if args.auth and not (user and colon and password):
         parser.error("--auth wants USER:PASSWORD")
+    if not 1 <= args.port <= 65535:
+        parser.error("--port must be between 1 and 65535")
 
     from transformers.utils import logging
 
@@ -43,8 +45,11 @@ def main() -> int:
             auth=(user, password) if args.auth else None,
             **launch_options(),
         )
-    except OSError as error:
-        sys.stderr.write(f"Cannot serve on port {args.port} ({error}); choose another with --port.\n")
+    except OSError:
+        sys.stderr.write(
+            f"Cannot serve on {args.host}, port {args.port}: the port is taken or the host is not this "
+            "machine's; choose others with --port and --host.\n"
+        )
         return 2
     return 0
 

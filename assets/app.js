@@ -17,11 +17,11 @@ window.lmsteer = (() => {
     localStorage.setItem("lmsteer-theme", dark ? "dark" : "light");
   };
 
-  // Gradio applies the system's preference itself; a visitor's own choice comes after it.
-  window.addEventListener("load", () => {
+  // Called once the page is built: until then gradio sets the system's preference itself.
+  const restoreTheme = () => {
     const chosen = localStorage.getItem("lmsteer-theme");
-    if (chosen) setTimeout(() => applyTheme(chosen === "dark"), 0);
-  });
+    if (chosen) applyTheme(chosen === "dark");
+  };
 
   document.addEventListener("dblclick", (event) => {
     const slider = event.target;
@@ -32,5 +32,5 @@ window.lmsteer = (() => {
     slider.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
   });
 
-  return { debounce, toggleTheme };
+  return { debounce, restoreTheme, toggleTheme };
 })();

@@ -37,6 +37,7 @@ class Style:
         prompts: Files of prompts, relative to the data folder.
         n_prompts: Prompts read from each.
         notice: For the card.
+        written_in_style: The descriptions are samples of the style, so their words belong to it.
     """
 
     negative: str
@@ -46,6 +47,7 @@ class Style:
     prompts: tuple[str, ...]
     n_prompts: int
     notice: str = ""
+    written_in_style: bool = False
 
 
 STYLES = {
@@ -73,21 +75,18 @@ STYLES = {
         "clean",
         (
             (
-                "a polite, respectful and friendly message between kind people",
-                "a hateful, vulgar and abusive message full of insults and swearing",
+                "a polite, respectful and friendly message",
+                "a rude, hateful rant full of insults and swear words",
             ),
             (
-                "a calm, courteous and considerate remark",
-                "an obscene, offensive rant with crude profanity",
+                "the words of a kind, gentle and courteous person",
+                "the words of a vulgar, angry person who curses and insults everybody",
             ),
-            (
-                "written by someone gentle and well-mannered",
-                "written by someone foul-mouthed who curses and insults people",
-            ),
+            ("clean, civil and considerate language", "filthy, obscene and abusive language"),
         ),
         judge="profanity",
         prompts=("prompts/neutral.jsonl", "detoxification/dev.jsonl"),
-        n_prompts=96,
+        n_prompts=192,
         notice=(
             "The − pole makes the model write offensive, abusive text. It exists for research on "
             "detoxification and for showing what the + pole removes; do not publish its output."
@@ -98,30 +97,32 @@ STYLES = {
         "Early Modern English",
         (
             (
-                "I pray thee, good sir, hark what mine heart hath spoken",
-                "please listen, my friend, to what I have been saying",
+                "I pray thee, good sir, hark what thou hast done, for thy lord doth weep and his heart "
+                "hath no peace",
+                "please listen to what you have done, because your boss is crying and has no peace",
             ),
             (
-                "thou art come hither, and wherefore dost thou weep, my lord?",
-                "you came here, and why are you crying, sir?",
-            ),
-            (
-                "'tis the old tongue, wherein a man doth say thy and thine",
-                "it's the usual way of speaking, where a person says your and yours",
+                "wherefore art thou come hither, and what wouldst thou have of me? 'Tis not thine, nor "
+                "shall it be",
+                "why did you come here, and what do you want from me? It's not yours, and it won't be",
             ),
         ),
+        written_in_style=True,
         judge="tfidf",
         prompts=("prompts/neutral.jsonl",),
         n_prompts=96,
     ),
 }
 
-NUMBER_WORDS = {3: "three", 4: "four"}
+NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
 
 
 def train(lm: LanguageModel, name: str, style: Style, plain: PlainText) -> Steer:
     """Return the steer of the average shift of a style's descriptions."""
-    shifts = [shift_from_descriptions(lm, *pair, plain) for pair in style.descriptions]
+    shifts = [
+        shift_from_descriptions(lm, *pair, plain, keep_own_words=style.written_in_style)
+        for pair in style.descriptions
+    ]
     count = NUMBER_WORDS[len(shifts)]
     data = f"{count} pairs of descriptions (benchmarks/train_pretrained.py); no text was used"
     card = SteerCard(

@@ -13,7 +13,8 @@ Dimensions, by the names that every docstring uses:
 
 from lmsteer_core.errors import InputError, LMSteerError, ModelError, SteerError
 from lmsteer_core.generation import Generated, Row, Sampling, Token, generate, stream
-from lmsteer_core.models import LanguageModel, load_model
+from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.models import load_model
 from lmsteer_core.steer import Steer, SteerCard
 from lmsteer_core.steering import Steering
 from lmsteer_core.training import train_from_descriptions, train_from_labels

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from lmsteer_core.models import LanguageModel
+from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.steer import Steer, steer_hidden
 
 FULL_EPSILON = 3.0
@@ -23,13 +23,12 @@ TARGET_KL = 0.25
 
 def mean_kl(lm: LanguageModel, steer: Steer, hidden: Tensor, epsilon: float) -> float:
     """Return the mean of KL(p_ε ‖ p_0) over hidden states (n_tokens, d_model), in nats."""
-    embedding = lm.output_embedding.float()
     left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
     total = 0.0
     for h in hidden.split(256):
-        base = (h @ embedding.T).log_softmax(dim=-1)
+        base = lm.finish(lm.unembed(h)).log_softmax(dim=-1)
         steered = steer_hidden(h, left, right, torch.tensor(epsilon, device=lm.device))
-        log_p = (steered @ embedding.T).log_softmax(dim=-1)
+        log_p = lm.finish(lm.unembed(steered)).log_softmax(dim=-1)
         total += (log_p.exp() * (log_p - base)).sum().item()
     return total / hidden.shape[0]
 

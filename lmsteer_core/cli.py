@@ -15,9 +15,6 @@ from lmsteer_core.models import EMBEDDED
 
 Result = dict[str, Any]
 
-POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
-"""ε values of the posterior, wider than the recommended ±3 so that its peak is not cut off."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 0, or 2 after one line on stderr."""
@@ -194,7 +191,7 @@ def _show_words(result: Result) -> str:
 
 
 def _analyze(args: argparse.Namespace) -> Result:
-    from lmsteer_core.scoring import evidence, posterior, read_text, strongest_spans
+    from lmsteer_core.scoring import POSTERIOR_GRID, evidence, posterior, read_text, strongest_spans
 
     workbench = _open(args, dtype="float32")
     steer = workbench.steer(args.steer)
@@ -246,7 +243,8 @@ def _train(args: argparse.Namespace) -> Result:
     folder = steer.save(
         args.out or user_steers() / workbench.lm.model_id.replace("/", "--").lower() / args.name
     )
-    return {"steer": args.name, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
+    named = args.name if args.out is None else str(folder)
+    return {"steer": named, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
 
 
 def _show_train(result: Result) -> str:

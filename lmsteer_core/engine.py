@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from lmsteer_core.errors import SteerError
 from lmsteer_core.generation import Row, Sampling, Token, check_rows, stream
-from lmsteer_core.models import EMBEDDED, LanguageModel, load_model
+from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.models import EMBEDDED, load_model
 from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
 
 
@@ -42,8 +43,12 @@ class Workbench:
         """
         if name in self.steers:
             return self.steers[name]
-        folder = Path(name).expanduser()
-        if (folder / CARD_FILE).is_file():
+        try:
+            folder = Path(name).expanduser()
+            is_steer = (folder / CARD_FILE).is_file()
+        except (OSError, RuntimeError, ValueError):  # too long for a path, an unknown ~user, a NUL
+            is_steer = False
+        if is_steer:
             steer = Steer.load(folder)
             check_fingerprint(steer, self.lm.fingerprint_rows, self.lm.model_id)
             self.steers[name] = steer
@@ -51,14 +56,35 @@ class Workbench:
         known = ", ".join(sorted(self.steers)) or "none"
         raise SteerError(f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}.")
 
-    def stream(self, rows: Sequence[Row], sampling: Sampling) -> Generator[list[Token | None], None, None]:
+    @property
+    def names(self) -> list[str]:
+        """Names of the steers: sentiment first as the plainest, those with a notice last."""
+        return sorted(self.steers, key=lambda n: (bool(self.steers[n].card.notice), n != "sentiment", n))
+
+    def stream(
+        self,
+        rows: Sequence[Row],
+        sampling: Sampling,
+        *,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Generator[list[Token | None], None, None]:
         """Yield tokens step by step as `generation.stream` does, one caller at a time.
 
-        Bad rows raise before the caller waits for its turn.
+        Unknown steers and bad ε raise before the caller waits; a caller whose `is_wanted` turns
+        False, while it waits or later, ends without an error.
         """
         check_rows(rows, self.steers)
-        with self._turn, closing(stream(self.lm, rows, self.steers, sampling)) as steps:
-            yield from steps
+        while not self._turn.acquire(timeout=0.1):
+            if not is_wanted():
+                return
+        try:
+            with closing(stream(self.lm, rows, self.steers, sampling)) as steps:
+                for step in steps:
+                    if not is_wanted():
+                        return
+                    yield step
+        finally:
+            self._turn.release()
 
 
 def steer_folders() -> list[Path]:

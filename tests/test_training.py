@@ -59,7 +59,7 @@ def labelled_tokens(small):
     """Yield (hidden, next tokens, label) of every text in float64, read one at a time."""
     exact = copy.deepcopy(small.model).double()
     for text, label in zip(TEXTS, LABELS, strict=True):
-        ids = torch.tensor([[small.start_token_id, *small.tokenizer(text)["input_ids"]]])
+        ids = torch.tensor([[*small.start_ids, *small.tokenizer(text)["input_ids"]]])
         with torch.no_grad():
             hidden = exact(ids, output_hidden_states=True).hidden_states[-1][0, :-1]
         yield hidden, ids[0, 1:], label

@@ -29,6 +29,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_words_tab(workbench, demo)
             with gr.Tab("Highlight", id="highlight"):
                 create_highlight_tab(workbench, demo)
+        demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
     return demo
 
 

@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.cli import POSTERIOR_GRID
 from lmsteer_core.engine import Workbench
-from lmsteer_core.errors import LMSteerError
+from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.plots.posterior import posterior_bars
-from lmsteer_core.scoring import evidence, posterior, read_text, strongest_spans
+from lmsteer_core.scoring import POSTERIOR_GRID, evidence, posterior, read_text, strongest_spans
 from lmsteer_core.ui import render
 from lmsteer_core.ui.examples import EXAMPLE_TEXTS
 
 
 def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks."""
-    names = sorted(workbench.steers, key=lambda n: (n != "sentiment", n))
+    names = workbench.names
 
-    def analyse(text: str, name: str | None) -> tuple[Any, Any, Any, str]:
-        keep = (gr.skip(), gr.skip(), gr.skip())
-        try:
-            if not name:
-                return (*keep, render.note("No steer fits this model yet.", "warning"))
-            steer, lm = workbench.steer(name), workbench.lm
-            poles = (steer.card.negative, steer.card.positive)
-            read = read_text(lm, text)
-            values = evidence(lm, read, steer)
-            belief = posterior(lm, read, steer, POSTERIOR_GRID)
-        except LMSteerError as error:
-            return (*keep, render.note(str(error), "error"))
-        spans = strongest_spans(read.token_texts, values)
+    @functools.lru_cache(maxsize=32)
+    def analysis(text: str, name: str) -> tuple[str, Any, str, str]:
+        steer, lm = workbench.steer(name), workbench.lm
+        poles = (steer.card.negative, steer.card.positive)
+        read = read_text(lm, text)
+        values = evidence(lm, read, steer)
+        belief = posterior(lm, read, steer, POSTERIOR_GRID)
         best = POSTERIOR_GRID[max(range(len(belief)), key=belief.__getitem__)]
+        total = sum(values)
         summary = (
-            f"Most likely ε: {render.epsilon_text(best)} · total evidence {sum(values):+.1f} nats towards "
-            f"{poles[sum(values) > 0]}."
+            f"Most likely ε: {render.epsilon_text(best)} · total evidence {abs(total):.1f} nats towards "
+            f"{poles[total > 0]}."
         )
         if read.cut:
             summary = f"Only the first {len(read.token_ids)} tokens fit and were read. {summary}"
         return (
             render.highlighted(read.token_texts, values, poles),
             posterior_bars(POSTERIOR_GRID, belief),
-            render.spans_list(spans, poles),
+            render.spans_list(strongest_spans(read.token_texts, values), poles),
             render.note(summary, "warning" if read.cut else "info"),
         )
+
+    def show(text: str, name: str | None) -> Iterator[tuple[Any, Any, Any, str]]:
+        keep = (gr.skip(), gr.skip(), gr.skip())
+        yield (*keep, render.progress("Reading …"))
+        try:
+            if not name:
+                raise InputError("No steer fits this model yet: train one first.")
+            yield analysis(text, name)
+        except LMSteerError as error:
+            yield (*keep, render.note(str(error), "error"))
 
     gr.HTML(
         "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much "
@@ -67,8 +73,9 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             bars = gr.Plot(show_label=False, elem_id="posterior")
             spans = gr.HTML(elem_id="spans")
     event: dict[str, Any] = {
-        "fn": analyse, "inputs": [text, which], "outputs": [marked, bars, spans, summary],
-        "show_progress": "hidden", "concurrency_id": "look", "api_visibility": "private",
+        "fn": show, "inputs": [text, which], "outputs": [marked, bars, spans, summary],
+        "show_progress": "hidden", "trigger_mode": "always_last", "concurrency_id": "look",
+        "api_visibility": "private",
     }  # fmt: skip
     gr.on([go.click, which.change, demo.load], **event)
     for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):

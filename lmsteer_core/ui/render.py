@@ -128,6 +128,11 @@ def note(text: str, kind: str = "info") -> str:
     return f'<p class="note {kind}" role="{role}">{escape(text)}</p>' if text else ""
 
 
+def progress(text: str) -> str:
+    """Return a status line that changes at every token, so no screen reader announces it."""
+    return f'<p class="note">{escape(text)}</p>'
+
+
 def epsilon_text(epsilon: float) -> str:
     """Return ε with a real minus sign, e.g. "+1.5", "0", "−3"."""
     return f"{epsilon:+.3g}".replace("-", "−") if epsilon else "0"

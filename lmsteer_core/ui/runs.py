@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 
+_STOPPED = 0
+
 
 class Runs:
     """Numbers the runs of every session; only the last number of a session is current."""
@@ -16,7 +18,7 @@ class Runs:
         self._lock = threading.Lock()
 
     def start(self, session: str) -> int:
-        """Begin a run that supersedes the session's earlier ones; Stop calls it too."""
+        """Begin a run that supersedes the session's earlier ones."""
         with self._lock:
             self._latest[session] = number = next(self._numbers)
         return number
@@ -24,6 +26,16 @@ class Runs:
     def is_current(self, session: str, number: int) -> bool:
         """Return whether no newer run or Stop came after this one."""
         return self._latest.get(session) == number
+
+    def stop(self, session: str) -> None:
+        """End the session's run without beginning another."""
+        with self._lock:
+            if session in self._latest:
+                self._latest[session] = _STOPPED
+
+    def is_stopped(self, session: str) -> bool:
+        """Return whether Stop was the session's latest word."""
+        return self._latest.get(session) == _STOPPED
 
     def forget(self, session: str) -> None:
         """Drop a session whose page was closed, which also ends its run."""

@@ -27,9 +27,7 @@ _READINGS = {
 
 def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks."""
-    names = sorted(
-        workbench.steers, key=lambda n: (bool(workbench.steers[n].card.notice), n != "sentiment", n)
-    )
+    names = workbench.names
 
     @functools.cache
     def words_of(name: str) -> tuple[str, Any]:
@@ -105,7 +103,8 @@ def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
     outputs = [table, bars, points, about, unlock]
     gr.on(
         [demo.load, *(widget.change for widget in inputs)], show, inputs, outputs,
-        show_progress="hidden", concurrency_id="look", concurrency_limit=4, api_visibility="private",
+        show_progress="hidden", trigger_mode="always_last", concurrency_id="look", concurrency_limit=4,
+        api_visibility="private",
     )  # fmt: skip
 
 
@@ -113,7 +112,8 @@ def _about(workbench: Workbench, name: str, reading: str) -> str:
     card = workbench.steer(name).card
     return (
         f'<p class="about"><b>{escape(card.name)}</b>: {escape(card.negative)} ↔ {escape(card.positive)}, '
-        f"rank {card.rank}, made from {escape(card.data or card.method)}. {escape(_READINGS[reading])} "
+        f"rank {workbench.steer(name).rank}, made from {escape(card.data or card.method)}. "
+        f"{escape(_READINGS[reading])} "
         "The + end of a dimension is the one that +ε makes likelier in ordinary text. Only whole words the "
         "model uses are listed.</p>"
     )

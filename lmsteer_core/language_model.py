@@ -1,0 +1,184 @@
+"""A loaded language model: its output embedding, hidden states and the way it reads text."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from lmsteer_core.errors import InputError, ModelError
+from lmsteer_core.steer import fingerprint_rows
+
+ROWS_AT_FULL_CONTEXT = 4
+"""Rows that may all be as long as the context; more rows get shorter prompts, not more memory."""
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """A causal language model ready to be steered.
+
+    Attributes:
+        model: The Hugging Face model, frozen and in eval mode.
+        tokenizer: Its tokenizer.
+        model_id: What a user calls it.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    model_id: str
+
+    def __post_init__(self) -> None:
+        """Freeze the weights; keep nothing of the model's own sampling settings but where text ends."""
+        head = self.model.get_output_embeddings()
+        if head is None:
+            raise ModelError(f"'{self.model_id}' has no output embedding, so it cannot be steered.")
+        if not self.tokenizer.is_fast:
+            raise ModelError(f"'{self.model_id}' has a tokenizer that cannot stream text; choose another.")
+        self.model.requires_grad_(False).eval()
+        # A published repetition penalty or beam width would make ε = 0 differ from the base model.
+        own = self.model.generation_config
+        self.model.generation_config = GenerationConfig(
+            bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+        )
+        # transformers hands the head a strided slice of the prompt's states, for which torch
+        # copies the whole of E once per row; a contiguous slice costs nothing.
+        head.register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
+
+    @property
+    def output_embedding(self) -> Tensor:
+        """E, (vocab_size, d_model), in the model's dtype."""
+        weight = self.model.get_output_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    @property
+    def d_model(self) -> int:
+        """Width of the last hidden state."""
+        return self.output_embedding.shape[1]
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the output embedding."""
+        return self.output_embedding.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the output embedding lives."""
+        return self.output_embedding.device
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens the model can attend to."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", None) or 2048)
+
+    @cached_property
+    def fingerprint_rows(self) -> Tensor:
+        """Rows of E that identify the model; see `steer.fingerprint_rows`."""
+        return fingerprint_rows(self.output_embedding)
+
+    @cached_property
+    def prefix_ids(self) -> list[int]:
+        """What the tokenizer puts before every text: one BOS for Gemma and Llama, often nothing."""
+        bare: list[int] = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        full: list[int] = self.tokenizer("a")["input_ids"]
+        starts = range(len(full) - len(bare) + 1)
+        return next((full[:i] for i in starts if full[i : i + len(bare)] == bare), [])
+
+    @property
+    def start_ids(self) -> list[int]:
+        """What a text's first token is predicted from: the prefix, or a token that ends other texts."""
+        config = self.model.generation_config
+        for token_id in (config.bos_token_id, config.eos_token_id, self.tokenizer.eos_token_id):
+            if self.prefix_ids:
+                break
+            if isinstance(token_id, int):
+                return [token_id]
+        return self.prefix_ids or [0]
+
+    def unembed(self, hidden: Tensor) -> Tensor:
+        """Return E h (and the head's bias), (…, vocab_size), in the dtype of `hidden`.
+
+        Linear in `hidden`, so a steer's effect on it is linear in ε; `finish` makes it logits.
+        """
+        head: Any = self.model.get_output_embeddings()
+        bias = getattr(head, "bias", None)
+        bias = bias if bias is None else bias.to(hidden.dtype)
+        return nn.functional.linear(hidden, head.weight.to(hidden.dtype), bias)
+
+    def finish(self, unembedded: Tensor) -> Tensor:
+        """Return logits after the model's own scale and softcap, e.g. Cohere's, Granite's, Gemma's."""
+        config = self.model.config.get_text_config()
+        logits = unembedded * (getattr(config, "logit_scale", None) or 1.0)
+        logits = logits / (getattr(config, "logits_scaling", None) or 1.0)
+        cap = getattr(config, "final_logit_softcapping", None)
+        return logits if cap is None else cap * (logits / cap).tanh()
+
+    @torch.inference_mode()
+    def hidden_states(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the hidden states that enter the output embedding, float32, one text an item.
+
+        Args:
+            token_ids: Texts as token ids, each of n_tokens ≥ 1; they may differ in length.
+
+        Returns:
+            Per text (n_tokens, d_model); row t is the state that predicts token t + 1.
+        """
+        caught: list[Tensor] = []
+        thread = threading.get_ident()
+
+        def catch(_head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor] | None:
+            if threading.get_ident() != thread:  # somebody else is generating on this model
+                return None
+            caught.append(args[0])
+            # The head's own product over the vocabulary is not needed.
+            return (args[0][:, :1].contiguous(),)
+
+        width = max(map(len, token_ids))
+        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in token_ids], device=self.device)
+        mask = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in token_ids]).to(self.device)
+        with self.model.get_output_embeddings().register_forward_pre_hook(catch):
+            self.model(ids, attention_mask=mask, use_cache=False)
+        return [states[: len(t)].float() for states, t in zip(caught[0], token_ids, strict=True)]
+
+    def encode(self, prompt: str, *, reserve: int = 0, n_rows: int = 1) -> tuple[list[int], bool]:
+        """Return the prompt's token ids and whether its beginning had to be cut off.
+
+        Args:
+            prompt: Any text.
+            reserve: Tokens to leave free in the context for what will be generated.
+            n_rows: Rows the batch will have; beyond `ROWS_AT_FULL_CONTEXT` they share that memory.
+
+        Raises:
+            InputError: If the prompt is empty or holds half a character, or `reserve` fills the context.
+        """
+        check_text(prompt, "prompt")
+        context = self.context_length * min(1.0, ROWS_AT_FULL_CONTEXT / n_rows)
+        room = int(context) - reserve - len(self.prefix_ids)
+        if room < 1:
+            raise InputError(f"{reserve} new tokens do not fit a context of {int(context)}; ask for fewer.")
+        # A token is seldom longer than 16 characters; the tail is all that can fit anyway.
+        ids: list[int] = self.tokenizer(prompt[-room * 16 :], add_special_tokens=False)["input_ids"]
+        return self.prefix_ids + ids[-room:], len(ids) > room or len(prompt) > room * 16
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the machine's memory, or the accelerator's, ran out; torch raises many types."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def check_text(text: str, what: str = "text") -> None:
+    """Raise InputError unless there is something to read and every character is whole."""
+    if not text.strip():
+        raise InputError(f"The {what} is empty: write a few words.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"The {what} holds half of a character (a lone surrogate); retype it.") from error

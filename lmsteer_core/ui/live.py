@@ -1,0 +1,84 @@
+"""Text while it is being generated: prompt and rows in, HTML panels out after every token."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from lmsteer_core.engine import Workbench
+from lmsteer_core.generation import Row, Sampling, Token
+from lmsteer_core.steer import Steer
+from lmsteer_core.ui import render
+
+_SHOWN_CHARACTERS = 600
+"""Of a long prompt only the end is shown: the page gets it again with every token."""
+
+Wanted = Callable[[], bool]
+
+
+def side_by_side(
+    workbench: Workbench, prompt: str, epsilons: dict[str, float], sampling: Sampling, is_wanted: Wanted
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the baseline, the steered text and a status line; the last status gives the speed."""
+    active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}
+    rows = [Row(prompt), Row(prompt, active)]
+    shown, cut = _shown(workbench, prompt, sampling, len(rows))
+    yield render.continuation(shown, []), render.continuation(shown, []), render.progress("Waiting …")
+    began = time.perf_counter()
+    base: list[Token] = []
+    steered: list[Token] = []
+    for base, steered in _growing(workbench, rows, sampling, is_wanted):
+        status = render.progress(f"{max(len(base), len(steered))} tokens …")
+        yield (*_columns(shown, base, steered), status)
+    rate = max(len(base), len(steered)) / (time.perf_counter() - began)
+    setting = ", ".join(f"{name} {render.epsilon_text(e)}" for name, e in active.items())
+    text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}. {rate:.0f} tokens/s."
+    yield (*_columns(shown, base, steered), render.note(text.strip(), "warning" if cut else "info"))
+
+
+def continuum(
+    workbench: Workbench,
+    prompt: str,
+    steer: Steer,
+    epsilons: Sequence[float],
+    sampling: Sampling,
+    is_wanted: Wanted,
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a continuum, one per ε, and a status line."""
+    rows = [Row(prompt, {steer.name: epsilon}) for epsilon in epsilons]
+    shown, cut = _shown(workbench, prompt, sampling, len(rows))
+    poles = (steer.card.negative, steer.card.positive)
+    lines: Sequence[list[Token]] = [[] for _ in rows]
+    yield render.continuum(shown, epsilons, lines, poles), render.progress("Waiting …")
+    for lines in _growing(workbench, rows, sampling, is_wanted):
+        status = render.progress(f"{max(map(len, lines))} tokens …")
+        yield render.continuum(shown, epsilons, lines, poles), status
+    yield render.continuum(shown, epsilons, lines, poles), render.note(cut, "warning")
+
+
+def _growing(
+    workbench: Workbench, rows: Sequence[Row], sampling: Sampling, is_wanted: Wanted
+) -> Iterator[list[list[Token]]]:
+    """Yield every row's tokens so far."""
+    lines: list[list[Token]] = [[] for _ in rows]
+    for step in workbench.stream(rows, sampling, is_wanted=is_wanted):
+        for line, token in zip(lines, step, strict=True):
+            if token is not None:
+                line.append(token)
+        yield lines
+
+
+def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tuple[str, str]:
+    change = render.first_difference(base, steered)
+    return (
+        render.continuation(shown, base, first_change=change),
+        render.continuation(shown, steered, first_change=change),
+    )
+
+
+def _shown(workbench: Workbench, prompt: str, sampling: Sampling, n_rows: int) -> tuple[str, str]:
+    """Return the part of the prompt to show, and a sentence if the model does not read all of it."""
+    ids, cut = workbench.lm.encode(prompt, reserve=sampling.max_new_tokens, n_rows=n_rows)
+    ellipsis = "… " if len(prompt) > _SHOWN_CHARACTERS else ""
+    note = f"The prompt was cut: the model reads its last {len(ids)} tokens." if cut else ""
+    return ellipsis + prompt[-_SHOWN_CHARACTERS:], note
