@@ -376,7 +376,7 @@ def test_settings_no_sampler_could_follow_are_refused(settings, expected):
 
 def test_tiny_models_of_every_architecture_stream(tiny, lm, steer_for):
     small = LanguageModel(tiny, lm.tokenizer, "tiny")
-    small.encode = lambda _prompt, *, reserve=0: (list(range(3, 9 - reserve + 4)), False)
+    small.encode = lambda _prompt, *, reserve=0, **_: (list(range(3, 9 - reserve + 4)), False)
     rows = [Row("x"), Row("x", {"style": 3.0}), Row("x", {"style": -3.0})]
     sampling = Sampling(max_new_tokens=4)
     for row in generate(small, rows, {"style": steer_for(tiny)}, sampling):
