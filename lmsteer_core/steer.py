@@ -105,12 +105,17 @@ class SteerCard:
             card = cls(**known)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise SteerError(f"{CARD_FILE} is not a steer card: {error}.") from error
+        kinds = {
+            "rank": (int, "a whole number"),
+            "metrics": (dict, "an object"),
+            "epsilon_range": (tuple, ""),
+        }
         for each in dataclasses.fields(cls):
-            wanted = {"rank": int, "metrics": dict, "epsilon_range": tuple}.get(each.name, str)
-            if not isinstance(getattr(card, each.name), wanted):
-                raise SteerError(f"{CARD_FILE} has a {each.name} that is not {wanted.__name__}.")
+            kind, told = kinds.get(each.name, (str, "text"))
+            if not isinstance(getattr(card, each.name), kind):
+                raise SteerError(f"{CARD_FILE} needs {each.name} as {told}.")
         if not card.name:
-            raise SteerError(f"{CARD_FILE} has an empty name.")
+            raise SteerError(f"{CARD_FILE} needs name, and it is empty.")
         if not (-EPSILON_LIMIT <= low <= 0 <= high <= EPSILON_LIMIT) or low == high:
             raise SteerError(
                 f"{CARD_FILE} has an epsilon_range of {low} to {high}; it must hold 0 and stay "
