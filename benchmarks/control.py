@@ -79,8 +79,8 @@ def load_judge(name: str, data: Path | None = None) -> Judge:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    texts, labels = read_labelled(data / "train.jsonl")
-    graded = [(text, label > 0) for text, label in zip(texts, labels, strict=True) if label]
+    found = read_labelled(data / "train.jsonl")
+    graded = [(text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label]
     classifier = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000),

@@ -11,18 +11,24 @@ Dimensions, by the names that every docstring uses:
     vocab_size   rows of the output embedding E
 """
 
-from lmsteer_core.errors import InputError, LMSteerError, ModelError, SteerError
+from lmsteer_core.errors import Cancelled, InputError, LMSteerError, ModelError, SteerError
 from lmsteer_core.generation import Generated, Row, Sampling, Token, generate, stream
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.models import load_model
+from lmsteer_core.sources import Combined, Descriptions, Examples, LabelledText
 from lmsteer_core.steer import Steer, SteerCard
 from lmsteer_core.steering import Steering
-from lmsteer_core.training import train_from_descriptions, train_from_labels
+from lmsteer_core.training import train
 
 __all__ = [
+    "Cancelled",
+    "Combined",
+    "Descriptions",
+    "Examples",
     "Generated",
     "InputError",
     "LMSteerError",
+    "LabelledText",
     "LanguageModel",
     "ModelError",
     "Row",
@@ -35,6 +41,5 @@ __all__ = [
     "generate",
     "load_model",
     "stream",
-    "train_from_descriptions",
-    "train_from_labels",
+    "train",
 ]

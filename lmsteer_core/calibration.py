@@ -1,36 +1,66 @@
 """How strong is ε = 1? Scale a steer so that ±3 is the end of its useful range.
 
-Steering costs fluency as the steered distribution leaves the base model's. On cached hidden states
-that cost is exact and needs no text: KL(p_ε ‖ p_0), in nats per token.
+First by divergence: KL(p_ε ‖ p_0) is exact on cached hidden states and needs no text. Then by text:
+over a grid of ε, how far the style moves, what fluency it costs, where the text breaks.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lmsteer_core.generation import MAX_ROWS, Generated, Row, Sampling, generate
 from lmsteer_core.language_model import LanguageModel
-from lmsteer_core.steer import Steer, steer_hidden
+from lmsteer_core.steer import EPSILON_LIMIT, Steer, steer_hidden
 
 FULL_EPSILON = 3.0
-"""ε at which a calibrated steer reaches the divergence it was calibrated to."""
+"""ε at which a calibrated steer reaches the end of its useful range, on the pole that goes farther."""
 
 TARGET_KL = 0.25
-"""Nats per token at ε = ±3: for the sentiment steer 1.0 to 1.2 × the unsteered perplexity."""
+"""Nats per token at ε = ±3 before the text has its say: 1.0 to 1.2 × the unsteered perplexity
+for the sentiment steer."""
+
+USEFUL_PERPLEXITY = 1.5
+USEFUL_REPETITION = 0.1
+"""The useful range ends where text costs 1.5 × the unsteered perplexity, or repeats 10 % more words."""
+
+BROKEN_PERPLEXITY = 3.0
+BROKEN_REPETITION = 0.3
+"""Fluency breaks where text costs 3 ×, or repeats 30 % more words."""
+
+GRID = (-6.0, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.0)
+_SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What text at each ε is like.
+
+    Attributes:
+        epsilon: Ascending, with 0.
+        style: Mean style score.
+        perplexity: exp(−mean log-probability of a token under the unsteered model).
+        repeated: Share of words that the same continuation already used.
+        distinct_2: Distinct word pairs over all word pairs.
+    """
+
+    epsilon: list[float]
+    style: list[float]
+    perplexity: list[float]
+    repeated: list[float]
+    distinct_2: list[float]
 
 
 def mean_kl(lm: LanguageModel, steer: Steer, hidden: Tensor, epsilon: float) -> float:
     """Return the mean of KL(p_ε ‖ p_0) over hidden states (n_tokens, d_model), in nats."""
-    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
-    total = 0.0
-    for h in hidden.split(256):
-        base = lm.finish(lm.unembed(h)).log_softmax(dim=-1)
-        steered = steer_hidden(h, left, right, torch.tensor(epsilon, device=lm.device))
-        log_p = lm.finish(lm.unembed(steered)).log_softmax(dim=-1)
-        total += (log_p.exp() * (log_p - base)).sum().item()
-    return total / hidden.shape[0]
+    return _mean_kls(lm, steer, hidden)(epsilon)
 
 
 def calibrate(lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: float = TARGET_KL) -> Steer:
@@ -39,22 +69,134 @@ def calibrate(lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: flo
     Args:
         lm: The language model.
         steer: Any non-zero steer.
-        hidden: Neutral contexts, (n_tokens, d_model); 500 are plenty.
+        hidden: Neutral contexts, (n_tokens, d_model); 250 are plenty.
         target_kl: Nats per token.
     """
+    kl = _mean_kls(lm, steer, hidden)
 
     def log_excess(log_scale: float) -> float:
         epsilon = math.exp(log_scale)
-        both = mean_kl(lm, steer, hidden, epsilon) + mean_kl(lm, steer, hidden, -epsilon)
-        return math.log(max(both / 2, 1e-12) / target_kl)
+        return math.log(max((kl(epsilon) + kl(-epsilon)) / 2, 1e-12) / target_kl)
 
     low, high = math.log(1e-4), math.log(1e4)
     guess = 0.0
     for _ in range(20):  # KL grows about as ε²: halve the log error, inside a shrinking bracket
         excess = log_excess(guess)
-        if abs(excess) < 0.005:
+        if abs(excess) < 0.01:
             break
         low, high = (low, guess) if excess > 0 else (guess, high)
         step = guess - excess / 2
         guess = step if low < step < high else (low + high) / 2
     return steer.scaled(math.exp(guess) / FULL_EPSILON)
+
+
+def measure(
+    lm: LanguageModel,
+    steer: Steer,
+    score: Callable[[Sequence[str]], Sequence[float]],
+    prompts: Sequence[str],
+    epsilons: Sequence[float] = GRID,
+) -> Curve:
+    """Return the curve over `epsilons`, which hold 0; all continue the same prompts with the same dice.
+
+    Args:
+        lm: The language model.
+        steer: The steer.
+        score: Style score of texts.
+        prompts: Neutral beginnings.
+        epsilons: Ascending.
+    """
+    rows = [Row(p, {steer.name: e}, seed_offset=i) for e in epsilons for i, p in enumerate(prompts)]
+    done: list[Generated] = []
+    for start in range(0, len(rows), MAX_ROWS):
+        done += generate(lm, rows[start : start + MAX_ROWS], {steer.name: steer}, _SAMPLING)
+    scores = score([row.text for row in done])
+    curve = Curve(list(epsilons), [], [], [], [])
+    for start in range(0, len(rows), len(prompts)):
+        some = done[start : start + len(prompts)]
+        repeated, distinct_2 = repetition([row.text for row in some])
+        curve.style.append(float(np.mean(scores[start : start + len(prompts)])))
+        curve.perplexity.append(perplexity(some))
+        curve.repeated.append(repeated)
+        curve.distinct_2.append(distinct_2)
+    return curve
+
+
+def perplexity(done: Sequence[Generated]) -> float:
+    """Return exp(−mean log-probability of a token under the unsteered model); NaN without tokens."""
+    found = [token.base_logprob for row in done for token in row.tokens]
+    return math.exp(-sum(found) / len(found)) if found else math.nan
+
+
+def repetition(texts: Sequence[str]) -> tuple[float, float]:
+    """Return the share of words that the same text already used, and the share of distinct word pairs."""
+    words = [re.findall(r"[^\W\d_]+", text.lower()) for text in texts]
+    pairs = [pair for text in words for pair in zip(text, text[1:], strict=False)]
+    n_words = max(1, sum(map(len, words)))
+    return 1 - sum(len(set(text)) for text in words) / max(1, n_words), len(set(pairs)) / max(1, len(pairs))
+
+
+def with_useful_range(steer: Steer, curve: Curve) -> Steer:
+    """Return the steer scaled so that its farther pole ends at ±3, with curve and limits on its card."""
+    useful = _limits(curve, USEFUL_PERPLEXITY, USEFUL_REPETITION)
+    broken = _limits(curve, BROKEN_PERPLEXITY, BROKEN_REPETITION)
+    factor = max(-useful[0], useful[1]) / FULL_EPSILON
+    low, high = (max(-FULL_EPSILON, useful[0] / factor), min(FULL_EPSILON, useful[1] / factor))
+    at_end = (curve.epsilon[0], curve.epsilon[-1])  # never seen to break there: not known beyond
+    collapse = [
+        sign * EPSILON_LIMIT if limit == end else max(-EPSILON_LIMIT, min(EPSILON_LIMIT, limit / factor))
+        for sign, limit, end in zip((-1, 1), broken, at_end, strict=True)
+    ]
+    figures = {key: [round(value, 4) for value in values] for key, values in vars(curve).items()}
+    figures["epsilon"] = [round(epsilon / factor, 3) for epsilon in curve.epsilon]
+    card = dataclasses.replace(
+        steer.card,
+        epsilon_range=(round(low, 2), round(high, 2)),
+        collapse_range=(round(collapse[0], 2), round(collapse[1], 2)),
+        calibration=figures,
+    )
+    return dataclasses.replace(steer.scaled(factor), card=card)
+
+
+def _limits(curve: Curve, perplexity_ratio: float, more_repetition: float) -> tuple[float, float]:
+    """Return the lowest and highest ε whose text stays within both costs, between grid points too."""
+    zero = curve.epsilon.index(0.0)
+    cost = [
+        max(math.log(p / curve.perplexity[zero]) / math.log(perplexity_ratio),
+            (r - curve.repeated[zero]) / more_repetition)
+        for p, r in zip(curve.perplexity, curve.repeated, strict=True)
+    ]  # fmt: skip
+    return -_reach([-e for e in curve.epsilon[zero::-1]], cost[zero::-1]), _reach(
+        curve.epsilon[zero:], cost[zero:]
+    )
+
+
+def _reach(epsilon: Sequence[float], cost: Sequence[float]) -> float:
+    """Return the ε ≥ 0 at which a cost that starts at 0 first reaches 1; noise is smoothed to rise."""
+    from sklearn.isotonic import IsotonicRegression
+
+    rising = IsotonicRegression().fit_transform(list(epsilon), list(cost))
+    for i in range(1, len(rising)):
+        if rising[i] >= 1:
+            step = (1 - rising[i - 1]) / (rising[i] - rising[i - 1])
+            return float(epsilon[i - 1] + step * (epsilon[i] - epsilon[i - 1]))
+    return float(epsilon[-1])
+
+
+def _mean_kls(lm: LanguageModel, steer: Steer, hidden: Tensor) -> Callable[[float], float]:
+    """Return ε ↦ mean KL(p_ε ‖ p_0); the logits are linear in ε, so two products serve every ε."""
+    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
+    one = torch.ones((), device=lm.device)
+    tables = []
+    for h in hidden.split(64):
+        base = lm.unembed(h)
+        tables.append((base, lm.unembed(steer_hidden(h, left, right, one)) - base))
+
+    def kl(epsilon: float) -> float:
+        total = 0.0
+        for base, moved in tables:
+            log_p = lm.finish(torch.add(base, moved, alpha=epsilon)).log_softmax(dim=-1)
+            total += (log_p.exp() * (log_p - lm.finish(base).log_softmax(dim=-1))).sum().item()
+        return total / hidden.shape[0]
+
+    return kl

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -76,14 +77,21 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("text", metavar="TEXT")
     sub.add_argument("--steer", required=True, metavar="NAME")
 
-    sub = verb("train", _train, _show_train, "Make a steer from labelled text or from two descriptions.")
+    sub = verb("train", _train, _show_train, "Make a steer from descriptions, examples or labelled text.")
     sub.add_argument("data", nargs="?", metavar="DATA", help="JSONL or CSV with text and label in [−1, 1]")
     sub.add_argument("--name", required=True)
     sub.add_argument("--plus", metavar="TEXT", help="describe what +ε should read like")
     sub.add_argument("--minus", metavar="TEXT", help="describe what −ε should read like")
+    sub.add_argument("--plus-examples", metavar="FILE", help="3 to 50 texts of the + pole, one a line")
+    sub.add_argument("--minus-examples", metavar="FILE", help="3 to 50 texts of the − pole, one a line")
+    sub.add_argument("--data-weight", type=float, default=0.3, metavar="SHARE",
+                     help="share of DATA beside descriptions or examples, 0 to 1 (default 0.3)")  # fmt: skip
     sub.add_argument("--out", metavar="DIR", help="where to write it (default: your steers folder)")
-    sub.add_argument("--method", choices=["closed-form"], default="closed-form")
-    sub.add_argument("--rank", type=int, metavar="R")
+    sub.add_argument(
+        "--method", choices=["closed-form", "adam"], default="closed-form",
+        help="adam is the paper's recipe: 1,000 steps on DATA, slow, for reference",
+    )  # fmt: skip
+    sub.add_argument("--rank", type=int, metavar="R", help="rank of W (default: as much as is of use)")
     return parser
 
 
@@ -223,28 +231,60 @@ def _show_analyze(result: Result) -> str:
 
 def _train(args: argparse.Namespace) -> Result:
     from lmsteer_core.engine import user_steers
-    from lmsteer_core.labelled import read_labelled
     from lmsteer_core.steer import check_name
-    from lmsteer_core.training import DEFAULT_RANK, train_from_descriptions, train_from_labels
+    from lmsteer_core.training import calibrated, train
 
     check_name(args.name)
-    described = args.plus is not None and args.minus is not None
-    if (args.data is None) != described or (args.plus is None) != (args.minus is None):
-        raise InputError("Give either a DATA file, or both --plus and --minus.")
     if args.rank is not None and args.rank < 1:
         raise InputError("--rank must be at least 1.")
-    labelled = None if described else read_labelled(args.data)
+    sources = _sources(args)
     workbench = _open(args)
-    options: dict[str, Any] = {"rank": args.rank or DEFAULT_RANK, "progress": _progress()}
-    if labelled is None:
-        steer = train_from_descriptions(workbench.lm, args.name, args.plus, args.minus, **options)
+    if args.method == "adam":
+        from lmsteer_core.official import N_STEPS, train_official
+
+        data, rank = sources[0][0], args.rank or 1000
+        raw = train_official(
+            workbench.lm, args.name, data.texts, data.labels, rank=rank, progress=_progress()
+        )[N_STEPS]
+        steer = calibrated(workbench.lm, raw, data)
     else:
-        steer = train_from_labels(workbench.lm, args.name, *labelled, **options)
+        steer = train(workbench.lm, args.name, sources, rank=args.rank, progress=_progress())
     folder = steer.save(
         args.out or user_steers() / workbench.lm.model_id.replace("/", "--").lower() / args.name
     )
     named = args.name if args.out is None else str(folder)
     return {"steer": named, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
+
+
+def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
+    """Return what a steer is to be made from, with weights, before any model is loaded."""
+    from lmsteer_core.labelled import read_labelled, read_lines
+    from lmsteer_core.sources import Descriptions, Examples, LabelledText
+
+    for plus, minus, name in (
+        (args.plus, args.minus, "plus and --minus"),
+        (args.plus_examples, args.minus_examples, "plus-examples and --minus-examples"),
+    ):
+        if (plus is None) != (minus is None):
+            raise InputError(f"Give both --{name}.")
+    if not 0 < args.data_weight < 1:
+        raise InputError("--data-weight must be between 0 and 1.")
+    taught: list[Any] = []
+    if args.plus is not None:
+        taught.append(Descriptions(args.plus, args.minus))
+    if args.plus_examples is not None:
+        taught.append(Examples(read_lines(args.plus_examples), read_lines(args.minus_examples)))
+    if args.data is None:
+        if not taught or args.method == "adam":
+            raise InputError("Give a DATA file, or both --plus and --minus; --method adam needs DATA alone.")
+        return [(source, 1 / len(taught)) for source in taught]
+    if taught and args.method == "adam":
+        raise InputError("--method adam learns from DATA alone; leave out the descriptions and examples.")
+    found = read_labelled(args.data)
+    data = LabelledText(found.texts, found.labels)
+    if not taught:
+        return [(data, 1.0)]
+    return [*((source, (1 - args.data_weight) / len(taught)) for source in taught), (data, args.data_weight)]
 
 
 def _show_train(result: Result) -> str:
@@ -258,9 +298,12 @@ def _progress() -> Callable[[float, str], None]:
     """Return a one-line progress report on stderr, or a silent one where nobody watches."""
     if not sys.stderr.isatty():
         return lambda _share, _what: None
+    began = time.monotonic()
 
     def report(share: float, what: str) -> None:
-        sys.stderr.write(f"\r\033[K{share:4.0%} {what}")
+        left = (time.monotonic() - began) * (1 / share - 1) if share > 0.02 else 0
+        eta = f", about {left:.0f} s left" if left >= 1 else ""
+        sys.stderr.write(f"\r\033[K{share:4.0%} {what}{eta}")
         sys.stderr.flush()
 
     return report

@@ -3,7 +3,8 @@
 LMSteerError
 ├── ModelError      a model cannot be found, read or used
 ├── SteerError      a steer cannot be found, read or applied to this model
-└── InputError      a prompt, a setting or a data file is not usable
+├── InputError      a prompt, a setting or a data file is not usable
+└── Cancelled       the caller stopped the work
 """
 
 
@@ -21,3 +22,7 @@ class SteerError(LMSteerError):
 
 class InputError(LMSteerError):
     """A prompt, a setting or a data file cannot be used as given."""
+
+
+class Cancelled(LMSteerError):
+    """Raised by a caller's `progress` to stop the work it reports on."""

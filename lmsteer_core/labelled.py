@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,41 @@ from lmsteer_core.errors import InputError
 MAX_BYTES = 200_000_000
 
 
-def read_labelled(path: Path | str) -> tuple[list[str], list[float]]:
+@dataclass(frozen=True)
+class Labelled:
+    """The distinct texts of a file, their labels, and how many repeated texts were dropped."""
+
+    texts: list[str]
+    labels: list[float]
+    n_duplicates: int
+
+
+def read_labelled(path: Path | str) -> Labelled:
     """Return the distinct texts of a `.jsonl` or `.csv` file and their labels.
 
     Raises:
         InputError: If the file or one of its lines cannot be used; the sentence names the line.
     """
     path = Path(path)
+    content = _content(path)
+    records = _csv(content) if path.suffix.lower() == ".csv" else _jsonl(content)
+    labelled: dict[str, float] = {}
+    n_rows = 0
+    for line, record in records:
+        text, label = _text_and_label(line, record)
+        labelled.setdefault(text, label)
+        n_rows += 1
+    if not labelled:
+        raise InputError(f"{path.name} holds no labelled text.")
+    return Labelled(list(labelled), list(labelled.values()), n_rows - len(labelled))
+
+
+def read_lines(path: Path | str) -> list[str]:
+    """Return the lines of a text file that are not blank; errors as for `read_labelled`."""
+    return [line.strip() for line in _content(Path(path)).split("\n") if line.strip()]
+
+
+def _content(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path.name} is larger than {MAX_BYTES // 10**6} MB; train on a sample.")
@@ -34,14 +63,7 @@ def read_labelled(path: Path | str) -> tuple[list[str], list[float]]:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
     if "\0" in content:
         raise InputError(f"{path.name} holds NUL bytes; it is not a text file.")
-    records = _csv(content) if path.suffix.lower() == ".csv" else _jsonl(content)
-    labelled: dict[str, float] = {}
-    for line, record in records:
-        text, label = _text_and_label(line, record)
-        labelled.setdefault(text, label)
-    if not labelled:
-        raise InputError(f"{path.name} holds no labelled text.")
-    return list(labelled), list(labelled.values())
+    return content
 
 
 def _jsonl(content: str) -> Iterator[tuple[int, dict[str, Any]]]:

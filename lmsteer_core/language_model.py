@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    Cache,
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from lmsteer_core.errors import InputError, ModelError
 from lmsteer_core.steer import fingerprint_rows
@@ -120,16 +127,42 @@ class LanguageModel:
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * (logits / cap).tanh()
 
+    @cached_property
+    def for_batches(self) -> LanguageModel:
+        """The same model in bf16 where the CPU multiplies bf16 in hardware, else itself.
+
+        Large batches are bound by arithmetic, which bf16 makes several times faster; a second copy
+        of the weights is its price.
+        """
+        known = torch.cpu.get_capabilities() if self.device.type == "cpu" else {}
+        if self.output_embedding.dtype != torch.float32 or not (
+            known.get("amx_bf16") or known.get("avx512_bf16")
+        ):
+            return self
+        halves: dict[int, Any] = {
+            id(p): nn.Parameter(p.bfloat16(), requires_grad=False) for p in self.model.parameters()
+        }
+        twin = copy.deepcopy(self.model, halves)
+        for module in twin.modules():  # whoever steers the original does not steer its copy
+            module._forward_pre_hooks.clear()
+            module._forward_hooks.clear()
+        return LanguageModel(twin, self.tokenizer, self.model_id)
+
     @torch.inference_mode()
-    def hidden_states(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+    def hidden_states(self, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()) -> list[Tensor]:
         """Return the hidden states that enter the output embedding, float32, one text an item.
 
         Args:
             token_ids: Texts as token ids, each of n_tokens ≥ 1; they may differ in length.
+            prefix: Tokens before every text; read once where the model has a key-value cache.
 
         Returns:
-            Per text (n_tokens, d_model); row t is the state that predicts token t + 1.
+            Per text (n_tokens, d_model), without the prefix; row t is the state that predicts
+            token t + 1.
         """
+        cache = self._read_prefix(prefix, len(token_ids)) if prefix and len(token_ids) > 1 else None
+        skip = 0 if cache is not None else len(prefix)
+        texts = [[*prefix, *t] for t in token_ids] if skip else token_ids
         caught: list[Tensor] = []
         thread = threading.get_ident()
 
@@ -140,12 +173,24 @@ class LanguageModel:
             # The head's own product over the vocabulary is not needed.
             return (args[0][:, :1].contiguous(),)
 
-        width = max(map(len, token_ids))
-        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in token_ids], device=self.device)
-        mask = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in token_ids]).to(self.device)
+        width = max(map(len, texts))
+        n_cached = 0 if cache is None else len(prefix)
+        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=self.device)
+        mask = torch.tensor([[1] * (n_cached + len(t)) + [0] * (width - len(t)) for t in texts])
         with self.model.get_output_embeddings().register_forward_pre_hook(catch):
-            self.model(ids, attention_mask=mask, use_cache=False)
-        return [states[: len(t)].float() for states, t in zip(caught[0], token_ids, strict=True)]
+            self.model(
+                ids, attention_mask=mask.to(self.device), past_key_values=cache, use_cache=cache is not None
+            )
+        return [states[skip : len(t)].float() for states, t in zip(caught[0], texts, strict=True)]
+
+    def _read_prefix(self, prefix: Sequence[int], n_rows: int) -> Cache | None:
+        """Return the prefix's key-value cache for n_rows rows, or None if the model keeps none."""
+        output = self.model(torch.tensor([[*prefix]], device=self.device), use_cache=True)
+        cache = getattr(output, "past_key_values", None)
+        if not isinstance(cache, DynamicCache):
+            return None
+        cache.batch_repeat_interleave(n_rows)
+        return cache
 
     def encode(self, prompt: str, *, reserve: int = 0, n_rows: int = 1) -> tuple[list[int], bool]:
         """Return the prompt's token ids and whether its beginning had to be cut off.

@@ -15,6 +15,11 @@ from torch import Tensor
 
 from lmsteer_core.language_model import LanguageModel
 
+MAX_RANK = 64
+"""A steer of more has never been worth its size."""
+
+_ENOUGH_CONTROL = 0.98
+
 
 @dataclass(frozen=True)
 class Damping:
@@ -65,6 +70,41 @@ def project(
     return ((root_b @ u[:, :rank]) * root * flip).float(), ((root * flip).T * (vt[:rank] @ root_a)).float()
 
 
+def choose_rank(halves: Tensor, curvature: Curvature, damping: Damping | None = None) -> int:
+    """Return the rank from which more dimensions no longer add control on text not learned from.
+
+    Each half of the source's texts makes a steer; on the other half's shift its control at equal
+    divergence is, to first order, ⟨W_r, shift⟩ / √(divergence of W_r).
+
+    Args:
+        halves: mean(h Δμᵀ) over either half of the source's texts, (2, d_model, d_model).
+        curvature: A and B.
+        damping: Ridge on A and B.
+    """
+    first, second = whitened(halves, curvature, damping)
+    control = torch.zeros(min(MAX_RANK, first.shape[0]), dtype=torch.float64)
+    for learned, tested in ((first, second), (second, first)):
+        u, sigma, vt = torch.linalg.svd(learned)
+        gain = sigma * ((u.T @ tested) * vt).sum(dim=1)
+        found = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt()).cpu()[: len(control)]
+        control += found / found.abs().max().clamp_min(1e-300)
+    enough = control >= _ENOUGH_CONTROL * control.max()
+    return int(enough.nonzero()[0]) + 1
+
+
+def natural_length(shift: Tensor, curvature: Curvature) -> float:
+    """Return the length of a shift in the metric of the curvature: 0 only for no shift at all."""
+    return float(whitened(shift, curvature).norm())
+
+
+def whitened(shift: Tensor, curvature: Curvature, damping: Damping | None = None) -> Tensor:
+    """Return B^(−½) shift A^(−½), damped: the steer in coordinates where divergence is length²."""
+    damping = damping or Damping()
+    root_a = _inverse_root(curvature.embedding, damping.embedding)
+    root_b = _inverse_root(curvature.hidden, damping.hidden)
+    return root_b @ shift.double() @ root_a
+
+
 class CurvatureSums:
     """Running sums of A and B.
 
@@ -94,8 +134,8 @@ class CurvatureSums:
 
 
 def next_word(lm: LanguageModel, hidden: Tensor) -> Tensor:
-    """Return p over the vocabulary, (n_tokens, vocab_size), float32."""
-    return lm.finish(lm.unembed(hidden.to(lm.output_embedding.dtype)).float()).softmax(dim=-1)
+    """Return p over the vocabulary, (n_tokens, vocab_size), in the model's dtype."""
+    return lm.finish(lm.unembed(hidden.to(lm.output_embedding.dtype))).softmax(dim=-1)
 
 
 def expected_embedding(lm: LanguageModel, weights: Tensor) -> Tensor:

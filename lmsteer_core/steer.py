@@ -41,6 +41,7 @@ _SAME_MODEL_COSINE = 0.9
 """Median cosine of fingerprint rows: re-quantised copies stay above 0.98, unrelated models near 0."""
 
 _FACTOR_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_RANGES = frozenset({"epsilon_range", "collapse_range"})
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -73,7 +74,9 @@ class SteerCard:
         rank: Rank of W.
         method: How it was made, e.g. "descriptions".
         data: What it was made from.
-        epsilon_range: Recommended (lowest, highest) ε.
+        epsilon_range: (lowest, highest) useful ε; the pole that goes farther ends at ±3.
+        collapse_range: ε at which fluency breaks; ±10 where that was never seen.
+        calibration: Figures over a grid of ε (see calibration.Curve), or {}.
         metrics: Figures measured when it was made, with units in their names.
         notice: A warning to show before the steer is used, or "".
     """
@@ -87,6 +90,8 @@ class SteerCard:
     method: str = ""
     data: str = ""
     epsilon_range: tuple[float, float] = (-3.0, 3.0)
+    collapse_range: tuple[float, float] = (-EPSILON_LIMIT, EPSILON_LIMIT)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     notice: str = ""
 
@@ -100,15 +105,17 @@ class SteerCard:
         try:
             raw = json.loads(text)
             known = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
-            low, high = (float(e) for e in known.get("epsilon_range", (-3.0, 3.0)))
-            known["epsilon_range"] = (low, high)
+            for key in _RANGES & known.keys():
+                low, high = (float(e) for e in known[key])
+                known[key] = (low, high)
             card = cls(**known)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise SteerError(f"{CARD_FILE} is not a steer card: {error}.") from error
         kinds = {
             "rank": (int, "a whole number"),
             "metrics": (dict, "an object"),
-            "epsilon_range": (tuple, ""),
+            "calibration": (dict, "an object"),
+            **dict.fromkeys(_RANGES, (tuple, "")),
         }
         for each in dataclasses.fields(cls):
             kind, told = kinds.get(each.name, (str, "text"))
@@ -116,11 +123,13 @@ class SteerCard:
                 raise SteerError(f"{CARD_FILE} needs {each.name} as {told}.")
         if not card.name:
             raise SteerError(f"{CARD_FILE} needs name, and it is empty.")
-        if not (-EPSILON_LIMIT <= low <= 0 <= high <= EPSILON_LIMIT) or low == high:
-            raise SteerError(
-                f"{CARD_FILE} has an epsilon_range of {low} to {high}; it must hold 0 and stay "
-                f"within ±{EPSILON_LIMIT:g}."
-            )
+        for key in sorted(_RANGES):
+            low, high = getattr(card, key)
+            if not (-EPSILON_LIMIT <= low <= 0 <= high <= EPSILON_LIMIT) or low == high:
+                raise SteerError(
+                    f"{CARD_FILE} has an {key} of {low} to {high}; it must hold 0 and stay "
+                    f"within ±{EPSILON_LIMIT:g}."
+                )
         return card
 
     def to_json(self) -> str:

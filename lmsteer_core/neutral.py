@@ -1,0 +1,168 @@
+"""Neutral text: what every steer of a model is measured against, sampled from the model itself.
+
+Its hidden states and the Fisher information's factors belong to the model, not to a steer, so they
+are computed once and kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmsteer_core.generation import Row, Sampling, generate
+from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.models import cache_folder
+from lmsteer_core.projection import Curvature, CurvatureSums, expected_embedding, next_word
+
+Progress = Callable[[float, str], None]
+"""Called with the finished share (0–1) and what is being done; whatever it raises stops the work."""
+
+_OPENERS = (
+    "The", "In the", "It was", "There is", "When the", "I", "We", "She said", "He was", "They have",
+    "This is", "At first", "After the", "My", "Our", "Some people", "If you", "On Monday", "Most of",
+    "One of the", "For the", "You can", "The old", "The new", "A small", "During the", "Then the",
+    "What I", "Before we", "Because the", "Last night", "Every", "As a", "From the", "But the", "Near",
+)  # fmt: skip
+
+_TOKENS_PER_BATCH = 512
+"""More would leave the CPU's caches: half the speed at 4,000."""
+
+_LOGITS_PER_CHUNK = 12_600_000
+"""Logits held at once, so that memory does not grow with the vocabulary times the text."""
+
+_ROWS_PER_BATCH = 96
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """Neutral contexts of one model with what every source shares.
+
+    Attributes:
+        token_ids: The texts.
+        hidden: Their hidden states, one (n_tokens, d_model) per text.
+        curvature: A and B over these contexts.
+    """
+
+    token_ids: list[list[int]]
+    hidden: list[Tensor]
+    curvature: Curvature
+
+
+def neutral_text(
+    lm: LanguageModel, *, n_texts: int = 160, n_tokens: int = 22, progress: Progress | None = None
+) -> PlainText:
+    """Return short texts sampled from the model with their statistics, from the cache if they are there.
+
+    Args:
+        lm: The language model.
+        n_texts: How many texts.
+        n_tokens: Sampled tokens in each, after one of a few dozen ordinary openings.
+        progress: Told how far it is.
+    """
+    file = cache_folder() / "neutral" / f"{_digest(lm)}-{n_texts}x{n_tokens}-v{_VERSION}.safetensors"
+    plain = _load(file, lm)
+    if plain is None:
+        plain = _sample(lm, n_texts, n_tokens, progress or (lambda _share, _what: None))
+        _save(file, plain)
+    return plain
+
+
+def part(progress: Progress, start: float, end: float) -> Progress:
+    """Return a progress whose 0–1 is `start`–`end` of another's."""
+    return lambda share, what: progress(start + (end - start) * share, what)
+
+
+def curvature_of(lm: LanguageModel, hidden: Tensor) -> Curvature:
+    """Return A and B over hidden states (n_tokens, d_model), in float64."""
+    sums = CurvatureSums(lm)
+    for h in hidden.split(tokens_per_chunk(lm)):
+        p = next_word(lm, h)
+        sums.add(h, p, expected_embedding(lm, p))
+    return sums.mean()
+
+
+def hidden_states(
+    lm: LanguageModel, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()
+) -> list[Tensor]:
+    """Return the hidden states of many texts behind one prefix, texts of like length together."""
+    states: dict[int, Tensor] = {}
+    for indices in batches(token_ids):
+        states.update(zip(indices, lm.hidden_states([token_ids[j] for j in indices], prefix), strict=True))
+    return [states[j] for j in range(len(token_ids))]
+
+
+def batches(token_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Yield indices of texts of like length in groups of at most 512 tokens, padding included."""
+    group: list[int] = []
+    for j in sorted(range(len(token_ids)), key=lambda j: len(token_ids[j])):
+        if group and (len(group) + 1) * len(token_ids[j]) > _TOKENS_PER_BATCH:
+            yield group
+            group = []
+        group.append(j)
+    if group:
+        yield group
+
+
+def tokens_per_chunk(lm: LanguageModel) -> int:
+    """Return how many tokens may have their whole next-word distribution in memory at once."""
+    return max(16, _LOGITS_PER_CHUNK // lm.vocab_size)
+
+
+def _sample(lm: LanguageModel, n_texts: int, n_tokens: int, progress: Progress) -> PlainText:
+    rows = [Row(_OPENERS[i % len(_OPENERS)], seed_offset=i // len(_OPENERS)) for i in range(n_texts)]
+    sampling = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=n_tokens, seed=1)
+    texts: list[list[int]] = []
+    for start in range(0, n_texts, _ROWS_PER_BATCH):
+        progress(0.8 * start / n_texts, "sampling neutral text from the model")
+        for done in generate(lm, rows[start : start + _ROWS_PER_BATCH], {}, sampling, logprobs=False):
+            texts.append(lm.encode(done.row.prompt)[0][len(lm.prefix_ids) :] + [t.id for t in done.tokens])
+    progress(0.8, "measuring the model's curvature")
+    hidden = hidden_states(lm, texts, lm.prefix_ids)
+    return PlainText(texts, hidden, curvature_of(lm, torch.cat(hidden)))
+
+
+def _digest(lm: LanguageModel) -> str:
+    """Name a model by a sample of all its weights: twins that share an embedding are told apart."""
+    digest = hashlib.sha256(f"{lm.model_id} {lm.output_embedding.dtype}".encode())
+    for parameter in lm.model.parameters():
+        flat = parameter.flatten()
+        digest.update(flat[:: max(1, len(flat) // 64)].double().cpu().numpy().tobytes())
+    return digest.hexdigest()[:20]
+
+
+def _save(file: Path, plain: PlainText) -> None:
+    tensors = {
+        "token_ids": torch.tensor([i for text in plain.token_ids for i in text]),
+        "lengths": torch.tensor([len(text) for text in plain.token_ids]),
+        "hidden": torch.cat(plain.hidden).cpu(),
+        "curvature_embedding": plain.curvature.embedding.cpu(),
+        "curvature_hidden": plain.curvature.hidden.cpu(),
+    }
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=file.parent) as scratch:
+            save_file(tensors, Path(scratch) / file.name)
+            os.replace(Path(scratch) / file.name, file)
+    except (OSError, SafetensorError):
+        pass  # only a cache: a read-only home costs half a minute per steer
+
+
+def _load(file: Path, lm: LanguageModel) -> PlainText | None:
+    try:
+        tensors = load_file(file, device=str(lm.device))
+        lengths = tensors["lengths"].tolist()
+        token_ids = [ids.tolist() for ids in tensors["token_ids"].split(lengths)]
+        curvature = Curvature(tensors["curvature_embedding"], tensors["curvature_hidden"])
+        return PlainText(token_ids, list(tensors["hidden"].split(lengths)), curvature)
+    except (OSError, SafetensorError, KeyError, RuntimeError):  # absent, or a damaged cache: make it again
+        return None
