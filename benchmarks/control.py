@@ -14,14 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lmsteer_core import Generated, LanguageModel, Row, Sampling, Steer, generate, load_model
+from lmsteer_core.calibration import perplexity, repetition
 from lmsteer_core.labelled import read_labelled
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained_steers" / "smollm2-135m-instruct"
@@ -65,12 +66,14 @@ class Control:
 def load_judge(name: str, data: Path | None = None) -> Judge:
     """Return VADER (compound, −1 to 1), a TF-IDF classifier or a profanity classifier (0 to 1)."""
     if name == "vader":
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+        from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
+            SentimentIntensityAnalyzer,
+        )
 
         analyzer = SentimentIntensityAnalyzer()
         return Judge(lambda texts: [analyzer.polarity_scores(t)["compound"] for t in texts], 0.05)
     if name == "profanity":
-        from profanity_check import predict_prob
+        from profanity_check import predict_prob  # type: ignore[import-untyped]
 
         return Judge(lambda texts: predict_prob(list(texts)), 0.5)
     if data is None:
@@ -100,6 +103,22 @@ def read_prompts(path: Path, n_prompts: int) -> list[str]:
     return prompts[:n_prompts]
 
 
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Return the results that stand in a file of JSON lines; a line cut off by a killed run is dropped."""
+    content = path.read_text(encoding="utf-8") if path.is_file() else ""
+    whole = content[: content.rfind("\n") + 1]
+    if whole != content:
+        path.write_text(whole, encoding="utf-8")
+    return [json.loads(line) for line in whole.split("\n") if line]
+
+
+def append_result(path: Path, result: dict[str, Any]) -> None:
+    """Add one line to a file of results."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(result, ensure_ascii=False) + "\n")
+
+
 def continuations(
     lm: LanguageModel, steer: Steer, prompts: Sequence[str], epsilon: float, sampling: Sampling = SAMPLING
 ) -> list[Generated]:
@@ -113,18 +132,17 @@ def continuations(
 
 def measure(done: Sequence[Generated], judge: Judge, epsilon: float) -> Control:
     """Return the figures of finished continuations."""
-    scores = np.asarray(judge.score([row.text for row in done]), dtype=float)
-    words = [re.findall(r"[^\W\d_]+", row.text.lower()) for row in done]
-    pairs = [pair for text in words for pair in zip(text, text[1:], strict=False)]
-    n_words = max(1, sum(map(len, words)))
+    texts = [row.text for row in done]
+    scores = np.asarray(judge.score(texts), dtype=float)
+    repeated, distinct_2 = repetition(texts)
     return Control(
         epsilon,
         float(scores.mean()),
         float(scores.std(ddof=1)) / math.sqrt(len(scores)),
         float((scores >= judge.threshold).mean()),
-        math.exp(-np.mean([token.base_logprob for row in done for token in row.tokens])),
-        len(set(pairs)) / max(1, len(pairs)),
-        1 - sum(len(set(text)) for text in words) / n_words,
+        perplexity(done),
+        distinct_2,
+        repeated,
     )
 
 
