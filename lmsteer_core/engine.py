@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 from lmsteer_core.errors import SteerError
 from lmsteer_core.generation import Row, Sampling, Token, check_rows, stream
@@ -66,19 +67,22 @@ class Workbench:
         rows: Sequence[Row],
         sampling: Sampling,
         *,
+        extra: Mapping[str, Steer] = MappingProxyType({}),
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Generator[list[Token | None], None, None]:
         """Yield tokens step by step as `generation.stream` does, one caller at a time.
 
+        `extra` are steers of this caller alone, by name, used next to the shared ones.
         Unknown steers and bad ε raise before the caller waits; a caller whose `is_wanted` turns
         False, while it waits or later, ends without an error.
         """
-        check_rows(rows, self.steers)
+        steers = {**self.steers, **extra}
+        check_rows(rows, steers)
         while not self._turn.acquire(timeout=0.1):
             if not is_wanted():
                 return
         try:
-            with closing(stream(self.lm, rows, self.steers, sampling)) as steps:
+            with closing(stream(self.lm, rows, steers, sampling)) as steps:
                 for step in steps:
                     if not is_wanted():
                         return
