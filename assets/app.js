@@ -32,5 +32,12 @@ window.lmsteer = (() => {
     slider.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
   });
 
+  // An emptied number box of a slider means nothing yet; gradio would send it as null.
+  document.addEventListener("input", (event) => {
+    const box = event.target;
+    if (box.type === "number" && box.value === "" && box.closest(".block")?.querySelector("input[type=range]"))
+      event.stopImmediatePropagation();
+  }, true);
+
   return { debounce, restoreTheme, toggleTheme };
 })();

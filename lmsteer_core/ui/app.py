@@ -10,25 +10,33 @@ import gradio as gr
 from lmsteer_core.engine import Workbench
 from lmsteer_core.ui import render
 from lmsteer_core.ui.highlight_tab import create_highlight_tab
+from lmsteer_core.ui.session import SessionSteers
 from lmsteer_core.ui.steer_tab import create_steer_tab
 from lmsteer_core.ui.theme import ASSETS, theme
+from lmsteer_core.ui.train_tab import MAX_UPLOAD, create_train_tab
 from lmsteer_core.ui.words_tab import create_words_tab
 
 
 def build_app(workbench: Workbench) -> gr.Blocks:
     """Return the app over one workbench; `launch_options` go to its `launch`."""
+    own = SessionSteers(workbench)
     demo: gr.Blocks
-    with gr.Blocks(title="LM-Steer Workbench", analytics_enabled=False, fill_width=True) as demo:
+    with gr.Blocks(
+        title="LM-Steer Workbench", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
+    ) as demo:
         gr.HTML(_header(workbench.lm.model_id))
         for problem in workbench.problems:
             gr.HTML(render.note(f"A steer was passed over: {problem}", "warning"))
-        with gr.Tabs():
+        changed = gr.State((0, None))  # a session.Latest
+        with gr.Tabs() as tabs:
             with gr.Tab("Steer", id="steer"):
-                create_steer_tab(workbench, demo)
+                create_steer_tab(workbench, own, changed, demo)
+            with gr.Tab("New steer", id="train"):
+                create_train_tab(workbench, own, changed, tabs, demo)
             with gr.Tab("Words", id="words"):
-                create_words_tab(workbench, demo)
+                create_words_tab(workbench, own, changed, demo)
             with gr.Tab("Highlight", id="highlight"):
-                create_highlight_tab(workbench, demo)
+                create_highlight_tab(workbench, own, changed, demo)
         demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
     return demo
 
@@ -39,6 +47,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": [ASSETS / "style.css"],
         "head": f"<script>{(ASSETS / 'app.js').read_text(encoding='utf-8')}</script>",
+        "max_file_size": MAX_UPLOAD,
         "run_history": False,
         "footer_links": [],
         "ssr_mode": False,

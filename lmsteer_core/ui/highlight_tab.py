@@ -9,20 +9,25 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.engine import Workbench
-from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.errors import LMSteerError
 from lmsteer_core.plots.posterior import posterior_bars
 from lmsteer_core.scoring import POSTERIOR_GRID, evidence, posterior, read_text, strongest_spans
+from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.examples import EXAMPLE_TEXTS
+from lmsteer_core.ui.session import SessionSteers, session_of
+from lmsteer_core.ui.theme import LOOK, QUIET
 
 
-def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
-    """Add the tab's widgets and events to the open Blocks."""
+def create_highlight_tab(
+    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
+) -> None:
+    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
 
     @functools.lru_cache(maxsize=32)
-    def analysis(text: str, name: str) -> tuple[str, Any, str, str]:
-        steer, lm = workbench.steer(name), workbench.lm
+    def analysis(text: str, steer: Steer) -> tuple[str, Any, str, str]:
+        lm = workbench.lm
         poles = (steer.card.negative, steer.card.positive)
         read = read_text(lm, text)
         values = evidence(lm, read, steer)
@@ -42,13 +47,11 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             render.note(summary, "warning" if read.cut else "info"),
         )
 
-    def show(text: str, name: str | None) -> Iterator[tuple[Any, Any, Any, str]]:
+    def show(request: gr.Request, text: str, name: str | None) -> Iterator[tuple[Any, Any, Any, str]]:
         keep = (gr.skip(), gr.skip(), gr.skip())
         yield (*keep, render.progress("Reading …"))
         try:
-            if not name:
-                raise InputError("No steer fits this model yet: train one first.")
-            yield analysis(text, name)
+            yield analysis(text, own.steer(session_of(request), name))
         except LMSteerError as error:
             yield (*keep, render.note(str(error), "error"))
 
@@ -74,11 +77,9 @@ def create_highlight_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             spans = gr.HTML(elem_id="spans")
     event: dict[str, Any] = {
         "fn": show, "inputs": [text, which], "outputs": [marked, bars, spans, summary],
-        "show_progress": "hidden", "trigger_mode": "always_last", "concurrency_id": "look",
-        "api_visibility": "private",
+        **LOOK,
     }  # fmt: skip
     gr.on([go.click, which.change, demo.load], **event)
+    changed.change(own.offer, which, which, **QUIET)
     for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):
-        button.click(lambda example=example: example, None, text, queue=False, api_visibility="private").then(
-            **event
-        )
+        button.click(lambda example=example: example, None, text, **QUIET).then(**event)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lmsteer_core.engine import Workbench
 from lmsteer_core.generation import Row, Sampling, Token
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
+from lmsteer_core.ui.runs import Wanted
 
 _SHOWN_CHARACTERS = 600
 """Of a long prompt only the end is shown: the page gets it again with every token."""
 
-Wanted = Callable[[], bool]
-
 
 def side_by_side(
-    workbench: Workbench, prompt: str, epsilons: dict[str, float], sampling: Sampling, is_wanted: Wanted
+    workbench: Workbench,
+    prompt: str,
+    epsilons: Mapping[str, float],
+    sampling: Sampling,
+    is_wanted: Wanted,
+    own: Mapping[str, Steer],
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the baseline, the steered text and a status line; the last status gives the speed."""
+    """Yield the baseline, the steered text and a status line; the last status gives the speed.
+
+    `own` are the caller's steers by name, next to the workbench's.
+    """
     active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}
     rows = [Row(prompt), Row(prompt, active)]
     shown, cut = _shown(workbench, prompt, sampling, len(rows))
@@ -27,7 +34,7 @@ def side_by_side(
     began = time.perf_counter()
     base: list[Token] = []
     steered: list[Token] = []
-    for base, steered in _growing(workbench, rows, sampling, is_wanted):
+    for base, steered in _growing(workbench, rows, sampling, is_wanted, own):
         status = render.progress(f"{max(len(base), len(steered))} tokens …")
         yield (*_columns(shown, base, steered), status)
     rate = max(len(base), len(steered)) / (time.perf_counter() - began)
@@ -50,18 +57,22 @@ def continuum(
     poles = (steer.card.negative, steer.card.positive)
     lines: Sequence[list[Token]] = [[] for _ in rows]
     yield render.continuum(shown, epsilons, lines, poles), render.progress("Waiting …")
-    for lines in _growing(workbench, rows, sampling, is_wanted):
+    for lines in _growing(workbench, rows, sampling, is_wanted, {steer.name: steer}):
         status = render.progress(f"{max(map(len, lines))} tokens …")
         yield render.continuum(shown, epsilons, lines, poles), status
     yield render.continuum(shown, epsilons, lines, poles), render.note(cut, "warning")
 
 
 def _growing(
-    workbench: Workbench, rows: Sequence[Row], sampling: Sampling, is_wanted: Wanted
+    workbench: Workbench,
+    rows: Sequence[Row],
+    sampling: Sampling,
+    is_wanted: Wanted,
+    own: Mapping[str, Steer],
 ) -> Iterator[list[list[Token]]]:
     """Yield every row's tokens so far."""
     lines: list[list[Token]] = [[] for _ in rows]
-    for step in workbench.stream(rows, sampling, is_wanted=is_wanted):
+    for step in workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted):
         for line, token in zip(lines, step, strict=True):
             if token is not None:
                 line.append(token)

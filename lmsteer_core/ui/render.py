@@ -9,9 +9,16 @@ from html import escape
 from lmsteer_core.generation import Token
 from lmsteer_core.geometry import Dimension
 from lmsteer_core.scoring import Span
+from lmsteer_core.steer import SteerCard
 
 FULL_TINT_NATS = 4.0
 """|nats| at which a token's tint is at its strongest; e⁴ is 55 times likelier."""
+
+
+_LINKS = frozenset(
+    ["a", "about", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
+)
+"""Words that no shortened text should end on."""
 
 
 def tinted(text: str, nats: float, tip: str, classes: str = "") -> str:
@@ -110,6 +117,66 @@ def dimension_table(dimensions: Sequence[Dimension], poles: tuple[str, str]) -> 
         f'<th scope="col">likelier at +ε ({escape(poles[1])})</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
+
+
+def poles(card: SteerCard, box: str) -> str:
+    """Return the line below a steer's slider, and the card's limits for the shading of its track.
+
+    Args:
+        card: The steer's card.
+        box: Element id of what holds the slider.
+    """
+    limits = ("--useful-low", "--useful-high", "--breaks-low", "--breaks-high")
+    values = zip(limits, (*card.epsilon_range, *card.collapse_range), strict=True)
+    track = ";".join(f"{name}:{value:.4f}" for name, value in values)
+    return (
+        f"<style>[id='{escape(box)}'] {{{track}}}</style>"
+        f'<div class="poles"><span class="minus">− {escape(card.negative)}</span>'
+        f'<span class="plus">{escape(card.positive)} +</span></div>'
+    )
+
+
+def track_legend() -> str:
+    """Return the key to the shading of a slider's track."""
+    kinds = {"useful": "useful", "strained": "fluency falls", "breaks": "text breaks"}
+    swatches = (f'<span><i class="{kind}"></i> {told}</span>' for kind, told in kinds.items())
+    return f'<p class="key">{"".join(swatches)}</p>'
+
+
+def progress_bar(share: float, text: str) -> str:
+    """Return a bar filled to `share` (0 to 1) above what is being done."""
+    percent = f"{100 * min(max(share, 0.0), 1.0):.0f}"
+    return (
+        f'<div class="bar" role="progressbar" aria-label="Training" aria-valuenow="{percent}">'
+        f'<i style="width:{percent}%"></i></div>{progress(text)}'
+    )
+
+
+def histogram(values: Sequence[float], *, n_bins: int = 8) -> str:
+    """Return numbers from −1 to 1 as small bars, those below 0 in the − pole's colour."""
+    counts = [0] * n_bins
+    for value in values:
+        counts[min(n_bins - 1, int((value + 1) / 2 * n_bins))] += 1
+    bars = "".join(
+        f'<i class="{"minus" if 2 * i < n_bins else "plus"}" style="height:{100 * count / max(counts):.0f}%" '
+        f'title="{count} labels from {2 * i / n_bins - 1:+.2f} to {2 * (i + 1) / n_bins - 1:+.2f}"></i>'
+        for i, count in enumerate(counts)
+    )
+    axis = "<span>−1</span><span>0</span><span>+1</span>"
+    return f'<div class="histogram">{bars}</div><p class="axis">{axis}</p>'
+
+
+def shortened(text: str, limit: int = 32) -> str:
+    """Return the start of a description, without its article, cut between words: a pole's name."""
+    words = text.split()
+    if words and words[0].casefold() in ("a", "an", "the"):
+        del words[0]
+    short = " ".join(words).rstrip(" .,;:")
+    if len(short) <= limit:
+        return short
+    while len(words) > 1 and (len(" ".join(words)) > limit or words[-1].casefold() in _LINKS):
+        del words[-1]
+    return " ".join(words)[:limit].rstrip(" .,;:") + " …"
 
 
 def legend(minus: str, plus: str) -> str:

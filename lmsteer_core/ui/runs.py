@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.errors import LMSteerError
+from lmsteer_core.ui import render
+from lmsteer_core.ui.session import session_of
 
 _STOPPED = 0
+
+Wanted = Callable[[], bool]
 
 
 class Runs:
@@ -41,3 +51,30 @@ class Runs:
         """Drop a session whose page was closed, which also ends its run."""
         with self._lock:
             self._latest.pop(session, None)
+
+    def follow(
+        self, request: gr.Request, n_panels: int, write: Callable[[Wanted], Iterator[tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield what a new run writes, until it ends, is stopped or is superseded.
+
+        Args:
+            request: Whose run it is.
+            n_panels: Panels before the status line; a mistake leaves them as they are.
+            write: Given a check whether it is still wanted, yields panels and a status line.
+        """
+        session = session_of(request)
+        number = self.start(session)
+        keep = [gr.skip()] * n_panels
+
+        def is_wanted() -> bool:
+            return self.is_current(session, number)
+
+        try:
+            for panels in write(is_wanted):
+                if not is_wanted():
+                    break
+                yield panels
+            if self.is_stopped(session):
+                yield *keep, render.note("Stopped.")
+        except LMSteerError as error:
+            yield *keep, render.note(str(error), "error")

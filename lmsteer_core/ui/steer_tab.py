@@ -10,97 +10,100 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.engine import Workbench
-from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.errors import InputError
 from lmsteer_core.generation import Sampling
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import live, render
 from lmsteer_core.ui.examples import EXAMPLE_EPSILON, EXAMPLE_PROMPTS
-from lmsteer_core.ui.runs import Runs
-from lmsteer_core.ui.theme import DEBOUNCE_JS, SLIDER_EXTENT
+from lmsteer_core.ui.runs import Runs, Wanted
+from lmsteer_core.ui.session import N_SLOTS, SessionSteers, session_of
+from lmsteer_core.ui.theme import DEBOUNCE_JS, QUIET, SLIDER_EXTENT, STREAMING
 
 DEFAULT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=48, seed=3)
 _LIMITS = (
     "Steering changes wording, not facts, plot or argument, and each step away from 0 costs some "
-    "fluency: within ±3 (the solid part of a slider) text stays readable, beyond it words start to repeat."
+    "fluency: within the solid part of a slider text stays readable, beyond it words start to repeat."
 )
-_KEEP = gr.skip()
-_QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private"}
-_STREAMING: dict[str, Any] = {
-    "concurrency_id": "generate",
-    "concurrency_limit": 16,
-    "api_visibility": "private",
-    "show_progress": "hidden",
-    "trigger_mode": "multiple",
-}
 
 
-def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
-    """Add the tab's widgets and events to the open Blocks."""
+def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
+    """Add the tab's widgets and events to the open Blocks.
+
+    Args:
+        workbench: The model and the steers all pages share.
+        own: Steers of one page each.
+        changed: Changes with what the page holds in `own`.
+        demo: The app.
+    """
     names = workbench.names
     start = names[0] if names else None
-    locked = [name for name in names if workbench.steers[name].card.notice]
     column_runs, continuum_runs = Runs(), Runs()
 
     def write_columns(
         request: gr.Request, prompt: str, temperature: float, top_p: float, n_tokens: float,
         seed: float | None, unlocked: bool, *values: float,
-    ) -> Iterator[tuple[Any, Any, Any]]:  # fmt: skip
-        session = request.session_hash or ""
-        number = column_runs.start(session)
-        try:
-            epsilons = dict(zip(names, values, strict=True))
-            if not unlocked and any(epsilons[name] < 0 for name in locked):
-                raise InputError("That pole is locked: read the notice and unlock it first.")
-            sampling = _sampling(temperature, top_p, n_tokens, seed)
-            for panels in live.side_by_side(
-                workbench, prompt, epsilons, sampling, lambda: column_runs.is_current(session, number)
-            ):
-                if not column_runs.is_current(session, number):
-                    break
-                yield panels
-            if column_runs.is_stopped(session):
-                yield _KEEP, _KEEP, render.note("Stopped.")
-        except LMSteerError as error:
-            yield _KEEP, _KEEP, render.note(str(error), "error")
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+            epsilons = {}
+            for steer, epsilon in zip(shown(request).values(), values, strict=True):
+                if epsilon and not steer:
+                    raise InputError("A steer you made is no longer held here: make it or upload it again.")
+                if steer:
+                    epsilons[steer.name] = epsilon
+                    if steer.card.notice and epsilon < 0 and not unlocked:
+                        raise InputError("That pole is locked: read the notice and unlock it first.")
+            dice = _sampling(temperature, top_p, n_tokens, seed)
+            mine = own.own(session_of(request))
+            yield from live.side_by_side(workbench, prompt, epsilons, dice, is_wanted, mine)
+
+        yield from column_runs.follow(request, 2, write)
 
     def write_continuum(
         request: gr.Request, prompt: str, temperature: float, top_p: float, n_tokens: float,
         seed: float | None, unlocked: bool, name: str | None, n_lines: float,
-    ) -> Iterator[tuple[Any, Any]]:  # fmt: skip
-        session = request.session_hash or ""
-        number = continuum_runs.start(session)
-        try:
-            if not name:
-                raise InputError("No steer fits this model yet: train one first.")
-            steer = workbench.steer(name)
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+            steer = own.steer(session_of(request), name)
             low, high = steer.card.epsilon_range
-            low = 0.0 if name in locked and not unlocked else low
+            low = 0.0 if steer.card.notice and not unlocked else low
             grid = [round(low + (high - low) * i / (n_lines - 1), 2) for i in range(int(n_lines))]
-            sampling = _sampling(temperature, top_p, n_tokens, seed)
-            for lines in live.continuum(
-                workbench, prompt, steer, grid, sampling, lambda: continuum_runs.is_current(session, number)
-            ):
-                if not continuum_runs.is_current(session, number):
-                    break
-                yield lines
-            if continuum_runs.is_stopped(session):
-                yield _KEEP, render.note("Stopped.")
-        except LMSteerError as error:
-            yield _KEEP, render.note(str(error), "error")
+            dice = _sampling(temperature, top_p, n_tokens, seed)
+            yield from live.continuum(workbench, prompt, steer, grid, dice, is_wanted)
+
+        yield from continuum_runs.follow(request, 1, write)
 
     def stop(request: gr.Request) -> None:
-        column_runs.stop(request.session_hash or "")
-        continuum_runs.stop(request.session_hash or "")
+        column_runs.stop(session_of(request))
+        continuum_runs.stop(session_of(request))
 
     def forget(request: gr.Request) -> None:
-        column_runs.forget(request.session_hash or "")
-        continuum_runs.forget(request.session_hash or "")
+        for held in (column_runs, continuum_runs, own):
+            held.forget(session_of(request))
 
-    def set_lock(unlocked: bool) -> list[Any]:
+    def set_lock(request: gr.Request, unlocked: bool) -> dict[Any, Any]:
         low = -SLIDER_EXTENT if unlocked else 0.0
-        text = " ".join(workbench.steers[name].card.notice for name in locked) if unlocked else ""
-        shown = gr.update(value=render.note(text, "warning"), visible=bool(text))
-        return [*(gr.update(minimum=low, value=0.0) for _ in locked), shown]
+        told = {s: steer.card.notice for s, steer in shown(request).items() if steer and steer.card.notice}
+        text = " ".join(dict.fromkeys(told.values())) if unlocked else ""
+        update = gr.update(value=render.note(text, "warning"), visible=bool(text))
+        return {**dict.fromkeys(told, gr.update(minimum=low, value=0.0)), notice: update}
+
+    def show_slots(request: gr.Request, unlocked: bool) -> dict[Any, Any]:
+        updates: dict[Any, Any] = {}
+        for (box, slider, poles), steer in zip(slots, own.slots(session_of(request)), strict=True):
+            updates[box] = gr.update(visible=steer is not None)
+            if steer:
+                low = 0.0 if steer.card.notice and not unlocked else -SLIDER_EXTENT
+                updates[slider] = gr.update(label=steer.name, minimum=low)
+                updates[poles] = render.poles(steer.card, box.elem_id or "")
+            else:
+                updates[slider] = 0.0
+        is_locked = any(steer and steer.card.notice for steer in shown(request).values())
+        return {**updates, unlock: gr.update(visible=is_locked)}
+
+    def shown(request: gr.Request) -> dict[gr.Slider, Steer | None]:
+        """Every slider with its steer, None for an empty slot."""
+        mine = zip((slider for _, slider, _ in slots), own.slots(session_of(request)), strict=True)
+        return {**{shared[name]: workbench.steers[name] for name in names}, **dict(mine)}
 
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
@@ -110,20 +113,21 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             )  # fmt: skip
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLE_PROMPTS]
-            sliders = {
-                n: _steer_slider(workbench.steers[n], EXAMPLE_EPSILON if n == start else 0.0) for n in names
+            shared = {
+                n: _shared_slider(workbench.steers[n], EXAMPLE_EPSILON if n == start else 0) for n in names
             }
+            slots = [_slot(f"own-{i}") for i in range(1, N_SLOTS + 1)]
             unlock = gr.Checkbox(
                 False, label="Unlock poles that produce offensive text (for research)",
-                visible=bool(locked), elem_id="unlock",
+                visible=any(workbench.steers[name].card.notice for name in names), elem_id="unlock",
             )  # fmt: skip
             notice = gr.HTML(visible=False)
             reset = gr.Button("Reset all sliders to 0", size="sm", elem_id="reset")
             if not names:
                 gr.HTML(
-                    render.note("No steer fits this model yet: train one with the command line.", "warning")
+                    render.note("No steer fits this model yet: make one on the New steer tab.", "warning")
                 )
-            gr.HTML(f'<p class="limits">{escape(_LIMITS)}</p>')
+            gr.HTML(f'{render.track_legend()}<p class="limits">{escape(_LIMITS)}</p>')
         with gr.Column(scale=3, min_width=320):
             with gr.Row():
                 go = gr.Button("Generate", variant="primary", elem_id="generate")
@@ -133,13 +137,7 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
                 steered = _panel("Steered", "the same dice, moved embeddings", "steered")
             status = gr.HTML(elem_id="status")
             gr.HTML(render.legend("steering made it less likely", "likelier"))
-            with gr.Accordion("Sampling", open=False):
-                with gr.Row():
-                    temperature = _slider(0, 2, DEFAULT.temperature, step=0.05, label="Temperature")
-                    top_p = _slider(0.05, 1, DEFAULT.top_p, step=0.05, label="Top-p")
-                with gr.Row():
-                    n_tokens = _slider(1, 200, DEFAULT.max_new_tokens, step=1, label="New tokens")
-                    seed = gr.Number(DEFAULT.seed, precision=0, label="Seed (names the dice)")
+            sampling = _sampling_settings()
     with gr.Column(elem_classes=["card", "continuum-box"]):
         gr.HTML(
             "<h2>Continuum</h2><p>One steer at several ε, from one pole to the other: one batch, the same "
@@ -147,29 +145,32 @@ def create_steer_tab(workbench: Workbench, demo: gr.Blocks) -> None:
         )
         with gr.Row():
             which = gr.Dropdown(names, value=start, label="Steer", elem_id="continuum-steer")
-            n_lines = _slider(5, 11, 9, step=2, label="Lines")
+            n_lines = gr.Slider(5, 11, 9, step=2, label="Lines")
             show = gr.Button("Show continuum", variant="primary", elem_id="show-continuum")
         continuum = gr.HTML(elem_id="continuum")
         continuum_status = gr.HTML()
 
-    settings = [prompt, temperature, top_p, n_tokens, seed, unlock]
+    sliders = [*shared.values(), *(slider for _, slider, _ in slots)]
+    settings = [prompt, *sampling, unlock]
     columns: dict[str, Any] = {
         "fn": write_columns,
-        "inputs": [*settings, *sliders.values()],
+        "inputs": [*settings, *sliders],
         "outputs": [baseline, steered, status],
-        **_STREAMING,
+        **STREAMING,
     }
     gr.on([go.click, prompt.submit], **columns)
-    for slider in sliders.values():
+    for slider in sliders:
         slider.change(js=DEBOUNCE_JS, **columns)
     for button, text in zip(examples, EXAMPLE_PROMPTS, strict=True):
-        button.click(lambda text=text: text, None, prompt, **_QUIET).then(**columns)
-    show.click(write_continuum, [*settings, which, n_lines], [continuum, continuum_status], **_STREAMING)
-    halt.click(stop, None, None, **_QUIET)
-    reset.click(lambda: dict.fromkeys(sliders.values(), 0.0), None, [*sliders.values()], **_QUIET)
-    unlock.change(set_lock, unlock, [*(sliders[name] for name in locked), notice], **_QUIET)
+        button.click(lambda text=text: text, None, prompt, **QUIET).then(**columns)
+    show.click(write_continuum, [*settings, which, n_lines], [continuum, continuum_status], **STREAMING)
+    halt.click(stop, None, None, **QUIET)
+    reset.click(lambda: dict.fromkeys(sliders, 0.0), None, sliders, **QUIET)
+    unlock.change(set_lock, unlock, [*sliders, notice], **QUIET)
+    changed.change(show_slots, unlock, [*(part for slot in slots for part in slot), unlock], **QUIET)
+    changed.change(own.offer, which, which, **QUIET)
     example = _finished_example(workbench, {start: EXAMPLE_EPSILON} if start else {})
-    demo.load(example.result, None, [baseline, steered, status], **_QUIET)
+    demo.load(example.result, None, [baseline, steered, status], **QUIET)
     demo.unload(forget)
 
 
@@ -179,36 +180,42 @@ def _sampling(temperature: float, top_p: float, n_tokens: float, seed: float | N
     return Sampling(temperature, top_p, int(n_tokens), int(seed))
 
 
+def _sampling_settings() -> list[gr.Slider | gr.Number]:
+    """Add the widgets `_sampling` reads, in its order."""
+    with gr.Accordion("Sampling", open=False):
+        with gr.Row():
+            temperature = gr.Slider(0, 2, DEFAULT.temperature, step=0.05, label="Temperature")
+            top_p = gr.Slider(0.05, 1, DEFAULT.top_p, step=0.05, label="Top-p")
+        with gr.Row():
+            n_tokens = gr.Slider(1, 200, DEFAULT.max_new_tokens, step=1, label="New tokens")
+            seed = gr.Number(DEFAULT.seed, precision=0, label="Seed (names the dice)")
+    return [temperature, top_p, n_tokens, seed]
+
+
 def _finished_example(workbench: Workbench, epsilons: dict[str, float]) -> Future[tuple[str, str, str]]:
     """Generate the opening example once, in the background, for every visitor."""
 
     def finish() -> tuple[str, str, str]:
-        *_, panels = live.side_by_side(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT, lambda: True)
+        *_, panels = live.side_by_side(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT, lambda: True, {})
         return panels
 
     return ThreadPoolExecutor(1).submit(finish)
 
 
-def _slider(low: float, high: float, value: float, **options: Any) -> gr.Slider:
-    """Return a slider whose emptied number box means its starting value."""
-    slider = gr.Slider(low, high, value, **options)
-    preprocess = slider.preprocess  # gradio's own compares None with the bounds and fails
-    slider.preprocess = lambda payload: preprocess(value if payload is None else payload)  # type: ignore[method-assign]
+def _shared_slider(steer: Steer, value: float) -> gr.Slider:
+    low = 0.0 if steer.card.notice else -SLIDER_EXTENT
+    elem_id = f"steer-{steer.name}"
+    with gr.Column(elem_classes="steer-slider", elem_id=f"{elem_id}-box"):
+        slider = gr.Slider(low, SLIDER_EXTENT, value, step=0.1, label=steer.name, elem_id=elem_id, buttons=[])
+        gr.HTML(render.poles(steer.card, f"{elem_id}-box"))
     return slider
 
 
-def _steer_slider(steer: Steer, value: float) -> gr.Slider:
-    card = steer.card
-    with gr.Column(elem_classes="steer-slider"):
-        low = 0.0 if card.notice else -SLIDER_EXTENT
-        slider = _slider(
-            low, SLIDER_EXTENT, value, step=0.1, label=card.name, elem_id=f"steer-{card.name}", buttons=[]
-        )
-        gr.HTML(
-            f'<div class="poles"><span class="minus">− {escape(card.negative)}</span>'
-            f'<span class="plus">{escape(card.positive)} +</span></div>'
-        )
-    return slider
+def _slot(elem_id: str) -> tuple[gr.Column, gr.Slider, gr.HTML]:
+    """Return a hidden slider that waits for a steer of the visitor's own, with its box and its poles."""
+    with gr.Column(elem_classes="steer-slider", elem_id=f"{elem_id}-box", visible=False) as box:
+        slider = gr.Slider(-SLIDER_EXTENT, SLIDER_EXTENT, 0, step=0.1, elem_id=f"steer-{elem_id}", buttons=[])
+        return box, slider, gr.HTML()
 
 
 def _panel(title: str, subtitle: str, elem_id: str) -> gr.HTML:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -12,6 +13,27 @@ SLIDER_EXTENT = 5.0
 ASSETS = Path(__file__).parents[2] / "assets"
 
 DEBOUNCE_JS = "(...values) => window.lmsteer.debounce(values)"
+
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+"""Options of an event that is answered at once."""
+
+STREAMING: dict[str, Any] = {
+    "concurrency_id": "generate",
+    "concurrency_limit": 16,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "trigger_mode": "multiple",
+}
+"""Options of an event that shows text while it is generated."""
+
+LOOK: dict[str, Any] = {
+    "concurrency_id": "look",
+    "concurrency_limit": 4,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+}
+"""Options of an event that computes what to look at; of several only the last is answered."""
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 

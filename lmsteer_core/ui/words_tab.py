@@ -13,7 +13,10 @@ from lmsteer_core.errors import LMSteerError
 from lmsteer_core.geometry import dimensions, displacement_pca, mean_logit_shift, vocabulary, word_scores
 from lmsteer_core.plots.spectrum import spectrum
 from lmsteer_core.plots.word_map import word_map
+from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
+from lmsteer_core.ui.session import SessionSteers, session_of
+from lmsteer_core.ui.theme import LOOK, QUIET
 
 _N_DIMS = 8
 _N_POINTS = 1200
@@ -25,21 +28,20 @@ _READINGS = {
 }
 
 
-def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
-    """Add the tab's widgets and events to the open Blocks."""
+def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
+    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
 
-    @functools.cache
-    def words_of(name: str) -> tuple[str, Any]:
-        steer = workbench.steer(name)
+    @functools.lru_cache(maxsize=32)
+    def words_of(steer: Steer) -> tuple[str, Any]:
         _, sigma, _ = steer.svd()
         poles = (steer.card.negative, steer.card.positive)
         table = render.dimension_table(dimensions(workbench.lm, steer, n_dims=_N_DIMS), poles)
         return table, spectrum(sigma.tolist())
 
     @functools.lru_cache(maxsize=64)
-    def map_of(name: str, reading: str, x: int, y: int) -> Any:
-        steer, lm = workbench.steer(name), workbench.lm
+    def map_of(steer: Steer, reading: str, x: int, y: int) -> Any:
+        lm = workbench.lm
         coordinates = (
             word_scores(lm, steer) if reading == SVD else displacement_pca(lm, steer, n_components=_N_DIMS)
         )
@@ -60,24 +62,19 @@ def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
             named, (f"{kind} {x + 1}", f"{kind} {y + 1}"),
         )  # fmt: skip
 
-    def show(name: str | None, reading: str, x: float, y: float, unlocked: bool) -> tuple[Any, ...]:
+    def show(
+        request: gr.Request, name: str | None, reading: str, x: float, y: float, unlocked: bool
+    ) -> tuple[Any, ...]:
         hidden = (gr.skip(), gr.skip(), gr.skip())
         try:
-            if not name:
-                return (*hidden, render.note("No steer fits this model yet.", "warning"), gr.skip())
-            card = workbench.steer(name).card
-            locked = bool(card.notice) and not unlocked
-            gate = gr.update(visible=bool(card.notice))
-            if locked:
-                return (
-                    "",
-                    None,
-                    None,
-                    render.note(f"{card.notice} Tick the box to see its words.", "warning"),
-                    gate,
-                )
-            table, bars = words_of(name)
-            return table, bars, map_of(name, reading, int(x), int(y)), _about(workbench, name, reading), gate
+            steer = own.steer(session_of(request), name)
+            warning = steer.card.notice
+            gate = gr.update(visible=bool(warning))
+            if warning and not unlocked:
+                told = render.note(f"{warning} Tick the box to see its words.", "warning")
+                return "", None, None, told, gate
+            table, bars = words_of(steer)
+            return table, bars, map_of(steer, reading, int(x), int(y)), _about(steer, reading), gate
         except LMSteerError as error:
             return (*hidden, render.note(str(error), "error"), gr.skip())
 
@@ -100,19 +97,19 @@ def create_words_tab(workbench: Workbench, demo: gr.Blocks) -> None:
                 y = gr.Dropdown([*range(1, _N_DIMS + 1)], value=2, label="Up", min_width=90)
             points = gr.Plot(show_label=False, elem_id="word-map")
     inputs: list[Any] = [which, reading, x, y, unlock]
-    outputs = [table, bars, points, about, unlock]
-    gr.on(
-        [demo.load, *(widget.change for widget in inputs)], show, inputs, outputs,
-        show_progress="hidden", trigger_mode="always_last", concurrency_id="look", concurrency_limit=4,
-        api_visibility="private",
-    )  # fmt: skip
+    event: dict[str, Any] = {
+        "fn": show, "inputs": inputs, "outputs": [table, bars, points, about, unlock],
+        **LOOK,
+    }  # fmt: skip
+    gr.on([demo.load, *(widget.change for widget in inputs)], **event)
+    changed.change(own.offer, which, which, **QUIET).then(**event)
 
 
-def _about(workbench: Workbench, name: str, reading: str) -> str:
-    card = workbench.steer(name).card
+def _about(steer: Steer, reading: str) -> str:
+    card = steer.card
     return (
         f'<p class="about"><b>{escape(card.name)}</b>: {escape(card.negative)} ↔ {escape(card.positive)}, '
-        f"rank {workbench.steer(name).rank}, made from {escape(card.data or card.method)}. "
+        f"rank {steer.rank}, made from {escape(card.data or card.method)}. "
         f"{escape(_READINGS[reading])} "
         "The + end of a dimension is the one that +ε makes likelier in ordinary text. Only whole words the "
         "model uses are listed.</p>"

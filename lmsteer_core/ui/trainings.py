@@ -1,0 +1,80 @@
+"""Trainings in the background, one at a time over all visitors, each of which can be cancelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from lmsteer_core.errors import Cancelled
+from lmsteer_core.steer import Steer
+from lmsteer_core.ui import render
+from lmsteer_core.ui.runs import Wanted
+
+Progress = Callable[[float, str], None]
+
+_SETTLED_SECONDS, _LEAST_SHARE = 2.0, 0.02
+"""Speed is measured from here on: what was cached is skipped at once and says nothing about it."""
+
+
+class Training:
+    """One training: where it is, and its steer once `is_done`."""
+
+    def __init__(
+        self, work: Callable[[Progress], Steer], is_wanted: Wanted, pool: ThreadPoolExecutor
+    ) -> None:
+        """Queue `work`; it ends at its next report after `is_wanted` turned False."""
+        self._is_wanted = is_wanted
+        self._reports: list[tuple[float, float]] = []  # (seconds on the clock, share)
+        self._doing = ""
+        self._future = pool.submit(lambda: self._run(work))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `steer` can be asked for."""
+        return self._future.done()
+
+    def withdraw(self) -> None:
+        """Leave the queue, if the turn has not come yet."""
+        self._future.cancel()
+
+    def steer(self) -> Steer:
+        """Return the finished steer, or raise what ended the training."""
+        return self._future.result()
+
+    def bar(self) -> str:
+        """Return the progress bar as HTML."""
+        if not self._reports:
+            return render.progress_bar(0, "Waiting: another visitor's steer is being made first …")
+        share = self._reports[-1][1]
+        return render.progress_bar(share, f"{self._doing} … {share:.0%}{self._time_left()}")
+
+    def _time_left(self) -> str:
+        now, (began, _), (_, share) = time.monotonic(), self._reports[0], self._reports[-1]
+        start, done = next((r for r in self._reports if r[0] >= began + _SETTLED_SECONDS), (now, share))
+        if share < done + _LEAST_SHARE:
+            return ""
+        seconds = (now - start) * (1 - share) / (share - done)
+        return f", about {f'{seconds / 60:.0f} min' if seconds >= 90 else f'{seconds:.0f} s'} left"
+
+    def _run(self, work: Callable[[Progress], Steer]) -> Steer:
+        self._report(0, "Starting")
+        return work(self._report)
+
+    def _report(self, share: float, doing: str) -> None:
+        if not self._is_wanted():
+            raise Cancelled("Cancelled.")
+        self._reports.append((time.monotonic(), share))
+        self._doing = doing[:1].upper() + doing[1:]
+
+
+class Trainings:
+    """The one queue of all visitors."""
+
+    def __init__(self) -> None:
+        """Start idle."""
+        self._pool = ThreadPoolExecutor(1, "training")
+
+    def start(self, work: Callable[[Progress], Steer], is_wanted: Wanted) -> Training:
+        """Return the training that will call `work` with a progress callback when its turn comes."""
+        return Training(work, is_wanted, self._pool)
