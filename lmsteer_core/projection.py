@@ -86,9 +86,10 @@ def choose_rank(halves: Tensor, curvature: Curvature, damping: Damping | None = 
     for learned, tested in ((first, second), (second, first)):
         u, sigma, vt = torch.linalg.svd(learned)
         gain = sigma * ((u.T @ tested) * vt).sum(dim=1)
-        found = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt()).cpu()[: len(control)]
+        found = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt().clamp_min(1e-300)).cpu()[: len(control)]
         control += found / found.abs().max().clamp_min(1e-300)
-    enough = control >= _ENOUGH_CONTROL * control.max()
+    best = control.max()  # below 0 where the halves agree on nothing
+    enough = control >= best - (1 - _ENOUGH_CONTROL) * best.abs()
     return int(enough.nonzero()[0]) + 1
 
 
