@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from transformers import (
     GPTJConfig,
     GPTNeoXConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     MistralConfig,
     OPTConfig,
     PretrainedConfig,
@@ -20,7 +22,8 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from lmsteer_core import LanguageModel, Steer, SteerCard, load_model
+from lmsteer_core import LanguageModel, Sampling, Steer, SteerCard, load_model
+from lmsteer_core.neutral import PlainText, curvature_of, hidden_states
 from lmsteer_core.steer import fingerprint_rows
 
 VOCAB_SIZE = 97
@@ -64,6 +67,22 @@ TINY_CONFIGS: dict[str, PretrainedConfig] = {
 }
 
 
+NEUTRAL = [
+    "The kitchen table was set before noon",
+    "We walked along the canal",
+    "There is a bus at nine, or so the sign says",
+    "My neighbour keeps two bicycles in the hall",
+    "When the rain stopped, everybody went out again",
+    "It was the third letter that week",
+    "Some of the shelves are still empty",
+    "She said the meeting would be short",
+    "On Monday the library opens late",
+    "They have moved the piano to the other room",
+    "A small road leads up to the farm",
+    "After the show, he took the last train home",
+]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks of this suite."""
     config.addinivalue_line("markers", "slow: takes half a minute; leave out with -m 'not slow'")
@@ -97,6 +116,18 @@ def make_steer(
     return Steer(left, right.contiguous(), fingerprint_rows(output_embedding), card)
 
 
+def make_plain(lm: LanguageModel, texts: Sequence[str] = NEUTRAL) -> PlainText:
+    """Return given texts as the neutral text of a model, without sampling any."""
+    token_ids = [lm.encode(text)[0][len(lm.prefix_ids) :] for text in texts]
+    hidden = hidden_states(lm, token_ids, lm.prefix_ids)
+    return PlainText(token_ids, hidden, curvature_of(lm, torch.cat(hidden)))
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return ‖found − expected‖ / ‖expected‖."""
+    return ((found.double() - expected.double()).norm() / expected.double().norm()).item()
+
+
 @pytest.fixture(params=list(TINY_CONFIGS))
 def tiny(request: pytest.FixtureRequest) -> PreTrainedModel:
     """Every architecture in turn, tiny and random."""
@@ -123,6 +154,31 @@ def steer_for() -> Callable[..., Steer]:
 def lm() -> LanguageModel:
     """The embedded model itself."""
     return load_model("embedded", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def small(lm: LanguageModel) -> LanguageModel:
+    """A tiny random llama that reads the embedded model's tokens."""
+    config = copy.deepcopy(TINY_CONFIGS["llama"])
+    config.vocab_size, config.max_position_embeddings = lm.vocab_size, 512
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+        for parameter in model.parameters():
+            parameter.data += 0.2 * torch.randn_like(parameter)
+    return LanguageModel(model, lm.tokenizer, "tiny")
+
+
+@pytest.fixture(scope="session")
+def small_plain(small: LanguageModel) -> PlainText:
+    """Neutral text of the tiny model."""
+    return make_plain(small)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calibration read only a few tokens of each continuation."""
+    monkeypatch.setattr("lmsteer_core.calibration._SAMPLING", Sampling(1.0, 0.9, 4))
 
 
 @pytest.fixture(scope="session")

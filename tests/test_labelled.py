@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lmsteer_core import InputError
-from lmsteer_core.labelled import read_labelled
+from lmsteer_core.labelled import Labelled, read_labelled, read_lines
 
 
 @pytest.fixture
@@ -22,16 +22,16 @@ def write(tmp_path):
 
 def test_jsonl_is_read_with_graded_labels(write):
     path = write("d.jsonl", '{"text": "good", "label": 1}\n{"text": "meh", "label": -0.25, "id": 7}\n')
-    assert read_labelled(path) == (["good", "meh"], [1.0, -0.25])
+    assert read_labelled(path) == Labelled(["good", "meh"], [1.0, -0.25], 0)
 
 
 def test_csv_is_read_with_columns_in_any_order(write):
     path = write("d.csv", "label,id,text\n1,a,good\n-0.5,b,bad\n")
-    assert read_labelled(str(path)) == (["good", "bad"], [1.0, -0.5])
+    assert read_labelled(str(path)) == Labelled(["good", "bad"], [1.0, -0.5], 0)
 
 
 def test_suffix_is_read_in_any_case(write):
-    assert read_labelled(write("D.CSV", "text,label\nx,1\n")) == (["x"], [1.0])
+    assert read_labelled(write("D.CSV", "text,label\nx,1\n")) == Labelled(["x"], [1.0], 0)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,17 @@ def test_suffix_is_read_in_any_case(write):
 )
 def test_a_byte_order_mark_and_windows_line_ends_change_nothing(write, name, content):
     path = write(name, b"\xef\xbb\xbf" + content.replace("\n", "\r\n").encode())
-    assert read_labelled(path) == (["x"], [1.0])
+    assert read_labelled(path) == Labelled(["x"], [1.0], 0)
 
 
 def test_csv_quotes_hold_newlines_commas_and_quotes(write):
     path = write("d.csv", 'text,label\n"one\ntwo, ""three""",1\nplain,-1\n')
-    assert read_labelled(path) == (['one\ntwo, "three"', "plain"], [1.0, -1.0])
+    assert read_labelled(path) == Labelled(['one\ntwo, "three"', "plain"], [1.0, -1.0], 0)
 
 
 def test_jsonl_text_may_hold_line_separators(write):
     record = json.dumps({"text": "one\u2028two\x0bthree", "label": 0}, ensure_ascii=False)
-    assert read_labelled(write("d.jsonl", record)) == (["one\u2028two\x0bthree"], [0.0])
+    assert read_labelled(write("d.jsonl", record)) == Labelled(["one\u2028two\x0bthree"], [0.0], 0)
 
 
 def test_blank_lines_are_passed_over_but_counted(write):
@@ -60,8 +60,8 @@ def test_blank_lines_are_passed_over_but_counted(write):
 
 
 def test_repeated_text_is_kept_once_with_its_first_label(write):
-    path = write("d.csv", "text,label\nx,1\n x ,-1\ny,-1\n")
-    assert read_labelled(path) == (["x", "y"], [1.0, -1.0])
+    path = write("d.csv", "text,label\nx,1\n x ,-1\ny,-1\nx,1\n")
+    assert read_labelled(path) == Labelled(["x", "y"], [1.0, -1.0], 2)
 
 
 GOOD = '{"text": "fine", "label": 1}\n'
@@ -152,3 +152,22 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_folder_is_not_labelled_text(tmp_path):
     with pytest.raises(InputError, match="Cannot read"):
         read_labelled(tmp_path)
+
+
+def test_lines_are_read_without_blank_ones(write):
+    path = write("d.txt", b"\xef\xbb\xbfone, \xe2\x80\x9ctwo\xe2\x80\x9d\r\n\r\n  three \n\n")
+    assert read_lines(str(path)) == ["one, “two”", "three"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(b"caf\xe9\n", "is not UTF-8 text"), (b"x\0\n", "holds NUL bytes")]
+)
+def test_lines_that_are_not_text_are_refused(write, content, expected):
+    with pytest.raises(InputError, match=expected):
+        read_lines(write("d.txt", content))
+
+
+def test_a_file_too_large_to_read_is_refused_unread(write, monkeypatch):
+    monkeypatch.setattr("lmsteer_core.labelled.MAX_BYTES", 5)
+    with pytest.raises(InputError, match="larger than"):
+        read_lines(write("d.txt", "one\ntwo\n"))

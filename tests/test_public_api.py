@@ -11,12 +11,17 @@ import sys
 import pytest
 
 import lmsteer_core
-from lmsteer_core import InputError, LMSteerError, ModelError, SteerError
+from lmsteer_core import Cancelled, InputError, LMSteerError, ModelError, SteerError
 
 PUBLIC = [
+    "Cancelled",
+    "Combined",
+    "Descriptions",
+    "Examples",
     "Generated",
     "InputError",
     "LMSteerError",
+    "LabelledText",
     "LanguageModel",
     "ModelError",
     "Row",
@@ -29,8 +34,7 @@ PUBLIC = [
     "generate",
     "load_model",
     "stream",
-    "train_from_descriptions",
-    "train_from_labels",
+    "train",
 ]
 
 
@@ -68,7 +72,7 @@ def test_importing_the_core_imports_no_user_interface():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("error", [ModelError, SteerError, InputError])
+@pytest.mark.parametrize("error", [ModelError, SteerError, InputError, Cancelled])
 def test_every_error_is_one_a_caller_can_catch_by_the_base(error):
     assert issubclass(error, LMSteerError)
     assert not issubclass(LMSteerError, (ValueError, OSError))

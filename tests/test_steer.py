@@ -126,7 +126,9 @@ def test_saving_and_loading_changes_no_bit(small, tmp_path, dtype):
         4,
         "descriptions",
         "two descriptions",
-        (-2.0, 2.5),
+        (-2.0, 3.0),
+        (-4.5, 10.0),
+        {"epsilon": [-3.0, 0.0, 3.0], "style": [-0.5, 0.1, 0.75]},
         {"kl_nats": 0.25},
         "May be rude.",
     )
@@ -212,6 +214,11 @@ BROKEN = {
     "NaN range": (lambda f: rewrite_card(f, epsilon_range=[float("nan"), 1]), "must hold 0"),
     "range of three": (lambda f: rewrite_card(f, epsilon_range=[-1, 0, 1]), "not a steer card"),
     "range of words": (lambda f: rewrite_card(f, epsilon_range=["low", "high"]), "not a steer card"),
+    "collapse range without 0": (lambda f: rewrite_card(f, collapse_range=[1, 2]), "collapse_range of 1.0"),
+    "collapse range beyond": (lambda f: rewrite_card(f, collapse_range=[-11, 10]), "within ±10"),
+    "calibration is a list": (lambda f: rewrite_card(f, calibration=[1]), "needs calibration as an object"),
+    "metrics are null": (lambda f: rewrite_card(f, metrics=None), "needs metrics as an object"),
+    "rank is text": (lambda f: rewrite_card(f, rank="4"), "needs rank as a whole number"),
     "range is null": (lambda f: rewrite_card(f, epsilon_range=None), "not a steer card"),
 }
 
@@ -228,6 +235,13 @@ def test_a_damaged_steer_is_refused_in_one_clear_sentence(saved, damage):
 
 def test_unknown_card_keys_are_ignored(small, saved):
     rewrite_card(saved, invented_later={"a": 1})
+    assert Steer.load(saved).card == small.card
+
+
+def test_a_card_from_before_calibration_on_text_is_still_read(small, saved):
+    card = json.loads((saved / CARD_FILE).read_text(encoding="utf-8"))
+    del card["collapse_range"], card["calibration"]
+    (saved / CARD_FILE).write_text(json.dumps(card), encoding="utf-8")
     assert Steer.load(saved).card == small.card
 
 
