@@ -1,9 +1,10 @@
 """Make the pretrained steers again; on one machine the same bytes every time.
 
-    python -m benchmarks.train_pretrained --data DATA [--only sentiment]
+    python -m benchmarks.train_pretrained --data DATA [--only sentiment] [--model gemma]
 
-The steers are made from the descriptions below alone. DATA serves the figures on their cards: it
-holds prompts/neutral.jsonl, detoxification/dev.jsonl and shakespeare/train.jsonl (see control.py).
+The steers are made from the descriptions below, and from labelled text where a style has a weight
+for it. DATA serves the figures on their cards too: it holds prompts/neutral.jsonl and a folder per
+judged style with train.jsonl and dev.jsonl (see control.py).
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.control import PRETRAINED, continuations, load_judge, measure, read_prompts
-from lmsteer_core import LanguageModel, Steer, SteerCard, load_model
-from lmsteer_core.training import (
-    DEFAULT_RANK,
-    PlainText,
-    neutral_text,
-    shift_from_descriptions,
-    steer_from_shift,
-)
+from benchmarks.control import PRETRAINED, Judge, continuations, load_judge, measure, read_prompts
+from lmsteer_core import Combined, Descriptions, LabelledText, LanguageModel, Steer, load_model, train
+from lmsteer_core.labelled import read_labelled
+from lmsteer_core.sources import Source
+
+N_CALIBRATION_PROMPTS = 48
 
 
 @dataclass(frozen=True)
@@ -33,21 +31,23 @@ class Style:
         negative: The − pole in a word or two.
         positive: The + pole.
         descriptions: Pairs of (positive, negative) descriptions; their shifts are averaged.
-        judge: Judge of control.py.
+        judge: Judge of control.py, or "described": the model's own log-odds of the descriptions.
         prompts: Files of prompts, relative to the data folder.
         n_prompts: Prompts read from each.
         notice: For the card.
         written_in_style: The descriptions are samples of the style, so their words belong to it.
+        data_weight: Share of the labelled text of the style's folder.
     """
 
     negative: str
     positive: str
     descriptions: tuple[tuple[str, str], ...]
-    judge: str
-    prompts: tuple[str, ...]
-    n_prompts: int
+    judge: str = "described"
+    prompts: tuple[str, ...] = ("prompts/neutral.jsonl",)
+    n_prompts: int = 192
     notice: str = ""
     written_in_style: bool = False
+    data_weight: float = 0.0
 
 
 STYLES = {
@@ -66,6 +66,7 @@ STYLES = {
             ("a cheerful, warm and grateful note", "a gloomy, angry and resentful note"),
             ("full of praise, delight and admiration", "full of blame, disgust and contempt"),
         ),
+        data_weight=0.3,
         judge="vader",
         prompts=("prompts/neutral.jsonl",),
         n_prompts=320,
@@ -84,6 +85,7 @@ STYLES = {
             ),
             ("clean, civil and considerate language", "filthy, obscene and abusive language"),
         ),
+        data_weight=0.3,
         judge="profanity",
         prompts=("prompts/neutral.jsonl", "detoxification/dev.jsonl"),
         n_prompts=192,
@@ -108,38 +110,128 @@ STYLES = {
             ),
         ),
         written_in_style=True,
+        data_weight=0.3,
         judge="tfidf",
-        prompts=("prompts/neutral.jsonl",),
-        n_prompts=96,
+    ),
+    "clickbait": Style(
+        "news",
+        "clickbait",
+        (
+            (
+                "a gushing clickbait teaser with a list of things you need to see right now",
+                "a sober report by a news agency about a government, a court or a company",
+            ),
+            (
+                "chatty internet gossip that talks to you and promises an amazing surprise",
+                "an impersonal news report of facts, figures and official statements",
+            ),
+        ),
+        data_weight=0.3,
+        judge="tfidf",
+    ),
+    "subjectivity": Style(
+        "plain fact",
+        "opinion",
+        (
+            (
+                "a personal opinion in which a critic says what they think and feel about it",
+                "a plain statement of who did what, where and when, without any judgement",
+            ),
+            (
+                "an essay full of judgements, praise and blame, and the author's taste",
+                "a neutral summary of events in the order in which they happened",
+            ),
+        ),
+        data_weight=0.3,
+        judge="tfidf",
+    ),
+    "formality": Style(
+        "casual",
+        "formal",
+        (
+            (
+                "an official letter in formal, courteous and impersonal English",
+                "a text message to a close friend, in slang, really casual",
+            ),
+            (
+                "a scholarly article with long, precise and carefully argued sentences",
+                "relaxed small talk among mates who are hanging out and joking",
+            ),
+            (
+                "We hereby request that the committee consider the aforementioned proposal at its "
+                "earliest convenience",
+                "hey guys, so yeah, gonna grab some pizza, wanna come? it's gonna be super fun lol",
+            ),
+        ),
+    ),
+    "simplicity": Style(
+        "intricate",
+        "simple",
+        (
+            (
+                "a story for small children, told in short, easy words that everybody knows",
+                "a dense academic treatise in long, rare and technical words for specialists",
+            ),
+            (
+                "an explanation in very simple words for someone who is learning the language",
+                "an elaborate legal and philosophical argument full of abstract terms",
+            ),
+        ),
+    ),
+    "pirate": Style(
+        "clerk on land",
+        "pirate at sea",
+        (
+            (
+                "Arr, matey! Hoist the sails, ye scurvy dogs, for there be gold and rum aboard yon ship",
+                "Hello, colleague. Please file the forms, everyone, because there is a meeting at the "
+                "office today",
+            ),
+            (
+                "a yarn told by an old pirate captain about his crew, the sea, treasure and rum",
+                "a memo by an office clerk about his desk, the schedule, forms and coffee",
+            ),
+        ),
+        written_in_style=True,
+    ),
+    "corporate": Style(
+        "plain talk",
+        "corporate jargon",
+        (
+            (
+                "Going forward, we will leverage our core competencies to drive synergies and deliver "
+                "scalable solutions for key stakeholders",
+                "From now on we will do what we are good at, help each other and make things that "
+                "people like",
+            ),
+            (
+                "a management consultant's strategy presentation about transformation and growth",
+                "what a farmer tells his neighbour over the garden fence about the weather and the cow",
+            ),
+        ),
+        written_in_style=True,
     ),
 }
 
-NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
+
+def source_of(style: Style, data: Path) -> Source:
+    """Return a style's descriptions, all of one weight, and its labelled text if it has a share."""
+    described = [Descriptions(*pair, keep_own_words=style.written_in_style) for pair in style.descriptions]
+    share = (1 - style.data_weight) / len(described)
+    parts: list[tuple[Source, float]] = [(source, share) for source in described]
+    if style.data_weight:
+        found = read_labelled(data / "train.jsonl")
+        parts.append((LabelledText(found.texts, found.labels), style.data_weight))
+    return Combined(parts)
 
 
-def train(lm: LanguageModel, name: str, style: Style, plain: PlainText) -> Steer:
-    """Return the steer of the average shift of a style's descriptions."""
-    shifts = [
-        shift_from_descriptions(lm, *pair, plain, keep_own_words=style.written_in_style)
-        for pair in style.descriptions
-    ]
-    count = NUMBER_WORDS[len(shifts)]
-    data = f"{count} pairs of descriptions (benchmarks/train_pretrained.py); no text was used"
-    card = SteerCard(
-        name,
-        style.negative,
-        style.positive,
-        lm.model_id,
-        method=f"natural-gradient projection of the average shift behind {count} pairs of descriptions",
-        data=data,
-        notice=style.notice,
-    )
-    return steer_from_shift(lm, card, sum(shifts) / len(shifts), plain.curvature, plain, DEFAULT_RANK)
-
-
-def figures(lm: LanguageModel, steer: Steer, style: Style, data: Path) -> dict[str, Any]:
+def figures(lm: LanguageModel, steer: Steer, style: Style, source: Source, data: Path) -> dict[str, Any]:
     """Return what the card says of control and fluency at both ends, per file of prompts."""
-    judge = load_judge(style.judge, data / steer.name)
+    judge = (
+        Judge(source.style_score(lm), 0.0)
+        if style.judge == "described"
+        else load_judge(style.judge, data / steer.name)
+    )
     found: dict[str, Any] = {"judge": style.judge, "judge_threshold": judge.threshold}
     for file in style.prompts:
         prompts = read_prompts(data / file, style.n_prompts)
@@ -166,14 +258,21 @@ def main() -> None:
     )
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--only", choices=list(STYLES), action="append", help="one style, repeatable")
+    parser.add_argument("--model", default="embedded")
     parser.add_argument("--out", type=Path, default=PRETRAINED)
     options = parser.parse_args()
-    lm = load_model(dtype="bfloat16")
-    plain = neutral_text(lm)
+    lm = load_model(options.model, dtype="bfloat16")
     for name in options.only or STYLES:
-        steer = train(lm, name, STYLES[name], plain)
+        style = STYLES[name]
+        source = source_of(style, options.data / name)
+        steer = train(
+            lm, name, source, poles=(style.negative, style.positive), notice=style.notice,
+            n_prompts=N_CALIBRATION_PROMPTS,
+        )  # fmt: skip
+        data = f"{source.summary} (benchmarks/train_pretrained.py)"
+        steer = dataclasses.replace(steer, card=dataclasses.replace(steer.card, data=data))
         steer.save(options.out / name)
-        metrics = figures(lm, steer, STYLES[name], options.data)
+        metrics = figures(lm, steer, style, source, options.data)
         dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics)).save(
             options.out / name
         )

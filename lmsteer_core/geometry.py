@@ -35,7 +35,7 @@ _NEUTRAL_SENTENCES = (
     "What I remember best about that summer is the smell of the grass.",
 )
 
-_LEAST_PROBABILITY = 1e-7
+_LEAST_PROBABILITY = 2e-7
 """Mean probability on the sentences above below which a token is not a word of the model's."""
 
 

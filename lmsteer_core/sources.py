@@ -46,7 +46,7 @@ _MAX_TEXT_TOKENS = 256
 _MAX_READ_TOKENS = 400_000
 """Labelled text beyond this is sampled: the shift's noise is long below its signal."""
 
-_MAX_HELD_OUT_TOKENS = 2_000
+_MAX_HELD_OUT_TOKENS = 1_500
 
 
 @dataclass(frozen=True)

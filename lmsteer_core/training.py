@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from lmsteer_core.calibration import calibrate, measure, with_useful_range
 from lmsteer_core.errors import InputError
@@ -16,11 +17,12 @@ from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import PlainText, Progress, neutral_text, part
 from lmsteer_core.projection import choose_rank, project
 from lmsteer_core.sources import Combined, HeldOut, Shift, Source
-from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest, steer_hidden
+from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 
-_N_KL_TOKENS = 250
-_N_PROMPTS = 12
+_N_KL_TOKENS = 200
+_N_PROMPTS = 16
 _PROMPT_TOKENS = 6
+_HELD_OUT_EPSILONS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
 def train(
@@ -67,7 +69,17 @@ def train(
     )
     report(0.75, "projecting onto W")
     steer = steer_from_shift(lm, card, shift, plain, rank)
-    return calibrated(lm, steer, source, plain, n_prompts=n_prompts, progress=progress)
+    steer = calibrated(lm, steer, source, plain, n_prompts=n_prompts, progress=progress)
+    if shift.held_out is None:
+        return steer
+    gains = held_out_gains(fast, steer, shift.held_out, _HELD_OUT_EPSILONS)
+    best = max(range(len(gains)), key=gains.__getitem__)
+    metrics = {
+        "held_out_tokens": len(shift.held_out.next_ids),
+        "held_out_best_epsilon": _HELD_OUT_EPSILONS[best],
+        "held_out_gain_nats_per_token": round(gains[best], 4),
+    }
+    return dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics))
 
 
 def steer_from_shift(
@@ -124,15 +136,23 @@ def calibrated(
     return dataclasses.replace(steer, left=steer.left.half().cpu(), right=steer.right.half().cpu())
 
 
-def held_out_gain(lm: LanguageModel, steer: Steer, held_out: HeldOut, epsilon: float) -> float:
-    """Return the mean of log P_{label·ε}(x) − log P_0(x) over held-out labelled tokens, in nats."""
+def held_out_gains(
+    lm: LanguageModel, steer: Steer, held_out: HeldOut, epsilons: Sequence[float]
+) -> list[float]:
+    """Return per ε the mean of log P_{label·ε}(x) − log P_0(x) over held-out labelled tokens, in nats."""
     left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
-    total = 0.0
+    embedding = lm.output_embedding
+    totals = [0.0] * len(epsilons)
     for h, x, label in zip(
         *(t.split(64) for t in (held_out.hidden, held_out.next_ids, held_out.labels)), strict=True
     ):
-        strength = (epsilon * label).float()[:, None]
-        for sign, states in ((1, steer_hidden(h, left, right, strength)), (-1, h)):
-            logits = lm.finish(lm.unembed(states))
-            total += sign * float((logits.gather(1, x[:, None])[:, 0] - logits.logsumexp(dim=1)).sum())
-    return total / len(held_out.next_ids)
+        base = lm.unembed(h.to(embedding.dtype)).float()
+        moved = (((h @ left) @ right).to(embedding.dtype) @ embedding.T).float() * label[:, None].float()
+
+        def log_p(epsilon: float, base: Tensor = base, moved: Tensor = moved, x: Tensor = x) -> float:
+            logits = lm.finish(torch.add(base, moved, alpha=epsilon))
+            return float((logits.gather(1, x[:, None])[:, 0] - logits.logsumexp(dim=1)).sum())
+
+        unsteered = log_p(0.0)
+        totals = [t + log_p(e) - unsteered for t, e in zip(totals, epsilons, strict=True)]
+    return [total / len(held_out.next_ids) for total in totals]
