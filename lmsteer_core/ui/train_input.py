@@ -63,7 +63,9 @@ class Typed:
         if self.mode == EXAMPLES:
             return "my-examples"
         words = self.positive if self.mode == DESCRIPTIONS else Path(self.path or "").stem
-        telling = [word for word in re.findall(r"[a-z0-9]+", words.casefold()) if word not in _DULL]
+        telling = [
+            word for word in re.findall(r"(?<!['’])\b[a-z0-9]+", words.casefold()) if word not in _DULL
+        ]
         return "-".join(telling[:2])[:40] or NO_NAME
 
     def understood(self) -> str:

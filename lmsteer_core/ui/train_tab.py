@@ -55,11 +55,9 @@ def create_train_tab(
     """
     runs, samples, trainings = Runs(), Runs(), Trainings()
 
-    def understand(name: str, suggestion: str, *fields: Any) -> tuple[str, str, str]:
+    def understand(*fields: Any) -> dict[Any, Any]:
         typed = Typed(*fields)
-        if name.strip() in ("", suggestion):  # a name typed by hand stays
-            name = suggestion = typed.name()
-        return typed.understood(), name, suggestion
+        return {form.understood: typed.understood(), form.name: gr.update(placeholder=typed.name())}
 
     async def make(
         request: gr.Request, latest: Latest, name: str, *fields: Any
@@ -71,9 +69,9 @@ def create_train_tab(
             return runs.is_current(session, number)
 
         try:
-            name = name.strip()
-            own.check_room(session, name)
             typed = Typed(*fields)
+            name = name.strip() or typed.name()
+            own.check_room(session, name)
             source = await asyncio.to_thread(typed.source)
             training = trainings.start(
                 lambda progress: train(workbench.lm, name, source, poles=typed.poles(), progress=progress),
@@ -165,12 +163,11 @@ def create_train_tab(
             gr.HTML(_ABOUT, elem_classes=["card", "about"])
 
     fields = [form.mode, form.positive, form.negative, form.more, form.less, form.data]
-    suggested = gr.State(NO_NAME)
     held = [results.which, results.box, changed, form.status]
     gr.on(
         [form.mode.change, form.positive.change, form.negative.change, form.more.change, form.less.change,
          form.data.change],
-        understand, [form.name, suggested, *fields], [form.understood, form.name, suggested],
+        understand, fields, [form.understood, form.name],
         **LOOK,
     )  # fmt: skip
     form.make.click(
@@ -243,7 +240,7 @@ def _form() -> _Form:
             label=f"CSV or JSONL with text and label (−1 to 1), at most {MAX_UPLOAD.upper()}",
             file_types=[".csv", ".jsonl"], height=160, elem_id="train-file",
         )  # fmt: skip
-    name = gr.Textbox(NO_NAME, label="Name", max_lines=1, elem_id="train-name")
+    name = gr.Textbox(label="Name (optional)", placeholder=NO_NAME, max_lines=1, elem_id="train-name")
     understood = gr.HTML(elem_id="train-understood")
     with gr.Row():
         make = gr.Button("Make the steer", variant="primary", elem_id="train-make")

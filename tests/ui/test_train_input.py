@@ -46,6 +46,7 @@ def test_examples_are_lines_or_paragraphs() -> None:
 
 def test_a_name_is_made_of_the_first_telling_words() -> None:
     assert typed(positive="a warm, cosy story told by the fireside").name() == "warm-cosy"
+    assert typed(positive="a sailor's rough tale").name() == "sailor-rough"
     assert typed(positive="…").name() == "my-steer"
     assert typed(FILE, path="/some/where/Film Reviews.csv").name() == "film-reviews"
 
