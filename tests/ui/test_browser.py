@@ -199,8 +199,8 @@ def test_an_empty_text_to_highlight_is_one_sentence(visit) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_overflows_a_phone(visit_at, scheme: str) -> None:
     phone = visit_at(390, 844, color_scheme=scheme)
-    for tab in ("Steer", "Words", "Highlight"):
-        phone.page.get_by_role("tab", name=tab).click()
+    for tab in ("Steer", "New steer", "Words", "Highlight"):
+        phone.page.get_by_role("tab", name=tab, exact=True).click()
         phone.page.wait_for_timeout(500)
         overflow = phone.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
