@@ -13,7 +13,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def main() -> int:
     """Parse arguments, open the workbench, serve the app until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="embedded", metavar="ID", help="embedded, hub id, folder or .gguf")
+    parser.add_argument("--model", default="embedded", metavar="ID", help="embedded, gemma, hub id, folder or .gguf")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
