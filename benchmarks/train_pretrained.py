@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.control import PRETRAINED, Judge, continuations, load_judge, measure, read_prompts
-from lmsteer_core import Combined, Descriptions, LabelledText, LanguageModel, Steer, load_model, train
+from lmsteer_core import (
+    Combined,
+    Descriptions,
+    LabelledText,
+    LanguageModel,
+    Steer,
+    SteerCard,
+    load_model,
+    train,
+)
 from lmsteer_core.labelled import read_labelled
 from lmsteer_core.sources import Source
 
@@ -214,7 +223,7 @@ STYLES = {
 }
 
 
-def source_of(style: Style, data: Path) -> Source:
+def source_of(style: Style, data: Path) -> Combined:
     """Return a style's descriptions, all of one weight, and its labelled text if it has a share."""
     described = [Descriptions(*pair, keep_own_words=style.written_in_style) for pair in style.descriptions]
     share = (1 - style.data_weight) / len(described)
@@ -223,6 +232,15 @@ def source_of(style: Style, data: Path) -> Source:
         found = read_labelled(data / "train.jsonl")
         parts.append((LabelledText(found.texts, found.labels), style.data_weight))
     return Combined(parts)
+
+
+def told(source: Combined, style: Style) -> str:
+    """Return what the card says a steer was made from."""
+    pairs = f"{len(style.descriptions)} pairs of descriptions"
+    if not style.data_weight:
+        return f"{pairs}, no text"
+    labelled = source.parts[-1][0]
+    return f"{pairs} ({1 - style.data_weight:.0%}) and {labelled.summary} ({style.data_weight:.0%})"
 
 
 def figures(lm: LanguageModel, steer: Steer, style: Style, source: Source, data: Path) -> dict[str, Any]:
@@ -259,9 +277,10 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--only", choices=list(STYLES), action="append", help="one style, repeatable")
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--out", type=Path, default=PRETRAINED)
+    parser.add_argument("--out", type=Path, help="default: the model's folder of pretrained steers")
     options = parser.parse_args()
     lm = load_model(options.model, dtype="bfloat16")
+    out = options.out or PRETRAINED.parent / lm.model_id.lower()
     for name in options.only or STYLES:
         style = STYLES[name]
         source = source_of(style, options.data / name)
@@ -269,13 +288,46 @@ def main() -> None:
             lm, name, source, poles=(style.negative, style.positive), notice=style.notice,
             n_prompts=N_CALIBRATION_PROMPTS,
         )  # fmt: skip
-        data = f"{source.summary} (benchmarks/train_pretrained.py)"
-        steer = dataclasses.replace(steer, card=dataclasses.replace(steer.card, data=data))
-        steer.save(options.out / name)
-        metrics = figures(lm, steer, style, source, options.data)
-        dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics)).save(
-            options.out / name
-        )
+        metrics = {**steer.card.metrics, **figures(lm, steer, style, source, options.data)}
+        card = dataclasses.replace(steer.card, metrics=metrics, data=told(source, style))
+        folder = dataclasses.replace(steer, card=card).save(out / name)
+        (folder / "README.md").write_text(readme(card, style), encoding="utf-8")
+
+
+def readme(card: SteerCard, style: Style) -> str:
+    """Return what the steer's folder says about it: its source, its figures, how to make it again."""
+    judge = card.metrics["judge"]
+    rows = []
+    for kind in ("neutral", "toxic"):
+        for key, row in card.metrics.items():
+            if key.startswith(f"{kind}_prompts_at_epsilon_"):
+                rows.append(
+                    f"| {kind} | {key.rpartition('_')[2]} | {row['judge_score_mean']:.3f} ± "
+                    f"{row['judge_score_standard_error']:.3f} | {row['perplexity_under_base_model']:.1f} | "
+                    f"{row['repeated_words_share']:.3f} |"
+                )
+    pairs = "\n".join(f"- + {plus}\n- − {minus}" for plus, minus in style.descriptions)
+    low, high = card.epsilon_range
+    return "\n".join(
+        [
+            f"# {card.name}: {card.negative} ↔ {card.positive}",
+            "",
+            *([f"**{card.notice}**", ""] if card.notice else []),
+            f"A steer of rank {card.rank} for {card.model_id}, useful from ε = {low:g} to {high:g}, "
+            f"made from {card.data}:",
+            "",
+            pairs,
+            "",
+            f"Continuations of 20 tokens; judge: {judge}.",
+            "",
+            "| prompts | ε | judge's mean ± standard error | base model's perplexity | repeated words |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            f"Remake it: `python -m benchmarks.train_pretrained --data DATA --only {card.name}`",
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

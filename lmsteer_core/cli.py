@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     def verb(name: str, run: Callable[..., Result], show: Callable[[Result], str], text: str) -> _Parser:
         sub = verbs.add_parser(name, help=text, description=text)
         sub.set_defaults(run=run, show=show)
-        sub.add_argument("--model", default=EMBEDDED, metavar="ID", help="embedded, gemma, hub id, folder or .gguf")
+        sub.add_argument(
+            "--model", default=EMBEDDED, metavar="ID", help="embedded, gemma, hub id, folder or .gguf"
+        )
         sub.add_argument("--json", action="store_true", help="machine-readable output")
         return sub
 

@@ -164,7 +164,7 @@ class Examples:
     def __post_init__(self) -> None:
         """Strip the texts, drop repeated ones, refuse what shows no two poles."""
         for side, what in (("positive", "“more like”"), ("negative", "“less like”")):
-            texts = [text.strip() for text in dict.fromkeys(getattr(self, side)) if text.strip()]
+            texts = [text for text in dict.fromkeys(t.strip() for t in getattr(self, side)) if text]
             for text in texts:
                 check_text(text, f"{what} example")
             if not _MIN_EXAMPLES <= len(texts) <= _MAX_EXAMPLES:
@@ -288,7 +288,12 @@ class Combined:
         total, held_out = torch.zeros((), dtype=torch.float64), None
         for i, (source, weight) in enumerate(self.parts):
             found = source.shift(lm, plain, part(progress, i / len(self.parts), (i + 1) / len(self.parts)))
-            total = total + weight * found.halves / natural_length(found.halves.mean(0), plain.curvature)
+            length = natural_length(found.halves.mean(0), plain.curvature)
+            if not length:
+                raise InputError(
+                    f"The two poles of {source.summary} are alike to the model; make them differ."
+                )
+            total = total + weight * found.halves / length
             held_out = held_out or found.held_out
         return Shift(total, held_out)
 
@@ -304,7 +309,10 @@ class Combined:
     @property
     def summary(self) -> str:
         """What the steer was made from."""
-        return " and ".join(f"{source.summary} (weight {weight:g})" for source, weight in self.parts)
+        weights: dict[str, float] = {}
+        for source, weight in self.parts:
+            weights[source.summary] = weights.get(source.summary, 0.0) + weight
+        return ", ".join(f"{summary} (weight {weight:.2g})" for summary, weight in weights.items())
 
 
 def _taught_shift(

@@ -57,7 +57,8 @@ def train(
     if rank is not None and rank < 1:
         raise InputError("The rank must be at least 1.")
     if not isinstance(source, Source):
-        source = Combined(tuple(source)) if len(source) > 1 else source[0][0]
+        combined = Combined(tuple(source))
+        source = combined if len(source) > 1 else source[0][0]
     fast = lm.for_batches
     report = progress or (lambda _share, _what: None)
     start = 0.0 if plain else 0.4
