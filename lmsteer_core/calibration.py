@@ -96,6 +96,8 @@ def measure(
     score: Callable[[Sequence[str]], Sequence[float]],
     prompts: Sequence[str],
     epsilons: Sequence[float] = GRID,
+    *,
+    on_share: Callable[[float], None] = lambda _share: None,
 ) -> Curve:
     """Return the curve over `epsilons`, which hold 0; all continue the same prompts with the same dice.
 
@@ -105,11 +107,17 @@ def measure(
         score: Style score of texts.
         prompts: Neutral beginnings.
         epsilons: Ascending.
+        on_share: Told the finished share (0–1); whatever it raises stops the work.
     """
     rows = [Row(p, {steer.name: e}, seed_offset=i) for e in epsilons for i, p in enumerate(prompts)]
     done: list[Generated] = []
     for start in range(0, len(rows), MAX_ROWS):
-        done += generate(lm, rows[start : start + MAX_ROWS], {steer.name: steer}, _SAMPLING)
+        batch = rows[start : start + MAX_ROWS]
+
+        def report(n_tokens: int, start: int = start, n_rows: int = len(batch)) -> None:
+            on_share((start + n_rows * n_tokens / _SAMPLING.max_new_tokens) / len(rows))
+
+        done += generate(lm, batch, {steer.name: steer}, _SAMPLING, on_step=report)
     scores = score([row.text for row in done])
     curve = Curve(list(epsilons), [], [], [], [])
     for start in range(0, len(rows), len(prompts)):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -149,14 +150,28 @@ def generate(
     sampling: Sampling,
     *,
     logprobs: bool = True,
+    on_step: Callable[[int], None] | None = None,
 ) -> list[Generated]:
-    """Return every row's finished continuation; arguments and errors as for `stream`."""
+    """Return every row's finished continuation; arguments and errors as for `stream`.
+
+    `on_step` is told the number of tokens so far; whatever it raises stops the model.
+    """
     tokens: list[list[Token]] = [[] for _ in rows]
-    for step in stream(lm, rows, steers, sampling, logprobs=logprobs):
+    with closing(stream(lm, rows, steers, sampling, logprobs=logprobs)) as steps:
+        for tokens in growing(steps, len(rows)):
+            if on_step:
+                on_step(max(map(len, tokens)))
+    return [Generated(row, row_tokens) for row, row_tokens in zip(rows, tokens, strict=True)]
+
+
+def growing(steps: Iterable[list[Token | None]], n_rows: int) -> Iterator[list[list[Token]]]:
+    """Yield every row's tokens so far, after each step of `stream`; the same lists each time."""
+    tokens: list[list[Token]] = [[] for _ in range(n_rows)]
+    for step in steps:
         for row_tokens, token in zip(tokens, step, strict=True):
             if token is not None:
                 row_tokens.append(token)
-    return [Generated(row, row_tokens) for row, row_tokens in zip(rows, tokens, strict=True)]
+        yield tokens
 
 
 def check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> list[str]:

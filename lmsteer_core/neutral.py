@@ -123,8 +123,13 @@ def _sample(lm: LanguageModel, n_texts: int, n_tokens: int, progress: Progress) 
     sampling = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=n_tokens, seed=1)
     texts: list[list[int]] = []
     for start in range(0, n_texts, _ROWS_PER_BATCH):
-        progress(0.8 * start / n_texts, "sampling neutral text from the model")
-        for done in generate(lm, rows[start : start + _ROWS_PER_BATCH], {}, sampling, logprobs=False):
+        some = rows[start : start + _ROWS_PER_BATCH]
+
+        def report(n_done: int, start: int = start, n_rows: int = len(some)) -> None:
+            share = (start + n_rows * n_done / n_tokens) / n_texts
+            progress(0.8 * share, "sampling neutral text from the model")
+
+        for done in generate(lm, some, {}, sampling, logprobs=False, on_step=report):
             texts.append(lm.encode(done.row.prompt)[0][len(lm.prefix_ids) :] + [t.id for t in done.tokens])
     progress(0.8, "measuring the model's curvature")
     hidden = hidden_states(lm, texts, lm.prefix_ids)

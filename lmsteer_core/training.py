@@ -127,12 +127,15 @@ def calibrated(
     report(0.8, "calibrating ε by divergence")
     hidden = torch.cat(plain.hidden)
     steer = calibrate(fast, steer, hidden[:: max(1, len(hidden) // _N_KL_TOKENS)])
-    report(0.85, "calibrating ε on text")
     prompts = [
         str(lm.tokenizer.decode(ids[:_PROMPT_TOKENS], skip_special_tokens=True))
         for ids in plain.token_ids[:n_prompts]
     ]
-    steer = with_useful_range(steer, measure(fast, steer, source.style_score(fast), prompts))
+    curve = measure(
+        fast, steer, source.style_score(fast), prompts,
+        on_share=lambda share: report(0.85 + 0.13 * share, "calibrating ε on text"),
+    )  # fmt: skip
+    steer = with_useful_range(steer, curve)
     report(1.0, "done")
     return dataclasses.replace(steer, left=steer.left.half().cpu(), right=steer.right.half().cpu())
 
