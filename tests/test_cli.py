@@ -1,10 +1,14 @@
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
 import pytest
+from conftest import make_plain
 
 from lmsteer_core import LanguageModel, Steer
 from lmsteer_core.cli import main
+from lmsteer_core.engine import Workbench
 from lmsteer_core.steer import CARD_FILE, WEIGHTS_FILE
 
 Capture = pytest.CaptureFixture[str]
@@ -84,17 +88,104 @@ def test_analyze_follows_the_documented_shape(capsys: Capture) -> None:
     assert len(result["posterior"]["epsilon"]) == len(result["posterior"]["probability"])
 
 
-def test_a_trained_steer_is_found_by_its_name(
-    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LMSTEER_HOME", str(tmp_path))
-    data = tmp_path / "rows.csv"
-    rows = [f"What a lovely day number {i},1\nWhat an awful day number {i},-1" for i in range(10)]
+@pytest.fixture
+def few_words(tmp_path: Path, brief: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Train on a few plain texts instead of sampled ones, into a folder of the test's own."""
+    assert brief is None
+    monkeypatch.setenv("LMSTEER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("lmsteer_core.training.neutral_text", lambda lm, **_: make_plain(lm))
+    return tmp_path
+
+
+@pytest.fixture
+def on_small(small: LanguageModel, few_words: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the command line open the tiny model; returns a folder with one file of every kind."""
+    monkeypatch.setattr(Workbench, "open", classmethod(lambda cls, *_, **__: cls(small)))
+    rows = [(f"{days} number {i}", label) for i in range(10) for days, label in DAYS]
+    (few_words / "rows.csv").write_text("text,label\n" + "".join(f"{t},{v}\n" for t, v in rows))
+    (few_words / "rows.jsonl").write_text("".join(f'{{"text": "{t}", "label": {v}}}\n' for t, v in rows))
+    (few_words / "plus.txt").write_text("warm sun\na kind word\n\nlong golden evenings\n")
+    (few_words / "minus.txt").write_text("cold rain\na sharp word\nshort grey mornings\n")
+    return few_words
+
+
+DAYS = [("What a lovely day", 1), ("What an awful day", -1)]
+DESCRIBED = ["--plus", "warm and kind", "--minus", "cold and cruel"]
+SHOWN = ["--plus-examples", "plus.txt", "--minus-examples", "minus.txt"]
+
+
+def test_a_steer_trained_on_20_rows_is_found_by_its_name(capsys: Capture, few_words: Path) -> None:
+    data = few_words / "rows.csv"
+    rows = [f"{days} number {i},{label}" for i in range(10) for days, label in DAYS]
     data.write_text("text,label\n" + "\n".join(rows) + "\n")
     card = run_json(capsys, "train", str(data), "--name", "mood", "--rank", "4")["card"]
     assert card["rank"] == 4
+    assert 3.0 in (-card["epsilon_range"][0], card["epsilon_range"][1])
     found = run_json(capsys, "generate", "Today is", "--steer", "mood=2", "--max-new-tokens", "3")
     assert found["rows"][1]["epsilons"] == {"mood": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("args", "data"),
+    [
+        (DESCRIBED, "two descriptions"),
+        (["rows.jsonl"], "20 labelled texts"),
+        (SHOWN, "3 + 3 examples"),
+        ([*DESCRIBED, "rows.csv"], "two descriptions (weight 0.7), 20 labelled texts (weight 0.3)"),
+        (
+            [*DESCRIBED, *SHOWN, "rows.csv", "--data-weight", "0.5"],
+            "two descriptions (weight 0.25), 3 + 3 examples (weight 0.25), 20 labelled texts (weight 0.5)",
+        ),
+    ],
+)
+def test_every_source_trains_by_command(
+    capsys: Capture, on_small: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], data: str
+) -> None:
+    monkeypatch.chdir(on_small)
+    result = run_json(capsys, "train", *args, "--name", "mood", "--out", "made")
+    assert result["card"]["data"] == data
+    assert result["card"]["model_id"] == "tiny"
+    assert Steer.load(on_small / "made").rank == result["card"]["rank"]
+    assert not (on_small / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([], "Give a DATA file"),
+        (["--plus", "warm"], "--plus and --minus"),
+        (["--minus", "cold"], "--plus and --minus"),
+        (["--plus-examples", "plus.txt"], "--plus-examples and --minus-examples"),
+        (["--plus", "Warm!", "--minus", "warm"], "the same"),
+        (["--plus", "", "--minus", "warm"], "empty"),
+        (["--plus-examples", "plus.txt", "--minus-examples", "plus.txt"], "both sides"),
+        (["--plus-examples", "plus.txt", "--minus-examples", "absent.txt"], "absent.txt"),
+        (["--method", "adam", *DESCRIBED], "DATA alone"),
+        (["--method", "adam", *DESCRIBED, "rows.csv"], "DATA alone"),
+        (["--method", "adam", *SHOWN, "rows.csv"], "DATA alone"),
+        ([*DESCRIBED, "rows.csv", "--data-weight", "0"], "--data-weight"),
+        ([*DESCRIBED, "rows.csv", "--data-weight", "nan"], "--data-weight"),
+        (["rows.csv", "--rank", "0"], "--rank"),
+        (["one.csv"], "Both poles"),
+        (["bad.csv"], "Line 3 has the label 'good'"),
+    ],
+)
+def test_a_source_that_cannot_teach_is_refused_before_a_model_is_opened(
+    capsys: Capture, on_small: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str
+) -> None:
+    monkeypatch.chdir(on_small)
+    monkeypatch.setattr(Workbench, "open", pytest.fail)
+    Path("one.csv").write_text("text,label\na,1\nb,0.5\n")
+    Path("bad.csv").write_text("text,label\na,1\nb,good\n")
+    assert says in refused(capsys, "train", *args, "--name", "mood")
+
+
+def test_a_steer_that_cannot_be_written_is_one_sentence(
+    capsys: Capture, on_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(on_small)
+    line = refused(capsys, "train", *DESCRIBED, "--name", "mood", "--out", "plus.txt")
+    assert "Cannot write the steer to plus.txt" in line
 
 
 @pytest.mark.parametrize("value", ["nan", "1e9", "-11", "inf", "much"])
