@@ -16,6 +16,7 @@ from lmsteer_core import (
     Examples,
     InputError,
     LabelledText,
+    Sampling,
     SteerCard,
     Steering,
     train,
@@ -69,7 +70,9 @@ def plain(lm, tmp_path_factory):
 @pytest.fixture(scope="module")
 def happy(lm, plain):
     source = Descriptions("happy, joyful and glad", "sad, gloomy and unhappy")
-    return train(lm, "happy", source, plain=plain, n_prompts=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lmsteer_core.calibration._SAMPLING", Sampling(1.0, 0.9, 10))
+        return train(lm, "happy", source, plain=plain, n_prompts=3)
 
 
 def train_small(small, small_plain, source="descriptions", **settings):
