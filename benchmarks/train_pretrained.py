@@ -29,7 +29,7 @@ from lmsteer_core import (
 from lmsteer_core.labelled import read_labelled
 from lmsteer_core.sources import Source
 
-N_CALIBRATION_PROMPTS = 48
+N_CALIBRATION_PROMPTS = 32
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Style:
     descriptions: tuple[tuple[str, str], ...]
     judge: str = "described"
     prompts: tuple[str, ...] = ("prompts/neutral.jsonl",)
-    n_prompts: int = 192
+    n_prompts: int = 128
     notice: str = ""
     written_in_style: bool = False
     data_weight: float = 0.0
@@ -97,7 +97,7 @@ STYLES = {
         data_weight=0.3,
         judge="profanity",
         prompts=("prompts/neutral.jsonl", "detoxification/dev.jsonl"),
-        n_prompts=192,
+        n_prompts=128,
         notice=(
             "The − pole makes the model write offensive, abusive text. It exists for research on "
             "detoxification and for showing what the + pole removes; do not publish its output."

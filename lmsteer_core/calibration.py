@@ -35,6 +35,8 @@ BROKEN_PERPLEXITY = 3.0
 BROKEN_REPETITION = 0.3
 """Fluency breaks where text costs 3 ×, or repeats 30 % more words."""
 
+_ENDLESS = 100.0
+
 GRID = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
 _SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
 
@@ -140,8 +142,9 @@ def repetition(texts: Sequence[str]) -> tuple[float, float]:
     """Return the share of words that the same text already used, and the share of distinct word pairs."""
     words = [re.findall(r"[^\W\d_]+", text.lower()) for text in texts]
     pairs = [pair for text in words for pair in zip(text, text[1:], strict=False)]
-    n_words = max(1, sum(map(len, words)))
-    return 1 - sum(len(set(text)) for text in words) / max(1, n_words), len(set(pairs)) / max(1, len(pairs))
+    n_words = sum(map(len, words))
+    n_new = sum(len(set(text)) for text in words)
+    return (1 - n_new / n_words if n_words else 0.0), (len(set(pairs)) / len(pairs) if pairs else 1.0)
 
 
 def with_useful_range(steer: Steer, curve: Curve) -> Steer:
@@ -155,7 +158,10 @@ def with_useful_range(steer: Steer, curve: Curve) -> Steer:
         sign * EPSILON_LIMIT if limit == end else max(-EPSILON_LIMIT, min(EPSILON_LIMIT, limit / factor))
         for sign, limit, end in zip((-1, 1), broken, at_end, strict=True)
     ]
-    figures = {key: [round(value, 4) for value in values] for key, values in vars(curve).items()}
+    figures: dict[str, list[float | None]] = {
+        key: [round(value, 4) if math.isfinite(value) else None for value in values]
+        for key, values in vars(curve).items()
+    }
     figures["epsilon"] = [round(epsilon / factor, 3) for epsilon in curve.epsilon]
     card = dataclasses.replace(
         steer.card,
@@ -169,8 +175,8 @@ def with_useful_range(steer: Steer, curve: Curve) -> Steer:
 def _limits(curve: Curve, perplexity_ratio: float, more_repetition: float) -> tuple[float, float]:
     """Return the lowest and highest ε whose text stays within both costs, between grid points too."""
     zero = curve.epsilon.index(0.0)
-    cost = [
-        max(math.log(p / curve.perplexity[zero]) / math.log(perplexity_ratio),
+    cost = [  # no perplexity: no text at all was written
+        _ENDLESS if math.isnan(p) else max(math.log(p / curve.perplexity[zero]) / math.log(perplexity_ratio),
             (r - curve.repeated[zero]) / more_repetition)
         for p, r in zip(curve.perplexity, curve.repeated, strict=True)
     ]  # fmt: skip

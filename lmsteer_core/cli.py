@@ -283,6 +283,8 @@ def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
     if taught and args.method == "adam":
         raise InputError("--method adam learns from DATA alone; leave out the descriptions and examples.")
     found = read_labelled(args.data)
+    if found.n_duplicates:
+        sys.stderr.write(f"lmsteer: left out {found.n_duplicates} repeated texts.\n")
     data = LabelledText(found.texts, found.labels)
     if not taught:
         return [(data, 1.0)]

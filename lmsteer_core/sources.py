@@ -225,6 +225,8 @@ class LabelledText:
         """Refuse what labels no two poles."""
         if len(self.texts) != len(self.labels) or not self.texts:
             raise InputError("Labelled text needs one label per text and at least one text.")
+        for text in self.texts:
+            check_text(text, "labelled text")
         if not all(-1 <= label <= 1 for label in self.labels):
             raise InputError("Labels must be numbers from −1 to 1.")
         if not min(self.labels) < 0 < max(self.labels):
@@ -234,11 +236,14 @@ class LabelledText:
         """Return mean(h Δμᵀ) over the texts, a tenth of them held out."""
         # Ordered by content, so that neither the file's order nor chance decides who is held out.
         order = sorted(range(len(self.texts)), key=lambda j: (zlib.crc32(self.texts[j].encode()), j))
-        bare = [lm.encode(self.texts[j])[0][len(lm.prefix_ids) :] for j in order]
+        starts = [self.texts[j][: 16 * _MAX_TEXT_TOKENS] for j in order]
+        bare = [lm.encode(text)[0][len(lm.prefix_ids) :] for text in starts]
         texts = [(lm.start_ids + ids)[:_MAX_TEXT_TOKENS] for ids in bare]
         labels = torch.tensor([self.labels[j] for j in order], dtype=torch.float64)
         keep = _within_budget([len(t) for t in texts], _MAX_READ_TOKENS)
         n_held = _within_budget([len(t) for t in texts[: len(texts) // 10]], _MAX_HELD_OUT_TOKENS)
+        if not labels[n_held:keep].min() < 0 < labels[n_held:keep].max():  # a rare pole is for learning
+            n_held = 0
         held_out = _held_out(lm, texts[:n_held], labels[:n_held]) if n_held else None
         halves = _labelled_halves(lm, texts[n_held:keep], labels[n_held:keep], progress)
         return Shift(halves, held_out)
@@ -447,4 +452,4 @@ def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold())) or text.strip()
+    return re.sub(r"[\s.,;:!?]+", " ", text.casefold()).strip()

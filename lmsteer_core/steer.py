@@ -217,6 +217,9 @@ class Steer:
             rank=self.rank + other.rank,
             method="sum",
             data=f"{self.name} + {other.name}",
+            epsilon_range=SteerCard.epsilon_range,
+            collapse_range=SteerCard.collapse_range,
+            calibration={},
             metrics={},
             notice=" ".join(filter(None, [self.card.notice, other.card.notice])),
         )
