@@ -90,6 +90,9 @@ def create_train_tab(
                 yield {form.status: render.note("Cancelled; everything you typed is still here.")}
         except LMSteerError as error:
             yield {form.status: render.note(str(error), "error")}
+        except Exception:
+            yield {form.status: render.note("No steer was made: the server's log says why.", "error")}
+            raise
 
     def upload(request: gr.Request, latest: Latest, paths: list[str] | None) -> dict[Any, Any]:
         if not paths:
