@@ -268,9 +268,12 @@ class _SharedDice(LogitsProcessor):
         self._step = 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
-        noise = {key: self._gumbel(key, scores.shape[-1]) for key in set(self._keys)}
+        noise = {key: self._gumbel(key, scores.shape[-1]).to(scores) for key in set(self._keys)}
         self._step += 1
-        return scores + torch.stack([noise[key] for key in self._keys]).to(scores)
+        out = torch.empty_like(scores)
+        for row, key, drawn in zip(scores, self._keys, out, strict=True):
+            torch.add(row, noise[key], out=drawn)
+        return out
 
     def _gumbel(self, key: tuple[int, int], size: int) -> Tensor:
         offset, prompt_length = key
@@ -284,19 +287,29 @@ class _SharedDice(LogitsProcessor):
 class _Nucleus(LogitsProcessor):
     """Keep the smallest set of tokens whose probability reaches top-p.
 
-    The same set as transformers' TopPLogitsWarper. Sorting values instead of indices, with NumPy's
-    vectorised sort on a CPU, is 10 to 20 times faster, and that sort was half of a decoding step.
+    The same set as transformers' TopPLogitsWarper, found among the few tokens above a floor. Row by
+    row, because one row's vocabulary fits the CPU's cache and a batch's does not: about ten times
+    faster, and sorting whole rows was half of a decoding step.
     """
 
+    _FLOOR = 1e-5
+
     def __init__(self, top_p: float) -> None:
-        self._tail = 1 - top_p
+        self._top_p = top_p
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
-        p = scores.softmax(dim=-1)
-        ascending = torch.from_numpy(np.sort(p.numpy())) if p.device.type == "cpu" else p.sort().values
-        n_dropped = (ascending.cumsum(dim=-1) <= self._tail).sum(dim=-1, keepdim=True)
-        cutoff = ascending.gather(-1, n_dropped.clamp_max(p.shape[-1] - 1))
-        return scores.masked_fill(p < cutoff, -torch.inf)
+        out = torch.empty_like(scores)
+        for row, kept in zip(scores, out, strict=True):
+            p = row.softmax(dim=-1)
+            likely = p[p > self._FLOOR]
+            mass = likely.sum()
+            if mass <= self._top_p:  # a flat distribution
+                likely, mass = p, p.sum()
+            ascending = likely.sort().values
+            n_dropped = (1 - mass + ascending.cumsum(dim=-1) <= 1 - self._top_p).sum()
+            cutoff = ascending[n_dropped.clamp_max(len(ascending) - 1)]
+            kept.copy_(row).masked_fill_(p < cutoff, -torch.inf)
+        return out
 
 
 class _Scores(LogitsProcessor):
@@ -313,12 +326,12 @@ class _Scores(LogitsProcessor):
         """Return log-probabilities of the drawn tokens, steered and base, each (n_rows,)."""
         base = self._steering.base_logits
         assert base is not None
-        return _logprob(self._steered, tokens), _logprob(base[:, -1].to(self._steered), tokens)
+        return _logprob(self._steered, tokens), _logprob(base[:, -1], tokens)
 
 
 def _logprob(logits: Tensor, tokens: Tensor) -> Tensor:
-    chosen = logits.gather(1, tokens[:, None])[:, 0]
-    return chosen - logits.logsumexp(dim=1)
+    chosen = logits.gather(1, tokens[:, None])[:, 0].float()
+    return chosen - torch.stack([row.float().logsumexp(dim=0) for row in logits])
 
 
 class _QueueStreamer(BaseStreamer):
