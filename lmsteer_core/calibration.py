@@ -27,13 +27,27 @@ TARGET_KL = 0.25
 """Nats per token at ε = ±3 before the text has its say: 1.0 to 1.2 × the unsteered perplexity
 for the sentiment steer."""
 
-USEFUL_PERPLEXITY = 1.5
-USEFUL_REPETITION = 0.1
-"""The useful range ends where text costs 1.5 × the unsteered perplexity, or repeats 10 % more words."""
 
-BROKEN_PERPLEXITY = 3.0
-BROKEN_REPETITION = 0.3
-"""Fluency breaks where text costs 3 ×, or repeats 30 % more words."""
+@dataclass(frozen=True)
+class Limits:
+    """What text may cost against unsteered text.
+
+    Attributes:
+        perplexity: Most times the perplexity under the unsteered model.
+        repeated: Most added to the share of words that the same text already used.
+        distinct_2: Most taken from the share of distinct word pairs: texts that all say the same.
+    """
+
+    perplexity: float
+    repeated: float
+    distinct_2: float
+
+
+USEFUL = Limits(perplexity=1.5, repeated=0.08, distinct_2=0.15)
+"""Where the useful range ends."""
+
+BROKEN = Limits(perplexity=3.0, repeated=0.24, distinct_2=0.45)
+"""Where fluency breaks."""
 
 _ENDLESS = 100.0
 
@@ -149,8 +163,7 @@ def repetition(texts: Sequence[str]) -> tuple[float, float]:
 
 def with_useful_range(steer: Steer, curve: Curve) -> Steer:
     """Return the steer scaled so that its farther pole ends at ±3, with curve and limits on its card."""
-    useful = _limits(curve, USEFUL_PERPLEXITY, USEFUL_REPETITION)
-    broken = _limits(curve, BROKEN_PERPLEXITY, BROKEN_REPETITION)
+    useful, broken = _ends(curve, USEFUL), _ends(curve, BROKEN)
     factor = max(-useful[0], useful[1]) / FULL_EPSILON
     low, high = (max(-FULL_EPSILON, useful[0] / factor), min(FULL_EPSILON, useful[1] / factor))
     at_end = (curve.epsilon[0], curve.epsilon[-1])  # never seen to break there: not known beyond
@@ -172,14 +185,18 @@ def with_useful_range(steer: Steer, curve: Curve) -> Steer:
     return dataclasses.replace(steer.scaled(factor), card=card)
 
 
-def _limits(curve: Curve, perplexity_ratio: float, more_repetition: float) -> tuple[float, float]:
-    """Return the lowest and highest ε whose text stays within both costs, between grid points too."""
+def _ends(curve: Curve, limits: Limits) -> tuple[float, float]:
+    """Return the lowest and highest ε whose text stays within all limits, between grid points too."""
     zero = curve.epsilon.index(0.0)
-    cost = [  # no perplexity: no text at all was written
-        _ENDLESS if math.isnan(p) else max(math.log(p / curve.perplexity[zero]) / math.log(perplexity_ratio),
-            (r - curve.repeated[zero]) / more_repetition)
-        for p, r in zip(curve.perplexity, curve.repeated, strict=True)
-    ]  # fmt: skip
+    cost = [
+        max(
+            # No perplexity: no text at all was written.
+            _ENDLESS if math.isnan(p) else math.log(p / curve.perplexity[zero]) / math.log(limits.perplexity),
+            (r - curve.repeated[zero]) / limits.repeated,
+            (curve.distinct_2[zero] - d) / limits.distinct_2,
+        )
+        for p, r, d in zip(curve.perplexity, curve.repeated, curve.distinct_2, strict=True)
+    ]
     return -_reach([-e for e in curve.epsilon[zero::-1]], cost[zero::-1]), _reach(
         curve.epsilon[zero:], cost[zero:]
     )

@@ -439,16 +439,13 @@ def _chat_ids(lm: LanguageModel, request: str) -> list[int]:
 
 
 def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
-    """Return the tokens that are the text's content words, in their usual spellings."""
-    words = {word.lower() for word in re.findall(r"[^\W\d_]{4,}", text)}
-    ids = set()
-    for word in words:
-        for form in (word, word.capitalize(), word.upper()):
-            for spelled in (form, f" {form}"):
-                token_ids = lm.tokenizer(spelled, add_special_tokens=False)["input_ids"]
-                if len(token_ids) == 1:
-                    ids.add(token_ids[0])
-    return sorted(ids)
+    """Return the tokens that are the text's content words or begin with one, e.g. fire and fireplace."""
+    words = tuple({word.lower() for word in re.findall(r"[^\W\d_]{4,}", text)})
+    return sorted(
+        token_id
+        for token, token_id in lm.tokenizer.get_vocab().items()
+        if token.lstrip("Ġ▁ ").lower().startswith(words)
+    )
 
 
 def _plain(text: str) -> str:

@@ -92,7 +92,7 @@ def curve(cost_minus, cost_plus, *, by_repetition=False):
         epsilon=list(GRID),
         style=[e / 6 for e in GRID],
         perplexity=[20.0] * len(GRID) if by_repetition else [20 * 1.5**c for c in cost],
-        repeated=[0.05 + 0.1 * c for c in cost] if by_repetition else [0.05] * len(GRID),
+        repeated=[0.05 + 0.08 * c for c in cost] if by_repetition else [0.05] * len(GRID),
         distinct_2=[0.9] * len(GRID),
     )
 
