@@ -73,9 +73,8 @@ def description_pairs(small, positive, negative):
 
 def test_shift_of_descriptions_is_the_mean_difference_behind_them(small, small_plain, exact):
     pairs = description_pairs(small, "warm and kind", "cold and cruel")
-    spelled = [w for word in ("warm", "kind", "cold", "cruel") for w in (word, word.title(), word.upper())]
-    ids = [small.tokenizer(before + word)["input_ids"] for word in spelled for before in ("", " ")]
-    own_words = {found[0] for found in ids if len(found) == 1}
+    spelled = [small.tokenizer.decode([i]).strip().lower() for i in range(small.vocab_size)]
+    own_words = {i for i, s in enumerate(spelled) if s.startswith(("warm", "kind", "cold", "cruel"))}
     assert len(own_words) >= 8
     expected = taught(small, exact, small_plain, pairs, own_words)
     found = Descriptions(" warm and kind", "cold and cruel\n").shift(small, small_plain, quiet)
