@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lmsteer_core.generation import MAX_ROWS, Generated, Row, Sampling, generate
 from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.scoring import logits_over_epsilon
 from lmsteer_core.steer import EPSILON_LIMIT, Steer
 
 FULL_EPSILON = 3.0
@@ -216,14 +217,7 @@ def _reach(epsilon: Sequence[float], cost: Sequence[float]) -> float:
 
 def _mean_kls(lm: LanguageModel, steer: Steer, hidden: Tensor) -> Callable[[float], float]:
     """Return ε ↦ mean KL(p_ε ‖ p_0); the logits are linear in ε, so two products serve every ε."""
-    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
-    embedding = lm.output_embedding
-    tables = []
-    for h in hidden.split(64):
-        base = lm.unembed(h.to(embedding.dtype)).float()
-        # The move alone, not a difference of logits: half precision would round it away.
-        moved = (((h @ left) @ right).to(embedding.dtype) @ embedding.T).float()
-        tables.append((base, moved))
+    tables = [logits_over_epsilon(lm, steer, h) for h in hidden.split(64)]
 
     def kl(epsilon: float) -> float:
         total = 0.0

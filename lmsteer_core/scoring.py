@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.language_model import LanguageModel, check_text
-from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint, steer_hidden
+from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint
 
 POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
 """ε values of the posterior, wider than the recommended ±3 so that its peak is not cut off."""
@@ -65,6 +65,18 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     return ReadText(token_ids, [text[a:b] for a, b in zip(starts, ends, strict=True)], hidden, cut)
 
 
+def logits_over_epsilon(lm: LanguageModel, steer: Steer, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Return E h and E Wᵀ h over hidden states (n_tokens, d_model), each (n_tokens, vocab_size), float32.
+
+    `lm.finish` of the first plus ε times the second are the logits at every ε.
+    """
+    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
+    embedding = lm.output_embedding
+    # The move alone, not a difference of logits: half precision would round it away.
+    moved = ((hidden @ left) @ right).to(embedding.dtype) @ embedding.T
+    return lm.unembed(hidden.to(embedding.dtype)).float(), moved.float()
+
+
 def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]) -> Tensor:
     """Return log P_ε(x_t | x_<t) in nats, (n_epsilons, n_tokens); the first token reads 0.
 
@@ -76,15 +88,12 @@ def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons:
     """
     check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
     grid = [check_epsilon(epsilon, steer.name) for epsilon in epsilons]
-    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
-    one = torch.ones((), device=lm.device)
     out = torch.zeros(len(grid), len(read.token_ids))
     targets = torch.tensor(read.token_ids[1:], device=lm.device)
     for start in range(0, len(targets), _TOKENS_PER_CHUNK):
         stop = min(start + _TOKENS_PER_CHUNK, len(targets))
         h, x = read.hidden[start:stop], targets[start:stop, None]
-        base = lm.unembed(h)
-        moved = lm.unembed(steer_hidden(h, left, right, one)) - base
+        base, moved = logits_over_epsilon(lm, steer, h)
         for i, epsilon in enumerate(grid):
             logits = lm.finish(torch.add(base, moved, alpha=epsilon))
             chosen = logits.gather(1, x)[:, 0] - logits.logsumexp(dim=1)

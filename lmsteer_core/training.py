@@ -16,6 +16,7 @@ from lmsteer_core.errors import InputError
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import PlainText, Progress, neutral_text, part
 from lmsteer_core.projection import choose_rank, project
+from lmsteer_core.scoring import logits_over_epsilon
 from lmsteer_core.sources import Combined, HeldOut, Shift, Source
 from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 
@@ -144,14 +145,12 @@ def held_out_gains(
     lm: LanguageModel, steer: Steer, held_out: HeldOut, epsilons: Sequence[float]
 ) -> list[float]:
     """Return per ε the mean of log P_{label·ε}(x) − log P_0(x) over held-out labelled tokens, in nats."""
-    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
-    embedding = lm.output_embedding
     totals = [0.0] * len(epsilons)
     for h, x, label in zip(
         *(t.split(64) for t in (held_out.hidden, held_out.next_ids, held_out.labels)), strict=True
     ):
-        base = lm.unembed(h.to(embedding.dtype)).float()
-        moved = (((h @ left) @ right).to(embedding.dtype) @ embedding.T).float() * label[:, None].float()
+        base, moved = logits_over_epsilon(lm, steer, h)
+        moved *= label[:, None].float()
 
         def log_p(epsilon: float, base: Tensor = base, moved: Tensor = moved, x: Tensor = x) -> float:
             logits = lm.finish(torch.add(base, moved, alpha=epsilon))

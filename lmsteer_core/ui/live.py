@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmsteer_core.engine import Workbench
-from lmsteer_core.generation import Row, Sampling, Token
+from lmsteer_core.generation import Row, Sampling, Token, growing
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.runs import Wanted
@@ -71,12 +71,7 @@ def _growing(
     own: Mapping[str, Steer],
 ) -> Iterator[list[list[Token]]]:
     """Yield every row's tokens so far."""
-    lines: list[list[Token]] = [[] for _ in rows]
-    for step in workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted):
-        for line, token in zip(lines, step, strict=True):
-            if token is not None:
-                line.append(token)
-        yield lines
+    yield from growing(workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows))
 
 
 def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tuple[str, str]:
