@@ -188,7 +188,7 @@ STYLES = {
         ),
     ),
     "pirate": Style(
-        "clerk on land",
+        "office clerk",
         "pirate at sea",
         (
             (
@@ -204,8 +204,8 @@ STYLES = {
         written_in_style=True,
     ),
     "corporate": Style(
-        "plain talk",
-        "corporate jargon",
+        "farmer",
+        "boardroom",
         (
             (
                 "Going forward, we will leverage our core competencies to drive synergies and deliver "
