@@ -70,6 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--top-p", type=float, default=0.95, metavar="P")
     sub.add_argument("--seed", type=int, default=0, metavar="S")
 
+    sub = verb("nextword", _nextword, _show_nextword, "Show the next word's probability over a grid of ε.")
+    sub.add_argument("prompt", metavar="PROMPT")
+    sub.add_argument("--steer", action="append", required=True, metavar="NAME[=E]",
+                     help="NAME goes on the axis; any other steer is held, as OTHER=E")  # fmt: skip
+    sub.add_argument("--top", type=int, default=10, metavar="K", help="how many words (default 10)")
+    sub.add_argument("--word", action="append", default=[], metavar="W", help="follow a word; repeatable")
+    sub.add_argument(
+        "--at", type=float, default=2.0, metavar="E", help="ε of the ranked lists at −E, 0 and +E (default 2)"
+    )
+
     sub = verb("words", _words, _show_words, "List the words of a steer's strongest dimensions.")
     sub.add_argument("steer", metavar="STEER")
     sub.add_argument("--dims", type=int, default=5, metavar="N")
@@ -182,6 +192,81 @@ def _show_generate(result: Result) -> str:
     return "\n\n".join(f"[{title(r['epsilons'])}]\n{result['prompt']}{r['text']}" for r in result["rows"])
 
 
+def _nextword(args: argparse.Namespace) -> Result:
+    from lmsteer_core.nextword import next_words
+    from lmsteer_core.steer import check_epsilon
+
+    axis = [item for item in args.steer if "=" not in item]
+    if len(axis) != 1:
+        raise InputError(
+            "nextword wants one --steer NAME for the axis and holds every other as --steer OTHER=E, "
+            f"for example --steer sentiment; here {len(axis)} stand without =E."
+        )
+    held = {}
+    for item in args.steer:
+        name, equals, value = item.rpartition("=")
+        if equals:
+            held[name] = check_epsilon(value, name)
+    if axis[0] in held:
+        raise InputError(f"'{axis[0]}' is on the axis, so it cannot be held at {held[axis[0]]:g} too.")
+    if args.top < 1:
+        raise InputError(f"--top must be at least 1, not {args.top}.")
+    workbench = _open(args, dtype="float32")
+    found = next_words(
+        workbench.lm,
+        args.prompt,
+        workbench.steer(axis[0]),
+        held=[(workbench.steer(name), epsilon) for name, epsilon in held.items()],
+        at=args.at,
+        top=args.top,
+        follow=args.word,
+    )
+    if found.cut:
+        sys.stderr.write("lmsteer: the prompt's beginning was cut to fit the context.\n")
+    return {
+        "epsilon": found.epsilons,
+        "words": [{"text": w.text, "probability": w.probability} for w in found.words],
+        "followed": [
+            {"word": w.word, "text": w.text, "whole": w.is_whole, "probability": w.probability}
+            for w in found.followed
+        ],
+        "rankings": [
+            {
+                "epsilon": r.epsilon,
+                "words": [
+                    {"text": text, "probability": p} for text, p in zip(r.texts, r.probability, strict=True)
+                ],
+            }
+            for r in found.rankings
+        ],
+        "steer": axis[0],
+        "held": held,
+    }
+
+
+def _show_nextword(result: Result) -> str:
+    shown = range(0, len(result["epsilon"]), 10)
+
+    def line(title: str, cells: list[str]) -> str:
+        return f"{title:<18}" + "".join(f"{cell:>9}" for cell in cells)
+
+    def curve(title: str, p: list[float]) -> str:
+        return line(title, [f"{p[i]:.2%}" for i in shown])
+
+    held = "".join(f", {name} {epsilon:+g}" for name, epsilon in result["held"].items())
+    lines = [f"Probability of the next word over ε of {result['steer']}{held}", ""]
+    lines.append(line("ε", [f"{result['epsilon'][i]:+g}" for i in shown]))
+    lines += [curve(repr(w["text"]), w["probability"]) for w in result["words"]]
+    for word in result["followed"]:
+        lines.append(curve(repr(word["text"]), word["probability"]))
+        if not word["whole"]:
+            lines.append(f"  ↑ the first of several tokens of '{word['word']}'")
+    for ranking in result["rankings"]:
+        words = [f"{w['text']!r} {w['probability']:.1%}" for w in ranking["words"]]
+        lines += ["", f"At {ranking['epsilon']:+g}: {', '.join(words)}"]
+    return "\n".join(lines)
+
+
 def _words(args: argparse.Namespace) -> Result:
     from lmsteer_core.geometry import dimensions
 
@@ -201,25 +286,23 @@ def _show_words(result: Result) -> str:
 
 
 def _analyze(args: argparse.Namespace) -> Result:
-    from lmsteer_core.scoring import POSTERIOR_GRID, evidence, posterior, read_text, strongest_spans
+    from lmsteer_core.scoring import read_text, strongest_spans, weigh
 
     workbench = _open(args, dtype="float32")
     steer = workbench.steer(args.steer)
     read = read_text(workbench.lm, args.text)
     if read.cut:
         sys.stderr.write(
-            f"lmsteer: only the first {len(read.token_ids)} tokens fit the context and were read.\n"
+            f"lmsteer: the text is too long; only its first {len(read.token_ids)} tokens were read.\n"
         )
-    values = evidence(workbench.lm, read, steer)
+    found = weigh(workbench.lm, read, steer)
     return {
         "tokens": [
-            {"text": text, "evidence": value} for text, value in zip(read.token_texts, values, strict=True)
+            {"text": text, "evidence": value}
+            for text, value in zip(read.token_texts, found.evidence, strict=True)
         ],
-        "spans": [dataclasses.asdict(span) for span in strongest_spans(read.token_texts, values)],
-        "posterior": {
-            "epsilon": POSTERIOR_GRID,
-            "probability": posterior(workbench.lm, read, steer, POSTERIOR_GRID),
-        },
+        "spans": [dataclasses.asdict(span) for span in strongest_spans(read.token_texts, found.evidence)],
+        "posterior": {"epsilon": found.epsilons, "probability": found.posterior},
     }
 
 
@@ -248,7 +331,7 @@ def _train(args: argparse.Namespace) -> Result:
         raw = train_official(
             workbench.lm, args.name, data.texts, data.labels, rank=rank, progress=_progress()
         )[N_STEPS]
-        steer = calibrated(workbench.lm, raw, data)
+        steer = calibrated(workbench.lm, raw, data, progress=_progress())
     else:
         steer = train(workbench.lm, args.name, sources, rank=args.rank, progress=_progress())
     folder = steer.save(
@@ -307,7 +390,7 @@ def _progress() -> Callable[[float, str], None]:
     def report(share: float, what: str) -> None:
         left = (time.monotonic() - began) * (1 / share - 1) if share > 0.02 else 0
         eta = f", about {left:.0f} s left" if left >= 1 else ""
-        sys.stderr.write(f"\r\033[K{share:4.0%} {what}{eta}")
+        sys.stderr.write(f"\r\033[K{share:4.0%} {what}{eta}" + "\n" * (share >= 1))
         sys.stderr.flush()
 
     return report

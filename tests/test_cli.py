@@ -91,6 +91,32 @@ def test_analyze_follows_the_documented_shape(capsys: Capture) -> None:
     assert len(result["posterior"]["epsilon"]) == len(result["posterior"]["probability"])
 
 
+def test_nextword_follows_the_documented_shape(capsys: Capture) -> None:
+    args = ("nextword", "My life is", "--steer", "sentiment", "--steer", "shakespeare=-0.5", "--top", "4")
+    result = run_json(capsys, *args, "--word", "sesquipedalian", "--at", "1")
+    assert list(result)[:2] == ["epsilon", "words"]
+    assert len(result["words"]) == 4
+    for word in result["words"]:
+        assert list(word) == ["text", "probability"]
+        assert len(word["probability"]) == len(result["epsilon"]) == 61
+        assert all(0 <= p <= 1 for p in word["probability"])
+    assert result["words"][0]["text"].startswith(" ")
+    assert result["followed"][0]["word"] == "sesquipedalian"
+    assert not result["followed"][0]["whole"]
+    assert [r["epsilon"] for r in result["rankings"]] == [-1, 0, 1]
+    assert (result["steer"], result["held"]) == ("sentiment", {"shakespeare": -0.5})
+
+
+def test_nextword_reads_as_a_table(capsys: Capture) -> None:
+    args = ["nextword", "My life is", "--steer", "sentiment", "--top", "3", "--word", "sesquipedalian"]
+    assert main(args) == 0
+    out = capsys.readouterr().out
+    assert "over ε of sentiment" in out
+    assert "first of several tokens of 'sesquipedalian'" in out
+    assert all(f"At {epsilon}: ' " in out for epsilon in ("-2", "+0", "+2"))
+    assert max(map(len, out.splitlines())) <= 110
+
+
 @pytest.fixture
 def few_words(tmp_path: Path, brief: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Train on a few plain texts instead of sampled ones, into a folder of the test's own."""
@@ -113,6 +139,7 @@ def on_small(small: LanguageModel, few_words: Path, monkeypatch: pytest.MonkeyPa
 
 
 DAYS = [("What a lovely day", 1), ("What an awful day", -1)]
+POLES = "two descriptions, “warm and kind” against “cold and cruel”"
 DESCRIBED = ["--plus", "warm and kind", "--minus", "cold and cruel"]
 SHOWN = ["--plus-examples", "plus.txt", "--minus-examples", "minus.txt"]
 
@@ -131,13 +158,13 @@ def test_a_steer_trained_on_20_rows_is_found_by_its_name(capsys: Capture, few_wo
 @pytest.mark.parametrize(
     ("args", "data"),
     [
-        (DESCRIBED, "two descriptions"),
+        (DESCRIBED, POLES),
         (["rows.jsonl"], "20 labelled texts"),
         (SHOWN, "3 + 3 examples"),
-        ([*DESCRIBED, "rows.csv"], "two descriptions (weight 0.7), 20 labelled texts (weight 0.3)"),
+        ([*DESCRIBED, "rows.csv"], f"{POLES} (weight 0.7), 20 labelled texts (weight 0.3)"),
         (
             [*DESCRIBED, *SHOWN, "rows.csv", "--data-weight", "0.5"],
-            "two descriptions (weight 0.25), 3 + 3 examples (weight 0.25), 20 labelled texts (weight 0.5)",
+            f"{POLES} (weight 0.25), 3 + 3 examples (weight 0.25), 20 labelled texts (weight 0.5)",
         ),
     ],
 )
@@ -208,6 +235,16 @@ def test_epsilon_out_of_range_names_the_range(capsys: Capture, value: str) -> No
         (["generate", "Hi", "--top-p", "0"], "top-p"),
         (["generate", "Hi", "--max-new-tokens", "x"], "max-new-tokens"),
         (["words", "nosuch"], "nosuch"),
+        (["nextword", " ", "--steer", "sentiment"], "empty"),
+        (["nextword", "Hi"], "--steer"),
+        (["nextword", "Hi", "--steer", "nosuch"], "nosuch"),
+        (["nextword", "Hi", "--steer", "sentiment=1"], "for the axis"),
+        (["nextword", "Hi", "--steer", "sentiment", "--steer", "shakespeare"], "for the axis"),
+        (["nextword", "Hi", "--steer", "sentiment", "--steer", "sentiment=1"], "on the axis"),
+        (["nextword", "Hi", "--steer", "sentiment", "--steer", "shakespeare=x"], "−10 and 10"),
+        (["nextword", "Hi", "--steer", "sentiment", "--at", "11"], "−10 and 10"),
+        (["nextword", "Hi", "--steer", "sentiment", "--top", "0"], "top"),
+        (["nextword", "Hi", "--steer", "sentiment", "--word", ""], "word is empty"),
         (["analyze", " ", "--steer", "sentiment"], "empty"),
         (["train", "--name", "a b", "--plus", "x", "--minus", "y"], "name"),
         (["train", "--name", "a", "--plus", "x"], "--minus"),
