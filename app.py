@@ -13,7 +13,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def main() -> int:
     """Parse arguments, open the workbench, serve the app until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="embedded", metavar="ID", help="embedded, gemma, hub id, folder or .gguf")
+    parser.add_argument(
+        "--model", default="embedded", metavar="ID", help="embedded, gemma, hub id, folder or .gguf"
+    )
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
@@ -30,6 +32,7 @@ def main() -> int:
     from lmsteer_core.engine import Workbench
     from lmsteer_core.errors import LMSteerError
     from lmsteer_core.ui.app import build_app, launch_options
+    from lmsteer_core.ui.trainings import CLOSING
 
     logging.set_verbosity_error()
     try:
@@ -51,6 +54,8 @@ def main() -> int:
             "machine's; choose others with --port and --host.\n"
         )
         return 2
+    finally:
+        CLOSING.set()
     return 0
 
 

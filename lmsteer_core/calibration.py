@@ -218,12 +218,13 @@ def _reach(epsilon: Sequence[float], cost: Sequence[float]) -> float:
 def _mean_kls(lm: LanguageModel, steer: Steer, hidden: Tensor) -> Callable[[float], float]:
     """Return ε ↦ mean KL(p_ε ‖ p_0); the logits are linear in ε, so two products serve every ε."""
     tables = [logits_over_epsilon(lm, steer, h) for h in hidden.split(64)]
+    base_log_p = [lm.finish(base).log_softmax(dim=-1) for base, _ in tables]
 
     def kl(epsilon: float) -> float:
         total = 0.0
-        for base, moved in tables:
+        for (base, moved), base_p in zip(tables, base_log_p, strict=True):
             log_p = lm.finish(torch.add(base, moved, alpha=epsilon)).log_softmax(dim=-1)
-            total += (log_p.exp() * (log_p - lm.finish(base).log_softmax(dim=-1))).sum().item()
+            total += (log_p.exp() * (log_p - base_p)).sum().item()
         return total / hidden.shape[0]
 
     return kl

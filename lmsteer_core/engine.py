@@ -13,7 +13,10 @@ from lmsteer_core.errors import SteerError
 from lmsteer_core.generation import Row, Sampling, Token, check_rows, stream
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.models import EMBEDDED, load_model
+from lmsteer_core.neutral import Progress
+from lmsteer_core.sources import Source
 from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
+from lmsteer_core.training import train
 
 
 class Workbench:
@@ -89,6 +92,12 @@ class Workbench:
                     yield step
         finally:
             self._turn.release()
+
+    def train(self, name: str, source: Source, progress: Progress) -> Steer:
+        """Return a steer made from a source, as `training.train` does; nothing here changes."""
+        with self._turn:  # the copy that reads batches is made while nobody generates
+            self.lm.for_batches  # noqa: B018
+        return train(self.lm, name, source, progress=progress)
 
 
 def steer_folders() -> list[Path]:

@@ -160,9 +160,6 @@ class LanguageModel:
             Per text (n_tokens, d_model), without the prefix; row t is the state that predicts
             token t + 1.
         """
-        cache = self._read_prefix(prefix, len(token_ids)) if prefix and len(token_ids) > 1 else None
-        skip = 0 if cache is not None else len(prefix)
-        texts = [[*prefix, *t] for t in token_ids] if skip else token_ids
         caught: list[Tensor] = []
         thread = threading.get_ident()
 
@@ -173,15 +170,18 @@ class LanguageModel:
             # The head's own product over the vocabulary is not needed.
             return (args[0][:, :1].contiguous(),)
 
-        width = max(map(len, texts))
-        n_cached = 0 if cache is None else len(prefix)
-        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=self.device)
-        mask = torch.tensor([[1] * (n_cached + len(t)) + [0] * (width - len(t)) for t in texts])
         with self.model.get_output_embeddings().register_forward_pre_hook(catch):
+            cache = self._read_prefix(prefix, len(token_ids)) if prefix and len(token_ids) > 1 else None
+            skip = 0 if cache is not None else len(prefix)
+            texts = [[*prefix, *t] for t in token_ids] if skip else token_ids
+            width = max(map(len, texts))
+            n_cached = 0 if cache is None else len(prefix)
+            ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=self.device)
+            mask = torch.tensor([[1] * (n_cached + len(t)) + [0] * (width - len(t)) for t in texts])
             self.model(
                 ids, attention_mask=mask.to(self.device), past_key_values=cache, use_cache=cache is not None
             )
-        return [states[skip : len(t)].float() for states, t in zip(caught[0], texts, strict=True)]
+        return [states[skip : len(t)].float() for states, t in zip(caught[-1], texts, strict=True)]
 
     def _read_prefix(self, prefix: Sequence[int], n_rows: int) -> Cache | None:
         """Return the prefix's key-value cache for n_rows rows, or None if the model keeps none."""

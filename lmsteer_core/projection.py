@@ -8,6 +8,7 @@ With the Kronecker factors of the Fisher information over some contexts,
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,7 @@ class Damping:
     hidden: float = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curvature:
     """The Fisher information's Kronecker factors over some contexts.
 
@@ -60,10 +61,8 @@ def project(
         rank: Rank to keep.
         damping: Ridge on A and B.
     """
-    damping = damping or Damping()
-    root_a = _inverse_root(curvature.embedding, damping.embedding)
-    root_b = _inverse_root(curvature.hidden, damping.hidden)
-    u, sigma, vt = torch.linalg.svd(root_b @ shift.double() @ root_a)
+    root_a, root_b = _inverse_roots(curvature, damping or Damping())
+    u, sigma, vt = torch.linalg.svd(whitened(shift, curvature, damping))
     root = sigma[:rank].sqrt()
     # An SVD's signs are the library's whim; fix them so that training twice gives one file.
     flip = vt[:rank].gather(1, vt[:rank].abs().argmax(dim=1, keepdim=True)).sign().T
@@ -100,9 +99,7 @@ def natural_length(shift: Tensor, curvature: Curvature) -> float:
 
 def whitened(shift: Tensor, curvature: Curvature, damping: Damping | None = None) -> Tensor:
     """Return B^(−½) shift A^(−½), damped: the steer in coordinates where divergence is length²."""
-    damping = damping or Damping()
-    root_a = _inverse_root(curvature.embedding, damping.embedding)
-    root_b = _inverse_root(curvature.hidden, damping.hidden)
+    root_a, root_b = _inverse_roots(curvature, damping or Damping())
     return root_b @ shift.double() @ root_a
 
 
@@ -143,6 +140,14 @@ def expected_embedding(lm: LanguageModel, weights: Tensor) -> Tensor:
     """Return Σ_v weight_v e_v, (n_tokens, d_model), float32."""
     embedding = lm.output_embedding
     return (weights.to(embedding.dtype) @ embedding).float()
+
+
+@functools.lru_cache(maxsize=4)
+def _inverse_roots(curvature: Curvature, damping: Damping) -> tuple[Tensor, Tensor]:
+    """Return A^(−½) and B^(−½), damped; a training asks for the same several times."""
+    return _inverse_root(curvature.embedding, damping.embedding), _inverse_root(
+        curvature.hidden, damping.hidden
+    )
 
 
 def _inverse_root(matrix: Tensor, damping: float) -> Tensor:

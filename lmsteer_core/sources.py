@@ -25,6 +25,7 @@ from lmsteer_core.errors import InputError
 from lmsteer_core.language_model import LanguageModel, check_text
 from lmsteer_core.neutral import PlainText, Progress, batches, hidden_states, part, tokens_per_chunk
 from lmsteer_core.projection import expected_embedding, natural_length, next_word
+from lmsteer_core.steer import shortened
 
 StyleScore = Callable[[Sequence[str]], Sequence[float]]
 """How far texts lean to the + pole, above 0 or below, by a judge that has not seen the steer."""
@@ -46,6 +47,7 @@ _MAX_TEXT_TOKENS = 256
 _MAX_READ_TOKENS = 400_000
 """Labelled text beyond this is sampled: the shift's noise is long below its signal."""
 
+_MAX_JUDGED_TEXTS = 20_000
 _MAX_HELD_OUT_TOKENS = 1_500
 
 
@@ -130,13 +132,18 @@ class Descriptions:
 
     @property
     def poles(self) -> tuple[str, str]:
-        """The descriptions themselves."""
-        return self.negative.strip(), self.positive.strip()
+        """The descriptions, shortened; where that leaves the same, from where they part."""
+        negative, positive = shortened(self.negative), shortened(self.positive)
+        if negative == positive:
+            less, more = self.negative.split(), self.positive.split()
+            n_shared = next((i for i, (a, b) in enumerate(zip(less, more, strict=False)) if a != b), 0)
+            negative, positive = (shortened(" ".join(words[n_shared:])) for words in (less, more))
+        return negative, positive
 
     @property
     def summary(self) -> str:
         """What the steer was made from."""
-        return "two descriptions"
+        return f"two descriptions, “{self.positive.strip()}” against “{self.negative.strip()}”"
 
     def _prefixes(self, lm: LanguageModel) -> list[tuple[list[int], list[int]]]:
         poles = self.positive.strip(), self.negative.strip()
@@ -233,20 +240,26 @@ class LabelledText:
             raise InputError("Both poles are needed: labels above 0 and labels below 0.")
 
     def shift(self, lm: LanguageModel, plain: PlainText, progress: Progress) -> Shift:  # noqa: ARG002
-        """Return mean(h Δμᵀ) over the texts, a tenth of them held out."""
-        # Ordered by content, so that neither the file's order nor chance decides who is held out.
-        order = sorted(range(len(self.texts)), key=lambda j: (zlib.crc32(self.texts[j].encode()), j))
-        starts = [self.texts[j][: 16 * _MAX_TEXT_TOKENS] for j in order]
-        bare = [lm.encode(text)[0][len(lm.prefix_ids) :] for text in starts]
-        texts = [(lm.start_ids + ids)[:_MAX_TEXT_TOKENS] for ids in bare]
-        labels = torch.tensor([self.labels[j] for j in order], dtype=torch.float64)
-        keep = _within_budget([len(t) for t in texts], _MAX_READ_TOKENS)
+        """Return mean(h Δμᵀ) over the texts; at most a tenth of them, 1,500 tokens, is held out."""
+        texts: list[list[int]] = []
+        n_tokens = 0
+        starts, all_labels = self._in_order()
+        for text in starts:
+            bare = lm.encode(text)[0][len(lm.prefix_ids) :]
+            texts.append((lm.start_ids + bare)[:_MAX_TEXT_TOKENS])
+            n_tokens += len(texts[-1])
+            if n_tokens > _MAX_READ_TOKENS:
+                break
+        labels = torch.tensor(all_labels[: len(texts)], dtype=torch.float64)
+        if not labels.min() < 0 < labels.max():
+            raise InputError(
+                f"The {len(texts):,} texts that are read hold one pole only; give fewer of the other one."
+            )
         n_held = _within_budget([len(t) for t in texts[: len(texts) // 10]], _MAX_HELD_OUT_TOKENS)
-        if not labels[n_held:keep].min() < 0 < labels[n_held:keep].max():  # a rare pole is for learning
+        if not labels[n_held:].min() < 0 < labels[n_held:].max():  # a rare pole is for learning
             n_held = 0
         held_out = _held_out(lm, texts[:n_held], labels[:n_held]) if n_held else None
-        halves = _labelled_halves(lm, texts[n_held:keep], labels[n_held:keep], progress)
-        return Shift(halves, held_out)
+        return Shift(_labelled_halves(lm, texts[n_held:], labels[n_held:], progress), held_out)
 
     def style_score(self, lm: LanguageModel) -> StyleScore:  # noqa: ARG002
         """Return the log-odds of a TF-IDF classifier fitted to the labels' signs."""
@@ -258,9 +271,18 @@ class LabelledText:
             TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=50_000, token_pattern=r"\S+"),
             LogisticRegression(C=10, max_iter=1000, class_weight="balanced"),
         )
-        signed = [(text, label > 0) for text, label in zip(self.texts, self.labels, strict=True) if label]
+        texts, labels = self._in_order()
+        few = labels[:_MAX_JUDGED_TEXTS]
+        if min(few) < 0 < max(few):
+            texts, labels = texts[:_MAX_JUDGED_TEXTS], few
+        signed = [(text, label > 0) for text, label in zip(texts, labels, strict=True) if label]
         judge.fit(*zip(*signed, strict=True))
         return lambda texts: [float(score) for score in judge.decision_function(list(texts))]
+
+    def _in_order(self) -> tuple[list[str], list[float]]:
+        """Return the texts' beginnings and labels by content: neither the file's order nor chance decides."""
+        order = sorted(range(len(self.texts)), key=lambda j: (zlib.crc32(self.texts[j].encode()), j))
+        return [self.texts[j][: 16 * _MAX_TEXT_TOKENS] for j in order], [self.labels[j] for j in order]
 
     @property
     def poles(self) -> tuple[str, str]:
@@ -275,7 +297,7 @@ class LabelledText:
 
 @dataclass(frozen=True)
 class Combined:
-    """Several sources, each with its share of the steer's divergence, e.g. a description refined by data.
+    """Several sources, each with its share of the shift's length, e.g. a description refined by data.
 
     Raises:
         InputError: If there is no source or a weight is not above 0.
@@ -440,12 +462,13 @@ def _chat_ids(lm: LanguageModel, request: str) -> list[int]:
 
 def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
     """Return the tokens that are the text's content words or begin with one, e.g. fire and fireplace."""
-    words = tuple({word.lower() for word in re.findall(r"[^\W\d_]{4,}", text)})
-    return sorted(
-        token_id
-        for token, token_id in lm.tokenizer.get_vocab().items()
-        if token.lstrip("Ġ▁ ").lower().startswith(words)
-    )
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    words = set(re.findall(r"[^\W\d_]{3,}", text.lower())) - ENGLISH_STOP_WORDS
+    starts = tuple(word for word in words if len(word) > 3)  # "sea" is not the start of "season"
+    spelled = lm.tokenizer.batch_decode([[i] for i in range(lm.vocab_size)])
+    plain = (token.strip().lower() for token in spelled)
+    return [i for i, token in enumerate(plain) if token in words or (starts and token.startswith(starts))]
 
 
 def _plain(text: str) -> str:

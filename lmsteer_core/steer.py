@@ -42,6 +42,10 @@ _SAME_MODEL_COSINE = 0.9
 
 _FACTOR_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _RANGES = frozenset({"epsilon_range", "collapse_range"})
+_LINKS = frozenset(
+    ["a", "about", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
+)
+"""Words that no shortened text should end on."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -72,7 +76,7 @@ class SteerCard:
         model_id: The model it was made for.
         fingerprint: Digest of that model's output embedding (see `fingerprint_digest`).
         rank: Rank of W.
-        method: How it was made, e.g. "descriptions".
+        method: How it was made, e.g. "closed form".
         data: What it was made from.
         epsilon_range: (lowest, highest) useful ε; the pole that goes farther ends at ±3.
         collapse_range: ε at which fluency breaks; ±10 where that was never seen.
@@ -109,7 +113,7 @@ class SteerCard:
                 low, high = (float(e) for e in known[key])
                 known[key] = (low, high)
             card = cls(**known)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SteerError(f"{CARD_FILE} is not a steer card: {error}.") from error
         kinds = {
             "rank": (int, "a whole number"),
@@ -272,6 +276,19 @@ class Steer:
         if missing:
             raise SteerError(f"{folder / WEIGHTS_FILE} lacks the tensor {sorted(missing)[0]!r}.")
         return cls(tensors["left"], tensors["right"], tensors["fingerprint_rows"], card)
+
+
+def shortened(text: str, limit: int = 32) -> str:
+    """Return the start of a description, without its article, cut between words: a pole's name."""
+    words = text.split()
+    if words and words[0].casefold() in ("a", "an", "the"):
+        del words[0]
+    short = " ".join(words).rstrip(" .,;:")
+    if len(short) <= limit:
+        return short
+    while len(words) > 1 and (len(" ".join(words)) > limit or words[-1].casefold() in _LINKS):
+        del words[-1]
+    return " ".join(words)[:limit].rstrip(" .,;:") + " …"
 
 
 def check_name(name: str) -> None:

@@ -23,7 +23,7 @@ from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 _N_KL_TOKENS = 200
 _N_PROMPTS = 16
 _PROMPT_TOKENS = 6
-_HELD_OUT_EPSILONS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+_HELD_OUT_EPSILONS = (0.5, 1.0, 1.5, 2.0, 3.0)
 
 
 def train(
@@ -71,9 +71,11 @@ def train(
     )
     report(0.75, "projecting onto W")
     steer = steer_from_shift(lm, card, shift, plain, rank)
-    steer = calibrated(lm, steer, source, plain, n_prompts=n_prompts, progress=progress)
+    steer = calibrated(lm, steer, source, plain, n_prompts=n_prompts, progress=part(report, 0.0, 0.99))
     if shift.held_out is None:
+        report(1.0, "done")
         return steer
+    report(0.99, "testing on held-out texts")
     gains = held_out_gains(fast, steer, shift.held_out, _HELD_OUT_EPSILONS)
     best = max(range(len(gains)), key=gains.__getitem__)
     metrics = {
@@ -81,6 +83,7 @@ def train(
         "held_out_best_epsilon": _HELD_OUT_EPSILONS[best],
         "held_out_gain_nats_per_token": round(gains[best], 4),
     }
+    report(1.0, "done")
     return dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics))
 
 

@@ -218,7 +218,15 @@ def test_cards_tell_what_a_steer_was_made_from():
     assert DESCRIPTIONS.poles == ("cold and cruel", "warm and kind")
     assert EXAMPLES.summary == "4 + 3 examples"
     assert LABELLED.summary == "12 labelled texts"
-    assert SOURCES["combined"].summary == "two descriptions (weight 0.7), 12 labelled texts (weight 0.3)"
+    assert SOURCES["combined"].summary.startswith(
+        "two descriptions, “warm and kind” against “cold and cruel”"
+    )
+    assert SOURCES["combined"].summary.endswith("(weight 0.7), 12 labelled texts (weight 0.3)")
+
+
+def test_poles_that_begin_alike_are_told_from_where_they_part():
+    start = "a letter to an old friend about a very"
+    assert Descriptions(f"{start} happy day", f"{start} sad day").poles == ("sad day", "happy day")
 
 
 def test_the_models_own_judge_is_its_log_odds_a_token(small, exact):

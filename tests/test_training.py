@@ -110,7 +110,7 @@ def test_a_list_of_sources_is_their_combination(small, small_plain):
     combined = train(small, "x", Combined(SOURCES["combined"]), plain=small_plain, n_prompts=1, rank=2)
     assert torch.equal(listed.matrix(), combined.matrix())
     assert listed.card == combined.card
-    assert listed.card.data == "two descriptions (weight 0.7), 40 labelled texts (weight 0.3)"
+    assert listed.card.data.endswith("“cold and cruel” (weight 0.7), 40 labelled texts (weight 0.3)")
     assert listed.card.metrics["held_out_tokens"] > 0
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -30,13 +30,15 @@ def calibration_curves(
     """
     try:
         points = sorted(zip(*(calibration[k] for k in ("epsilon", "style", "perplexity")), strict=True))
-        epsilons, style, perplexity = (list(map(float, column)) for column in zip(*points, strict=True))
-    except (KeyError, TypeError, ValueError):
+        epsilons, style, perplexity = (
+            [math.nan if value is None else float(value) for value in column]
+            for column in zip(*points, strict=True)
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     base = perplexity[min(range(len(epsilons)), key=lambda i: abs(epsilons[i]))] or 1.0
     colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else _NEUTRAL for e in epsilons]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    unit = escape(str(calibration.get("style_unit", "")))
     curves = (
         (style, "style", "%{y:.3g}"),
         ([p / base for p in perplexity], "perplexity", "%{y:.2f} × the unsteered"),
@@ -63,7 +65,7 @@ def calibration_curves(
                 xanchor="left" if limit < 0 else "right", yanchor="top",
             )  # fmt: skip
     x, y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
-    dressed(figure, x="", y=f"style ({unit})" if unit else "style", height=420)
+    dressed(figure, x="", y="style", height=420)
     look = {"gridcolor": figure.layout.xaxis.gridcolor, "automargin": True, "zeroline": False}
     figure.update_layout(
         xaxis=x,

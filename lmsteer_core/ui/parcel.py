@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -12,13 +13,13 @@ from pathlib import Path
 
 from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import SteerError
-from lmsteer_core.steer import CARD_FILE, WEIGHTS_FILE, Steer, check_fingerprint
-from lmsteer_core.ui.render import shortened
+from lmsteer_core.steer import CARD_FILE, WEIGHTS_FILE, Steer, check_fingerprint, shortened
 
 MAX_BYTES = 5_000_000
 """Of an uploaded steer, packed or not; the largest that ship are a tenth of that."""
 
 _MAX_CARD_BYTES = 100_000
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _PARTS = {WEIGHTS_FILE, CARD_FILE}
 _WANTED = f"a steer is one .zip with {WEIGHTS_FILE} and {CARD_FILE} in it, or those two files"
 
@@ -67,9 +68,16 @@ def _unzipped(file: Path) -> dict[str, bytes]:
                 raise SteerError(f"{file.name} holds other things than a steer: {_WANTED}.")
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
                 raise SteerError(f"{file.name} unpacks to more than {MAX_BYTES // 10**6} MB; it is no steer.")
-            # zipfile never reads past the declared size, so the check above holds.
-            return {entry.filename: archive.read(entry) for entry in entries}
+            if any(entry.compress_type not in _COMPRESSIONS for entry in entries):
+                raise SteerError(f"{file.name} is packed in an unusual way; use an ordinary zip.")
+            return {entry.filename: _content(archive, entry) for entry in entries}
     except zipfile.BadZipFile as error:
         raise SteerError(f"{file.name} is not a zip file, or it is damaged: {_WANTED}.") from error
-    except (RuntimeError, NotImplementedError, EOFError, OSError, zlib.error) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, struct.error, zlib.error) as error:
         raise SteerError(f"{file.name} cannot be unpacked: pack it again without a password.") from error
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read no more than the entry declares; `archive.read` would first inflate whatever is there."""
+    with archive.open(entry) as file:
+        return file.read(entry.file_size)

@@ -15,12 +15,6 @@ FULL_TINT_NATS = 4.0
 """|nats| at which a token's tint is at its strongest; e⁴ is 55 times likelier."""
 
 
-_LINKS = frozenset(
-    ["a", "about", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
-)
-"""Words that no shortened text should end on."""
-
-
 def tinted(text: str, nats: float, tip: str, classes: str = "") -> str:
     """Return one token as a span whose tint grows with |nats|, blue for + and orange for −."""
     word = text.lstrip() or text
@@ -164,19 +158,6 @@ def histogram(values: Sequence[float], *, n_bins: int = 8) -> str:
     )
     axis = "<span>−1</span><span>0</span><span>+1</span>"
     return f'<div class="histogram">{bars}</div><p class="axis">{axis}</p>'
-
-
-def shortened(text: str, limit: int = 32) -> str:
-    """Return the start of a description, without its article, cut between words: a pole's name."""
-    words = text.split()
-    if words and words[0].casefold() in ("a", "an", "the"):
-        del words[0]
-    short = " ".join(words).rstrip(" .,;:")
-    if len(short) <= limit:
-        return short
-    while len(words) > 1 and (len(" ".join(words)) > limit or words[-1].casefold() in _LINKS):
-        del words[-1]
-    return " ".join(words)[:limit].rstrip(" .,;:") + " …"
 
 
 def legend(minus: str, plus: str) -> str:

@@ -15,7 +15,7 @@ N_SLOTS = 4
 """Steers one page may hold; each has a slider waiting for it on the Steer tab."""
 
 Latest = tuple[int, str | None]
-"""How often a page's steers changed, and which of them to look at: the State that every tab hears."""
+"""A number new at every change of a page's steers, and which to look at: the State every tab hears."""
 
 
 class SessionSteers:
@@ -61,6 +61,12 @@ class SessionSteers:
                 f"This page holds {N_SLOTS} steers ({', '.join(own)}), which is all it can; "
                 "remove one of them first."
             )
+
+    def free_name(self, session: str, name: str) -> str:
+        """Return `name`, or with -2, -3 … after it where a steer has it already."""
+        taken = {taken.casefold() for taken in self.names(session)}
+        tries = (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3)))
+        return next(free for free in tries if free.casefold() not in taken)
 
     def keep(self, session: str, steer: Steer) -> None:
         """Put a steer in a slot, in place of the page's earlier one of that name.

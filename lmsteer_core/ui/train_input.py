@@ -52,12 +52,6 @@ class Typed:
         used = sampled(read_labelled(self.path))
         return LabelledText(used.texts, used.labels)
 
-    def poles(self) -> tuple[str, str] | None:
-        """Return short names of the − pole and the + pole, None for the source's own."""
-        if self.mode != DESCRIPTIONS:
-            return None
-        return render.shortened(self.negative), render.shortened(self.positive)
-
     def name(self) -> str:
         """Return a name to suggest, from the first telling words."""
         if self.mode == EXAMPLES:
@@ -83,8 +77,8 @@ class Typed:
     def _told_descriptions(self) -> str:
         if not (self.positive.strip() and self.negative.strip()):
             return ""
-        self.source()
-        told = f"− {render.shortened(self.negative)} ↔ {render.shortened(self.positive)} +"
+        negative, positive = self.source().poles
+        told = f"− {negative} ↔ {positive} +"
         if min(len(self.positive.split()), len(self.negative.split())) == 1:
             told += ". One word is enough, but a phrase works better: say who writes, and what."
         return render.note(told)
@@ -111,13 +105,13 @@ class Typed:
 
 
 def sampled(labelled: Labelled) -> Labelled:
-    """Return at most MAX_TEXTS rows, half of them with labels above 0 where there are enough."""
+    """Return at most MAX_TEXTS rows, half with labels above 0 where there are enough; 0 comes last."""
     pairs = list(zip(labelled.texts, labelled.labels, strict=True))
     if len(pairs) <= MAX_TEXTS:
         return labelled
     random.Random(0).shuffle(pairs)
     above = [pair for pair in pairs if pair[1] > 0]
-    below = [pair for pair in pairs if pair[1] <= 0]
+    below = sorted((pair for pair in pairs if pair[1] <= 0), key=lambda pair: pair[1] == 0)
     n_above = max(min(len(above), MAX_TEXTS // 2), MAX_TEXTS - len(below))
     chosen = [*above[:n_above], *below[: MAX_TEXTS - n_above]]
     return Labelled([text for text, _ in chosen], [label for _, label in chosen], labelled.n_duplicates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -16,7 +17,6 @@ from lmsteer_core.errors import LMSteerError
 from lmsteer_core.geometry import dimensions
 from lmsteer_core.plots.calibration import calibration_curves
 from lmsteer_core.steer import Steer
-from lmsteer_core.training import train
 from lmsteer_core.ui import live, parcel, render
 from lmsteer_core.ui.examples import EXAMPLE_PROMPTS, EXAMPLES_LESS, EXAMPLES_MORE, STARTING_POINTS
 from lmsteer_core.ui.runs import Runs, Wanted
@@ -53,14 +53,14 @@ def create_train_tab(
         tabs: The tabs, to go to the Steer tab.
         demo: The app.
     """
-    runs, samples, trainings = Runs(), Runs(), Trainings()
+    runs, samples, trainings, ticks = Runs(), Runs(), Trainings(), itertools.count(1)
 
     def understand(*fields: Any) -> dict[Any, Any]:
         typed = Typed(*fields)
         return {form.understood: typed.understood(), form.name: gr.update(placeholder=typed.name())}
 
     async def make(
-        request: gr.Request, latest: Latest, name: str, *fields: Any
+        request: gr.Request, name: str, *fields: Any
     ) -> AsyncIterator[dict[gr.components.Component, Any]]:
         session = session_of(request)
         number = runs.start(session)
@@ -70,11 +70,11 @@ def create_train_tab(
 
         try:
             typed = Typed(*fields)
-            name = name.strip() or typed.name()
+            name = name.strip() or own.free_name(session, typed.name())
             own.check_room(session, name)
             source = await asyncio.to_thread(typed.source)
             training = trainings.start(
-                lambda progress: train(workbench.lm, name, source, poles=typed.poles(), progress=progress),
+                lambda progress: workbench.train(name, source, progress),
                 is_wanted,
             )
             while not training.is_done:
@@ -85,7 +85,7 @@ def create_train_tab(
             if is_wanted():
                 own.keep(session, training.steer())
                 told = f"{name} is made: its slider is now on the Steer tab."
-                yield {**listed(request, latest, name), form.status: render.note(told)}
+                yield {**listed(request, name), form.status: render.note(told)}
             elif runs.is_stopped(session):
                 yield {form.status: render.note("Cancelled; everything you typed is still here.")}
         except LMSteerError as error:
@@ -94,7 +94,7 @@ def create_train_tab(
             yield {form.status: render.note("No steer was made: the server's log says why.", "error")}
             raise
 
-    def upload(request: gr.Request, latest: Latest, paths: list[str] | None) -> dict[Any, Any]:
+    def upload(request: gr.Request, paths: list[str] | None) -> dict[Any, Any]:
         if not paths:
             return {form.status: gr.skip()}
         try:
@@ -103,17 +103,17 @@ def create_train_tab(
         except LMSteerError as error:
             return {form.upload: None, form.status: render.note(str(error), "error")}
         told = render.note(f"{steer.name} is here: its slider is now on the Steer tab.")
-        return {**listed(request, latest, steer.name), form.status: told, form.upload: None}
+        return {**listed(request, steer.name), form.status: told, form.upload: None}
 
-    def remove(request: gr.Request, latest: Latest, name: str | None) -> dict[Any, Any]:
+    def remove(request: gr.Request, name: str | None) -> dict[Any, Any]:
         own.remove(session_of(request), name or "")
         left = next(reversed(own.own(session_of(request))), None)
-        return {**listed(request, latest, left), form.status: render.note(f"{name} is removed.")}
+        return {**listed(request, left), form.status: render.note(f"{name} is removed.")}
 
-    def listed(request: gr.Request, latest: Latest, chosen: str | None) -> dict[Any, Any]:
+    def listed(request: gr.Request, chosen: str | None) -> dict[Any, Any]:
         names = list(own.own(session_of(request)))
         return {
-            changed: (latest[0] + 1, chosen),
+            changed: (next(ticks), chosen),
             results.which: gr.update(choices=names, value=chosen),
             results.box: gr.update(visible=bool(names)),
         }
@@ -127,8 +127,11 @@ def create_train_tab(
             return {results.words: ""}
         card, words = steer.card, ""
         if not card.notice:
-            found = dimensions(workbench.lm, steer, n_dims=_N_DIMS)
-            words = render.dimension_table(found, (card.negative, card.positive))
+            try:
+                found = dimensions(workbench.lm, steer, n_dims=_N_DIMS)
+                words = render.dimension_table(found, (card.negative, card.positive))
+            except LMSteerError as error:  # a vocabulary without whole words
+                words = render.note(str(error), "error")
         curve = calibration_curves(card.calibration, card.epsilon_range, card.collapse_range)
         return {
             results.summary: _summary(steer),
@@ -174,11 +177,11 @@ def create_train_tab(
         **LOOK,
     )  # fmt: skip
     form.make.click(
-        make, [changed, form.name, *fields], held, concurrency_id="train", concurrency_limit=64,
+        make, [form.name, *fields], held, concurrency_id="train", concurrency_limit=64,
         trigger_mode="multiple", api_visibility="private", show_progress="hidden",
     )  # fmt: skip
-    form.upload.upload(upload, [changed, form.upload], [*held, form.upload], **LOOK)
-    results.remove.click(remove, [changed, results.which], held, **LOOK)
+    form.upload.upload(upload, form.upload, [*held, form.upload], **LOOK)
+    results.remove.click(remove, results.which, held, **LOOK)
     panels = [results.summary, results.words, results.curve, results.download]
     texts = [results.texts, results.texts_status]
     results.which.input(show, results.which, panels, **LOOK).then(sample, results.which, texts, **STREAMING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,10 @@ Progress = Callable[[float, str], None]
 
 _SETTLED_SECONDS, _LEAST_SHARE = 2.0, 0.02
 """Speed is measured from here on: what was cached is skipped at once and says nothing about it."""
+
+
+CLOSING = threading.Event()
+"""Set when the server stops: Python would wait for every training in the queue."""
 
 
 class Training:
@@ -45,7 +50,7 @@ class Training:
     def bar(self) -> str:
         """Return the progress bar as HTML."""
         if not self._reports:
-            return render.progress_bar(0, "Waiting: another visitor's steer is being made first …")
+            return render.progress_bar(0, "Waiting for its turn …")
         share = self._reports[-1][1]
         return render.progress_bar(share, f"{self._doing} … {share:.0%}{self._time_left()}")
 
@@ -62,7 +67,7 @@ class Training:
         return work(self._report)
 
     def _report(self, share: float, doing: str) -> None:
-        if not self._is_wanted():
+        if CLOSING.is_set() or not self._is_wanted():
             raise Cancelled("Cancelled.")
         self._reports.append((time.monotonic(), share))
         self._doing = doing[:1].upper() + doing[1:]

@@ -104,6 +104,22 @@ def test_a_zip_bomb_is_refused_by_its_declared_size(parcel: Path, tmp_path: Path
     refuse(bomb, "unpacks to more than 5 MB")
 
 
+def test_a_part_is_not_inflated_beyond_what_it_declares(parcel: Path, tmp_path: Path) -> None:
+    parts = parts_of(parcel) | {"card__json": b" " * 3_000_000}
+    bomb = zipped(tmp_path / "lies.zip", **parts)
+    declared = (3_000_000).to_bytes(4, "little")
+    bomb.write_bytes(bomb.read_bytes().replace(declared, (10).to_bytes(4, "little")))
+    refuse(bomb, "card")
+
+
+def test_only_ordinary_compression_is_unpacked(parcel: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rare.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, content in parts_of(parcel).items():
+            archive.writestr(name.replace("__", "."), content)
+    refuse(path, "unusual way")
+
+
 def test_a_large_file_is_not_even_opened(tmp_path: Path) -> None:
     (tmp_path / "large.zip").write_bytes(bytes(6_000_000))
     refuse(tmp_path / "large.zip", "larger than 5 MB")

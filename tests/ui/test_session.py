@@ -60,6 +60,13 @@ def test_a_name_that_is_no_name_is_refused(own, name: str) -> None:
         own.check_room("a", name)
 
 
+def test_a_suggested_name_makes_way_for_one_that_is_there(own) -> None:
+    assert own.free_name("a", "mine") == "mine"
+    assert own.free_name("a", "Sentiment") == "Sentiment-2"
+    own.keep("a", named("sentiment-2"))
+    assert own.free_name("a", "sentiment") == "sentiment-3"
+
+
 def test_full_slots_say_what_could_go_and_removing_makes_room(own) -> None:
     for i in range(N_SLOTS):
         own.keep("a", named(f"s{i}"))

@@ -1,7 +1,7 @@
 import pytest
 
 from lmsteer_core.labelled import Labelled
-from lmsteer_core.ui.render import shortened
+from lmsteer_core.steer import shortened
 from lmsteer_core.ui.train_input import DESCRIPTIONS, EXAMPLES, FILE, MAX_TEXTS, Typed, sampled
 
 
@@ -66,6 +66,12 @@ def test_sampling_keeps_both_sides_whole_where_one_is_small() -> None:
     used = sampled(Labelled([str(i) for i in range(5030)], labels, 0))
     assert len(used.texts) == MAX_TEXTS
     assert used.labels.count(-1.0) == 30
+
+
+def test_sampling_takes_a_rare_pole_before_texts_of_no_pole() -> None:
+    labels = [1.0] * 4000 + [0.0] * 3000 + [-1.0] * 5
+    used = sampled(Labelled([str(i) for i in range(7005)], labels, 0))
+    assert used.labels.count(-1.0) == 5
 
 
 def test_a_pole_is_cut_between_words_and_not_after_a_link() -> None:
