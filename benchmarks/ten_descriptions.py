@@ -13,7 +13,7 @@ calibration reads, at ε = 0, at two thirds of either limit of its useful range,
               and neither sign repeats more than 10 % more words
 
 A pair of descriptions passes if it is visible and fluent at two thirds of its limits. The limits
-themselves are where the calibration, on 16 prompts, found exactly these costs, so that new prompts
+themselves are where the calibration, on 14 prompts, found exactly these costs, so that new prompts
 fall to either side of them by chance; they are reported beside. Style is the log-odds of the two
 descriptions under the model itself and, with --judge-model, under another model as well.
 

@@ -59,7 +59,7 @@ class PlainText:
 
 
 def neutral_text(
-    lm: LanguageModel, *, n_texts: int = 160, n_tokens: int = 22, progress: Progress | None = None
+    lm: LanguageModel, *, n_texts: int = 120, n_tokens: int = 22, progress: Progress | None = None
 ) -> PlainText:
     """Return short texts sampled from the model with their statistics, from the cache if they are there.
 

@@ -21,7 +21,7 @@ from lmsteer_core.sources import Combined, HeldOut, Shift, Source
 from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest
 
 _N_KL_TOKENS = 200
-_N_PROMPTS = 16
+_N_PROMPTS = 14
 _PROMPT_TOKENS = 6
 _HELD_OUT_EPSILONS = (0.5, 1.0, 1.5, 2.0, 3.0)
 
