@@ -122,8 +122,10 @@ class LanguageModel:
     def finish(self, unembedded: Tensor) -> Tensor:
         """Return logits after the model's own scale and softcap, e.g. Cohere's, Granite's, Gemma's."""
         config = self.model.config.get_text_config()
-        logits = unembedded * (getattr(config, "logit_scale", None) or 1.0)
-        logits = logits / (getattr(config, "logits_scaling", None) or 1.0)
+        scale = (getattr(config, "logit_scale", None) or 1.0) / (
+            getattr(config, "logits_scaling", None) or 1.0
+        )
+        logits = unembedded if scale == 1.0 else unembedded * scale  # a pass over the vocabulary saved
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * (logits / cap).tanh()
 
