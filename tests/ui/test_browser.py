@@ -139,8 +139,8 @@ def test_the_continuum_reads_from_one_pole_to_the_other(visit) -> None:
     visit.page.wait_for_function("document.querySelectorAll('#continuum .gen')[4].innerText.length > 60")
     epsilons = [e.replace("−", "-") for e in visit.page.locator("#continuum .eps").all_inner_texts()]
     assert [float(e) for e in epsilons] == sorted(float(e) for e in epsilons)
-    assert float(epsilons[0]) == -3
-    assert float(epsilons[-1]) == 3
+    ends = -float(epsilons[0]), float(epsilons[-1])
+    assert 0 < min(ends) <= max(ends) == 3  # the pole that goes farther ends at 3
 
 
 def test_an_offensive_pole_stays_locked_until_unlocked(visit) -> None:
