@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from lmsteer_core.errors import InputError
-from lmsteer_core.language_model import LanguageModel, check_text
+from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.projection import fixed_signs
+from lmsteer_core.sources import LabelledText
 from lmsteer_core.steer import Steer, SteerCard, check_name, fingerprint_digest, steer_hidden
 
 N_STEPS = 1000
@@ -187,16 +189,10 @@ class OfficialTraining:
 
 def _token_ids(lm: LanguageModel, texts: Sequence[str], labels: Sequence[float]) -> list[list[int]]:
     """Return the texts as the tokenizer gives them, or raise InputError on data that teach nothing."""
-    if len(texts) != len(labels) or not texts:
-        raise InputError("Labelled text needs one label per text and at least one text.")
-    if not all(-1 <= label <= 1 for label in labels):
-        raise InputError("Labels must be numbers from −1 to 1.")
-    if not min(labels) < 0 < max(labels):
-        raise InputError("Both poles are needed: labels above 0 and labels below 0.")
+    LabelledText(texts, labels)  # refuses what labels no two poles
     limit = min(lm.context_length, _MAX_TOKENS)
     ids = []
     for text in texts:
-        check_text(text)
         # The published code scores no first token; a text of one token still needs a target here.
         own = lm.encode(text)[0][:limit]
         ids.append(own if len(own) > 1 else lm.start_ids + own)
@@ -208,8 +204,7 @@ def _thin(steer: Steer) -> Steer:
     u, sigma, vt = steer.svd()
     rank = min(steer.rank, steer.d_model)
     root = sigma[:rank].sqrt()
-    # An SVD's signs are the library's whim; fix them so that training twice gives one file.
-    flip = vt[:rank].gather(1, vt[:rank].abs().argmax(dim=1, keepdim=True)).sign().T
+    flip = fixed_signs(vt[:rank])
     return dataclasses.replace(
         steer,
         left=(u[:, :rank] * root * flip).half(),

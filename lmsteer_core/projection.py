@@ -64,9 +64,16 @@ def project(
     root_a, root_b = _inverse_roots(curvature, damping or Damping())
     u, sigma, vt = torch.linalg.svd(whitened(shift, curvature, damping))
     root = sigma[:rank].sqrt()
-    # An SVD's signs are the library's whim; fix them so that training twice gives one file.
-    flip = vt[:rank].gather(1, vt[:rank].abs().argmax(dim=1, keepdim=True)).sign().T
+    flip = fixed_signs(vt[:rank])
     return ((root_b @ u[:, :rank]) * root * flip).float(), ((root * flip).T * (vt[:rank] @ root_a)).float()
+
+
+def fixed_signs(vt: Tensor) -> Tensor:
+    """Return (1, rank) signs that make the largest entry of each row of Vᵀ (rank, d_model) positive.
+
+    An SVD's signs are the library's whim; fixed, training twice gives one file.
+    """
+    return vt.gather(1, vt.abs().argmax(dim=1, keepdim=True)).sign().T
 
 
 def choose_rank(halves: Tensor, curvature: Curvature, damping: Damping | None = None) -> int:

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from conftest import TINY_CONFIGS
-from transformers import Gemma3ForCausalLM, LlamaForCausalLM
+from transformers import Gemma3ForCausalLM
 
 from lmsteer_core import InputError, LanguageModel
 from lmsteer_core.official import OfficialTraining, train_official
@@ -20,19 +20,6 @@ BAD = ["what a dull and dreary day", "a dreary little film", "dull, dreary and g
 TEXTS = GOOD + BAD
 LABELS = [1.0, 0.5, 1.0, -1.0, -0.5, -1.0]
 SETTINGS = {"rank": 40, "batch_size": 4, "learning_rate": 3e-2, "scale": 1e-2}
-
-
-@pytest.fixture(scope="module")
-def small(lm):
-    """A tiny random llama that reads the embedded model's tokens."""
-    config = copy.deepcopy(TINY_CONFIGS["llama"])
-    config.vocab_size = lm.vocab_size
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config)
-        for parameter in model.parameters():
-            parameter.data += 0.2 * torch.randn_like(parameter)
-    return LanguageModel(model, lm.tokenizer, "tiny")
 
 
 @pytest.fixture(scope="module")

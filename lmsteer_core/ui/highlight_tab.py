@@ -11,7 +11,7 @@ import gradio as gr
 from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.plots.posterior import posterior_bars
-from lmsteer_core.scoring import POSTERIOR_GRID, evidence, posterior, read_text, strongest_spans
+from lmsteer_core.scoring import read_text, strongest_spans, weigh
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.examples import EXAMPLE_TEXTS
@@ -30,20 +30,17 @@ def create_highlight_tab(
         lm = workbench.lm
         poles = (steer.card.negative, steer.card.positive)
         read = read_text(lm, text)
-        values = evidence(lm, read, steer)
-        belief = posterior(lm, read, steer, POSTERIOR_GRID)
-        best = POSTERIOR_GRID[max(range(len(belief)), key=belief.__getitem__)]
-        total = sum(values)
+        found = weigh(lm, read, steer)
         summary = (
-            f"Most likely ε: {render.epsilon_text(best)} · total evidence {abs(total):.1f} nats towards "
-            f"{poles[total > 0]}."
+            f"Most likely ε: {render.epsilon_text(found.best_epsilon)} · total evidence "
+            f"{abs(found.total):.1f} nats towards {poles[found.total > 0]}."
         )
         if read.cut:
             summary = f"Only the first {len(read.token_ids)} tokens fit and were read. {summary}"
         return (
-            render.highlighted(read.token_texts, values, poles),
-            posterior_bars(POSTERIOR_GRID, belief),
-            render.spans_list(strongest_spans(read.token_texts, values), poles),
+            render.highlighted(read.token_texts, found.evidence, poles),
+            posterior_bars(found.epsilons, found.posterior),
+            render.spans_list(strongest_spans(read.token_texts, found.evidence), poles),
             render.note(summary, "warning" if read.cut else "info"),
         )
 

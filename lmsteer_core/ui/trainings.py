@@ -8,11 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from lmsteer_core.errors import Cancelled
+from lmsteer_core.neutral import Progress
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.runs import Wanted
-
-Progress = Callable[[float, str], None]
 
 _SETTLED_SECONDS, _LEAST_SHARE = 2.0, 0.02
 """Speed is measured from here on: what was cached is skipped at once and says nothing about it."""
