@@ -54,8 +54,8 @@ class LanguageModel:
             bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
         )
         # transformers hands the head a strided slice of the prompt's states, for which torch
-        # copies the whole of E once per row; a contiguous slice costs nothing.
-        head.register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
+        # copies the whole of E once per row; a copy of the slice costs nothing.
+        head.register_forward_pre_hook(lambda _, args: (_packed(args[0]), *args[1:]))
 
     @property
     def output_embedding(self) -> Tensor:
@@ -170,7 +170,7 @@ class LanguageModel:
                 return None
             caught.append(args[0])
             # The head's own product over the vocabulary is not needed.
-            return (args[0][:, :1].contiguous(),)
+            return (_packed(args[0][:, :1]),)
 
         with self.model.get_output_embeddings().register_forward_pre_hook(catch):
             cache = self._read_prefix(prefix, len(token_ids)) if prefix and len(token_ids) > 1 else None
@@ -213,6 +213,11 @@ class LanguageModel:
         # A token is seldom longer than 16 characters; the tail is all that can fit anyway.
         ids: list[int] = self.tokenizer(prompt[-room * 16 :], add_special_tokens=False)["input_ids"]
         return self.prefix_ids + ids[-room:], len(ids) > room or len(prompt) > room * 16
+
+
+def _packed(hidden: Tensor) -> Tensor:
+    # `contiguous` keeps the strides of a single row's slice, and torch copies E for those too.
+    return hidden.clone(memory_format=torch.contiguous_format)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
