@@ -7,24 +7,16 @@ them differ, and a text changes gradually as ε does.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TemperatureLogitsWarper,
-)
-from transformers.generation.streamers import BaseStreamer
+from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper
 
 from lmsteer_core.errors import InputError, SteerError
 from lmsteer_core.language_model import LanguageModel, is_out_of_memory
@@ -117,7 +109,7 @@ def stream(
 ) -> Generator[list[Token | None], None, None]:
     """Yield, step by step, each row's next token (None once the row has ended).
 
-    Closing the iterator stops the model at the next token.
+    The model runs in the caller's thread, a token at a time.
 
     Args:
         lm: The language model.
@@ -140,7 +132,7 @@ def stream(
         [[row.epsilons.get(name, 0.0) for name in names] for row in rows],
         keep_base=logprobs,
     )
-    return _stream(lm, rows, encoded, steering, sampling, logprobs)
+    return _stream(lm, rows, encoded, steering, sampling)
 
 
 def generate(
@@ -195,63 +187,62 @@ def _stream(
     encoded: list[list[int]],
     steering: Steering,
     sampling: Sampling,
-    logprobs: bool,
 ) -> Generator[list[Token | None], None, None]:
     width = max(map(len, encoded))
     pad = lm.start_ids[0] if lm.tokenizer.pad_token_id is None else lm.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(e)) + e for e in encoded], device=lm.device)
     mask = torch.tensor([[0] * (width - len(e)) + [1] * len(e) for e in encoded], device=lm.device)
-    scores = _Scores(steering) if logprobs else None
-    processors: list[LogitsProcessor] = [scores] if scores else []
+    draw = LogitsProcessorList()
     if sampling.temperature > 0:
         if sampling.temperature != 1:
-            processors.append(TemperatureLogitsWarper(sampling.temperature))
+            draw.append(TemperatureLogitsWarper(sampling.temperature))
         if sampling.top_p < 1:
-            processors.append(_Nucleus(sampling.top_p))
-        processors.append(_SharedDice(sampling.seed, [r.seed_offset for r in rows], mask.sum(1).tolist()))
-    steps: queue.Queue[Tensor | BaseException | None] = queue.Queue()
-    stop = threading.Event()
-
-    def run() -> None:
-        try:
-            with torch.inference_mode(), steering:
-                lm.model.generate(  # type: ignore[operator]
-                    ids,
-                    attention_mask=mask,
-                    max_new_tokens=sampling.max_new_tokens,
-                    do_sample=False,
-                    pad_token_id=pad,
-                    logits_processor=LogitsProcessorList(processors),
-                    stopping_criteria=StoppingCriteriaList([_StopWhen(stop)]),
-                    streamer=_QueueStreamer(steps, scores),
-                )
-            steps.put(None)
-        except BaseException as error:  # re-raised in the consumer's thread
-            steps.put(error)
-
-    worker = threading.Thread(target=run, name="lmsteer-generate", daemon=True)
-    worker.start()
-    ends = _end_token_ids(lm)
+            draw.append(_Nucleus(sampling.top_p))
+        draw.append(_SharedDice(sampling.seed, [r.seed_offset for r in rows], mask.sum(1).tolist()))
     decoders = [DecodeStream(skip_special_tokens=True) for _ in rows]
+    ends = _end_token_ids(lm)
     alive = [True] * len(rows)
+
+    def decode(model: Any, input_ids: Tensor, **state: Any) -> Iterator[list[list[float]]]:
+        """Yield per step and row: token id, log p_steered, log p_base. `generate` prepared the state."""
+        del state["logits_processor"], state["stopping_criteria"], state["generation_config"]
+        for step in range(sampling.max_new_tokens):
+            n_new = 1 if step and state["use_cache"] else None
+            # Entered anew each step: between steps the caller may use the model, unsteered.
+            with torch.inference_mode(), steering:
+                inputs = model.prepare_inputs_for_generation(
+                    input_ids, next_sequence_length=n_new, is_first_iteration=not step, **state
+                )
+                output = model(**inputs, return_dict=True)
+                state = model._update_model_kwargs_for_generation(output, state)
+                logits = output.logits[:, -1].float()
+                chosen = draw(input_ids, logits).argmax(dim=-1)  # type: ignore[arg-type]
+                figures = [chosen, *[torch.full(chosen.shape, torch.nan)] * 2]
+                if steering.base_logits is not None:
+                    figures[1:] = (_logprob(x, chosen) for x in (logits, steering.base_logits[:, -1]))
+                fed = chosen.where(torch.tensor(alive, device=lm.device), torch.full_like(chosen, pad))
+                input_ids = torch.cat([input_ids, fed[:, None]], dim=1)
+                del inputs, output, logits  # a long prompt's logits are not to outlive their step
+            yield torch.stack([f.double().cpu() for f in figures], dim=1).tolist()
+
+    steps = lm.model.generate(  # type: ignore[operator]
+        ids, attention_mask=mask, custom_generate=decode, max_new_tokens=sampling.max_new_tokens,
+        do_sample=False, pad_token_id=pad,
+    )  # fmt: skip
     try:
-        while (step := steps.get()) is not None:
-            if isinstance(step, BaseException):
-                if is_out_of_memory(step):
-                    raise InputError(
-                        "Memory ran out: shorten the prompt or generate fewer texts at once."
-                    ) from step
-                raise step
+        for step in steps:
             emitted: list[Token | None] = []
-            for i, (token_id, logprob, base) in enumerate(step.tolist()):
+            for i, (token_id, logprob, base) in enumerate(step):
                 alive[i] = alive[i] and int(token_id) not in ends
                 text = decoders[i].step(lm.tokenizer.backend_tokenizer, int(token_id)) if alive[i] else None
                 emitted.append(Token(int(token_id), text or "", logprob, base) if alive[i] else None)
-            if any(alive):
-                yield emitted
-    finally:
-        stop.set()
-        worker.join()
+            if not any(alive):
+                return
+            yield emitted
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise InputError("Memory ran out: shorten the prompt or generate fewer texts at once.") from error
+        raise
 
 
 def _end_token_ids(lm: LanguageModel) -> set[int]:
@@ -312,51 +303,6 @@ class _Nucleus(LogitsProcessor):
         return out
 
 
-class _Scores(LogitsProcessor):
-    """Keep the step's raw logits, steered and base, until the drawn tokens are known."""
-
-    def __init__(self, steering: Steering) -> None:
-        self._steering = steering
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
-        self._steered = scores
-        return scores
-
-    def of(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities of the drawn tokens, steered and base, each (n_rows,)."""
-        base = self._steering.base_logits
-        assert base is not None
-        return _logprob(self._steered, tokens), _logprob(base[:, -1], tokens)
-
-
 def _logprob(logits: Tensor, tokens: Tensor) -> Tensor:
     chosen = logits.gather(1, tokens[:, None])[:, 0].float()
     return chosen - torch.stack([row.float().logsumexp(dim=0) for row in logits])
-
-
-class _QueueStreamer(BaseStreamer):
-    """Put (n_rows, 3) of token id, log p_steered, log p_base on a queue at every step."""
-
-    def __init__(self, steps: queue.Queue[Tensor | BaseException | None], scores: _Scores | None) -> None:
-        self._steps = steps
-        self._scores = scores
-        self._prompt_seen = False
-
-    def put(self, value: Tensor) -> None:
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        nan = torch.full(value.shape, torch.nan)
-        pair = self._scores.of(value.to(self._scores._steered.device)) if self._scores else (nan, nan)
-        self._steps.put(torch.stack([value.cpu().double(), *(p.cpu().double() for p in pair)], dim=1))
-
-    def end(self) -> None:
-        return
-
-
-class _StopWhen(StoppingCriteria):
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:  # noqa: ARG002
-        return torch.full((input_ids.shape[0],), self._event.is_set(), device=input_ids.device)

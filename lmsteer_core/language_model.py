@@ -91,6 +91,12 @@ class LanguageModel:
         return fingerprint_rows(self.output_embedding)
 
     @cached_property
+    def token_texts(self) -> list[str]:
+        """What each token of the vocabulary decodes to by itself."""
+        texts: list[str] = self.tokenizer.batch_decode([[i] for i in range(self.vocab_size)])
+        return texts
+
+    @cached_property
     def prefix_ids(self) -> list[int]:
         """What the tokenizer puts before every text: one BOS for Gemma and Llama, often nothing."""
         bare: list[int] = self.tokenizer("a", add_special_tokens=False)["input_ids"]

@@ -466,8 +466,7 @@ def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
 
     words = set(re.findall(r"[^\W\d_]{3,}", text.lower())) - ENGLISH_STOP_WORDS
     starts = tuple(word for word in words if len(word) > 3)  # "sea" is not the start of "season"
-    spelled = lm.tokenizer.batch_decode([[i] for i in range(lm.vocab_size)])
-    plain = (token.strip().lower() for token in spelled)
+    plain = (token.strip().lower() for token in lm.token_texts)
     return [i for i, token in enumerate(plain) if token in words or (starts and token.startswith(starts))]
 
 
