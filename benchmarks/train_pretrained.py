@@ -27,6 +27,7 @@ from lmsteer_core import (
     train,
 )
 from lmsteer_core.labelled import read_labelled
+from lmsteer_core.models import EMBEDDED
 from lmsteer_core.sources import Source
 
 N_CALIBRATION_PROMPTS = 32
@@ -291,10 +292,10 @@ def main() -> None:
         metrics = {**steer.card.metrics, **figures(lm, steer, style, source, options.data)}
         card = dataclasses.replace(steer.card, metrics=metrics, data=told(source, style))
         folder = dataclasses.replace(steer, card=card).save(out / name)
-        (folder / "README.md").write_text(readme(card, style), encoding="utf-8")
+        (folder / "README.md").write_text(readme(card, style, options.model), encoding="utf-8")
 
 
-def readme(card: SteerCard, style: Style) -> str:
+def readme(card: SteerCard, style: Style, model: str) -> str:
     """Return what the steer's folder says about it: its source, its figures, how to make it again."""
     judge = card.metrics["judge"]
     rows = []
@@ -324,7 +325,8 @@ def readme(card: SteerCard, style: Style) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Remake it: `python -m benchmarks.train_pretrained --data DATA --only {card.name}`",
+            f"Remake it: `python -m benchmarks.train_pretrained --data DATA --only {card.name}"
+            f"{'' if model == EMBEDDED else f' --model {model}'}`",
             "",
         ]
     )
