@@ -9,7 +9,9 @@ import gradio as gr
 
 from lmsteer_core.engine import Workbench
 from lmsteer_core.ui import render
+from lmsteer_core.ui.compose_tab import create_compose_tab
 from lmsteer_core.ui.highlight_tab import create_highlight_tab
+from lmsteer_core.ui.nextword_tab import create_nextword_tab
 from lmsteer_core.ui.session import SessionSteers
 from lmsteer_core.ui.steer_tab import create_steer_tab
 from lmsteer_core.ui.theme import ASSETS, theme
@@ -33,10 +35,14 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_steer_tab(workbench, own, changed, demo)
             with gr.Tab("New steer", id="train"):
                 create_train_tab(workbench, own, changed, tabs, demo)
+            with gr.Tab("Next word", id="nextword"):
+                create_nextword_tab(workbench, own, changed, demo)
             with gr.Tab("Words", id="words"):
                 create_words_tab(workbench, own, changed, demo)
             with gr.Tab("Highlight", id="highlight"):
                 create_highlight_tab(workbench, own, changed, demo)
+            with gr.Tab("Compose", id="compose"):
+                create_compose_tab(workbench, own, changed, demo)
         demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
     return demo
 
@@ -45,8 +51,10 @@ def launch_options() -> dict[str, Any]:
     """Return what `Blocks.launch` needs for our look, and to keep every prompt on this machine."""
     return {
         "theme": theme(),
-        "css_paths": [ASSETS / "style.css"],
-        "head": f"<script>{(ASSETS / 'app.js').read_text(encoding='utf-8')}</script>",
+        "css_paths": sorted(ASSETS.glob("*.css")),
+        "head": "".join(
+            f"<script>{path.read_text(encoding='utf-8')}</script>" for path in sorted(ASSETS.glob("*.js"))
+        ),
         "max_file_size": MAX_UPLOAD,
         "run_history": False,
         "footer_links": [],

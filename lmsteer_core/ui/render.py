@@ -170,6 +170,14 @@ def legend(minus: str, plus: str) -> str:
     )
 
 
+def equation(formula: str, told: str, file: str) -> str:
+    """Return a fold-out with a view's formula, what its letters mean and the file that holds it."""
+    return (
+        f'<details class="equation"><summary>The equation</summary><p><code>{escape(formula)}</code></p>'
+        f"<p>{escape(told)} In the code: <code>lmsteer_core/{escape(file)}</code>.</p></details>"
+    )
+
+
 def note(text: str, kind: str = "info") -> str:
     """Return a status line; `kind` is info, warning or error."""
     role = "alert" if kind == "error" else "status"

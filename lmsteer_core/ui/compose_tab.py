@@ -1,0 +1,12 @@
+"""Compose: two steers at once, as a plane of (ε₁, ε₂)."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from lmsteer_core.engine import Workbench
+from lmsteer_core.ui.session import SessionSteers
+
+
+def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
+    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""

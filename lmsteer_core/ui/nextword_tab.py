@@ -1,0 +1,12 @@
+"""Next word: exact probabilities of what comes next, as curves over ε."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from lmsteer_core.engine import Workbench
+from lmsteer_core.ui.session import SessionSteers
+
+
+def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
+    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
