@@ -134,11 +134,14 @@ def run(options: argparse.Namespace) -> None:
                 break
             missing = [e for e in (epsilon, -epsilon) if e not in known]
             if missing:
-                steer = steer or make(lm, style, method, data, options.out.with_suffix("") / style)
+                folder = options.out.with_suffix("") / style
+                steer = steer or make(lm, style, method, data, folder, options.methods)
                 measure(method, steer, missing)
 
 
-def make(lm: LanguageModel, style: str, method: str, data: Path, folder: Path) -> Steer:
+def make(
+    lm: LanguageModel, style: str, method: str, data: Path, folder: Path, wanted: Collection[str]
+) -> Steer:
     """Return a method's steer, from the folder if it is there."""
     if not (folder / method / "card.json").is_file():
         print(f"{style}: making {method}", flush=True)
@@ -146,7 +149,7 @@ def make(lm: LanguageModel, style: str, method: str, data: Path, folder: Path) -
         labels = LabelledText(labelled.texts, labelled.labels)
         described = STYLES[style].descriptions
         if method in OFFICIAL_STEPS:
-            made = official(lm, labels)
+            made = official(lm, labels, [m for m in OFFICIAL_STEPS if m in wanted])
         elif method == "labels":
             made = [train(lm, method, labels)]
         elif method == "examples":
@@ -160,19 +163,20 @@ def make(lm: LanguageModel, style: str, method: str, data: Path, folder: Path) -
     return Steer.load(folder / method)
 
 
-def official(lm: LanguageModel, source: LabelledText) -> list[Steer]:
-    """Return the published recipe's steers, calibrated as all others are."""
+def official(lm: LanguageModel, source: LabelledText, methods: Sequence[str]) -> list[Steer]:
+    """Return the published recipe's steers from one run, calibrated as all others are."""
+    n_steps = {method: OFFICIAL_STEPS[method] for method in methods}
 
     def progress(share: float, what: str) -> None:
-        if round(share * max(OFFICIAL_STEPS.values())) % 50 == 0:
+        if round(share * max(n_steps.values())) % 50 == 0:
             print(f"  {what}", flush=True)
 
     found = train_official(
-        lm, "official", source.texts, source.labels, snapshots=OFFICIAL_STEPS.values(), progress=progress
+        lm, "official", source.texts, source.labels, snapshots=n_steps.values(), progress=progress
     )
     named = [
-        dataclasses.replace(found[n_steps], card=dataclasses.replace(found[n_steps].card, name=name))
-        for name, n_steps in OFFICIAL_STEPS.items()
+        dataclasses.replace(found[n], card=dataclasses.replace(found[n].card, name=name))
+        for name, n in n_steps.items()
     ]
     return [calibrated(lm, steer, source) for steer in named]
 
