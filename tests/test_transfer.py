@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from conftest import NEUTRAL, TINY_CONFIGS, make_plain, make_steer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -14,7 +15,6 @@ from lmsteer_core.projection import whitened
 from lmsteer_core.steer import check_fingerprint
 from lmsteer_core.training import steer_from_shift
 from lmsteer_core.transfer import Behaviour, _word_ends, carried, fit_map, shared_words, transfer
-from tests.conftest import NEUTRAL, TINY_CONFIGS, make_plain, make_steer
 
 OTHER_TEXTS = [
     *NEUTRAL,
