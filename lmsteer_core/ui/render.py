@@ -8,7 +8,6 @@ from html import escape
 
 from lmsteer_core.generation import Token
 from lmsteer_core.geometry import Dimension
-from lmsteer_core.scoring import Span
 from lmsteer_core.steer import SteerCard
 
 FULL_TINT_NATS = 4.0
@@ -74,27 +73,6 @@ def continuum(
         f'<p class="pole minus">▲ {escape(poles[0])}</p><ol class="continuum">{"".join(lines)}</ol>'
         f'<p class="pole plus">▼ {escape(poles[1])}</p>'
     )
-
-
-def highlighted(token_texts: Sequence[str], evidence: Sequence[float], poles: tuple[str, str]) -> str:
-    """Return a text with every token tinted by its evidence in nats."""
-    units: list[tuple[str, float]] = []
-    for text, value in zip(token_texts, evidence, strict=True):
-        if not text and units:  # the rest of a character already shown
-            text, value = units[-1][0], units.pop()[1] + value
-        units.append((text, value))
-    parts = [tinted(text, value, f"{value:+.2f} nats towards {poles[value > 0]}") for text, value in units]
-    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
-
-
-def spans_list(spans: Sequence[Span], poles: tuple[str, str]) -> str:
-    """Return the strongest spans as a list with scores."""
-    items = "".join(
-        f'<li class="{"plus" if span.evidence > 0 else "minus"}"><b>{span.evidence:+.2f} nats</b> '
-        f"towards {escape(poles[span.evidence > 0])}: <q>{escape(span.text)}</q></li>"
-        for span in spans
-    )
-    return f'<ul class="spans">{items}</ul>' if items else ""
 
 
 def dimension_table(dimensions: Sequence[Dimension], poles: tuple[str, str]) -> str:

@@ -175,27 +175,6 @@ def test_offensive_words_are_behind_a_notice(visit) -> None:
     visit.page.wait_for_selector("#dimensions tbody tr")
 
 
-def test_highlight_tints_tokens_and_draws_the_posterior(visit) -> None:
-    visit.page.get_by_role("tab", name="Highlight").click()
-    visit.page.fill("#highlight-text textarea", "A wonderful, happy day <b>& a terrible</b>, awful night 😀.")
-    visit.page.click("#highlight-go")
-    visit.page.wait_for_function("document.querySelector('#highlighted').innerText.includes('😀')")
-    assert "<b>& a terrible</b>" in visit.page.inner_text("#highlighted")
-    wonderful = visit.page.locator("#highlighted .tok", has_text="wonderful").first
-    assert "plus" in (wonderful.get_attribute("class") or "")
-    terrible = visit.page.locator("#highlighted .tok", has_text="terrible").first
-    assert "minus" in (terrible.get_attribute("class") or "")
-    assert "Most likely ε" in visit.page.inner_text("#highlight-summary")
-    visit.page.wait_for_selector("#posterior .js-plotly-plot .bars path", state="attached")
-
-
-def test_an_empty_text_to_highlight_is_one_sentence(visit) -> None:
-    visit.page.get_by_role("tab", name="Highlight").click()
-    visit.page.fill("#highlight-text textarea", " ")
-    visit.page.click("#highlight-go")
-    visit.page.wait_for_selector("#highlight-summary .note.error")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_overflows_a_phone(visit_at, scheme: str) -> None:
     phone = visit_at(390, 844, color_scheme=scheme)
