@@ -108,8 +108,9 @@ def styles(
         texts: Continuations, n_texts of them.
         steers: The steers, n_steers of them.
     """
-    longest = max(map(len, texts), default=0)
-    ids, _ = lm.encode(prompt, reserve=longest, n_rows=len(texts))
+    if not texts:
+        return []
+    ids, _ = lm.encode(prompt, reserve=max(map(len, texts)), n_rows=len(texts))
     written = [[ids[-1], *(token.id for token in text)] for text in texts]
     hidden = lm.hidden_states(written, prefix=ids[:-1])
     found = []

@@ -33,12 +33,12 @@ COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
 
 _TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=40, seed=3)
 _SCORED = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
-_MAP_CHARACTERS = 1000
-"""Of a long prompt the style map reads the end only: it is read once for every text."""
+_PROMPT_CHARACTERS = 1000
+"""Of a long prompt only the end is read: every move of the point reads it anew, a style map 25 times."""
 
 _SEEN = (
-    "Every point is a pair (ε₁, ε₂). Moves add in the logits, so the two styles combine without training "
-    "anything: drag the point, or use the two sliders."
+    "Drag the point, or use the two sliders: moves add in the logits, so the two styles combine without "
+    "training anything."
 )
 _JUDGE = (
     "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1) under the "
@@ -47,9 +47,10 @@ _JUDGE = (
 )
 _SATURATION = (
     "A third steer adds its move to the other two, and fluency is spent by the sum: a steer's useful range "
-    "holds for that steer alone. Measured on SmolLM2-135M (perplexity of its text under the unsteered model): "
-    "12 without steering, 17 with one steer at the end of its useful range, 25 with three, which is what one "
-    "steer costs at 1.7 times its useful end. Three at 0.6 of their ranges cost about as much as one at its end."
+    "holds for that steer alone. Measured on SmolLM2-135M, as perplexity of its text under the unsteered "
+    "model: 12 without steering, 17 with one steer at the end of its useful range, 25 with three, which is "
+    "what one steer costs at 1.7 times its useful end. Three at 0.6 of their ranges cost about what one "
+    "costs at its end."
 )
 _UNRELATED = 0.15
 """|cosine| below which two steers are told to be unrelated."""
@@ -59,7 +60,7 @@ _LOCKED = "That pole is locked: read the notice and unlock it first."
 
 @dataclass(frozen=True)
 class Preset:
-    """A pair of steers that teaches something."""
+    """A pair of steers and a word that teach something, and what."""
 
     label: str
     prompt: str
@@ -67,11 +68,32 @@ class Preset:
     up: str | None
     point: tuple[float, float]
     word: str
+    told: str = ""
 
 
 PRESETS = (
-    Preset("Glad or sad, stiff or loose", "The concert last night was", "sentiment", "formality",
-           (1.8, -1.8), "great"),
+    Preset(
+        "Praise in a dinner jacket", "The food at the restaurant was", "sentiment", "formality",
+        (1.4, 1.8), "exceptional",
+        "“exceptional” is both glad and formal: it is likely in one corner only. Try “amazing”, "
+        "“unacceptable” and “bad” for the other three.",
+    ),
+    Preset(
+        "The boss at sea", "My neighbour is a", "corporate", "pirate", (1.5, 2.2), "captain",
+        "Neither steer alone makes a captain: boardroom alone gives “business”, pirate alone “sailor”; "
+        "where both moves add up, “captain” appears.",
+    ),
+    Preset(
+        "No good pirates", "My neighbour is a", "sentiment", "pirate", (-1.5, 2.0), "pirate",
+        "A word has a place on both axes: a “pirate” is no good neighbour, so it takes the pirate steer and "
+        "− sentiment. Try “beautiful” and “corporate”.",
+    ),
+    Preset(
+        "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
+        (-1.5, 2.0), "bad",
+        "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, detoxification "
+        "how it is said.",
+    ),
 )  # fmt: skip
 
 
@@ -129,7 +151,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
         if any(epsilon < 0 and not _low(steer, unlocked) for steer, epsilon in kept):
             raise InputError(_LOCKED)
-        return Setting(prompt, a, b, tuple((s, e) for s, e in kept if e), unlocked)
+        return Setting(prompt[-_PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked)
 
     def write_text(
         request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
@@ -158,10 +180,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             ):
                 if isinstance(done, StyleMap):
                     shown = drawn(setting, (at_across, at_up), _style_heat(done, judge == "up"))
-                    cut = len(prompt) > _MAP_CHARACTERS
-                    told = f"The texts continue the prompt's last {_MAP_CHARACTERS} characters. {_JUDGE}"
-                    note = render.note(told, "warning") if cut else render.note(_JUDGE)
-                    yield *shown, done, note
+                    yield *shown, done, _note(prompt, _JUDGE)
                 else:
                     yield *keep, render.progress(done)
 
@@ -187,13 +206,15 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         try:
             setting = setting_of(request, prompt, across, up, third, held, unlocked)
             point = (at_across or 0.0, at_up or 0.0)
+            heat, told = None, ""
             if kind == WORD:
                 found = word_plane(setting, word)
-                return *drawn(setting, point, _word_heat(setting, found)), _word_note(found, word)
-            if kind == STYLE and scored and scored.setting == setting:
-                return *drawn(setting, point, _style_heat(scored, judge == "up")), render.note(_JUDGE)
-            told = "Press the button: 25 short texts are written and scored, which takes some seconds."
-            return *drawn(setting, point, None), render.note(told if kind == STYLE else "")
+                heat, told = _word_heat(setting, found), _by_first_token(found, word)
+            elif kind == STYLE and scored and scored.setting == setting:
+                heat, told = _style_heat(scored, judge == "up"), _JUDGE
+            elif kind == STYLE:
+                told = "Press the button: short texts are written and scored, which takes some seconds."
+            return *drawn(setting, point, heat), _note(prompt, told)
         except LMSteerError as error:
             return gr.skip(), gr.skip(), gr.skip(), render.note(str(error), "error")
 
@@ -251,9 +272,9 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         first = Setting(start.prompt, workbench.steers[start.across], workbench.steers[start.up], (), False)
     else:
         gr.HTML(render.note("Composing takes two steers: make them on the New steer tab.", "warning"))
-    gr.HTML(f"<p>{escape(_SEEN)}</p>")
     with gr.Row(elem_classes="examples"):
         buttons = [gr.Button(p.label, size="sm", elem_classes="compose-preset") for p in presets]
+    about_preset = gr.HTML(_told(start.told), elem_id="compose-told")
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             pad = gr.HTML(
@@ -353,11 +374,15 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     gr.on([word.submit, word.blur, judge.input], **maps)
     score.click(write_map, [*who, *point, seed, judge], [*shown, scored, map_status], **STREAMING)
     for button, preset in zip(buttons, presets, strict=True):
-        values = (preset.prompt, preset.across, preset.up, *preset.point, preset.word, WORD, NOBODY, 0.0)
-        button.click(
-            lambda values=values: values, None,
-            [prompt, across, up, *point, word, kind, third, held], **QUIET,
-        ).then(**fitted).then(**kinds).then(**maps).then(**texts)  # fmt: skip
+        values = (
+            preset.prompt, preset.across, preset.up, *preset.point, preset.word, WORD, NOBODY, 0.0,
+            _told(preset.told),
+        )  # fmt: skip
+        outputs = [prompt, across, up, *point, word, kind, third, held, about_preset]
+        pressed = button.click(lambda values=values: values, None, outputs, **QUIET)
+        pressed.then(**fitted).then(**kinds).then(**maps).then(**texts)
+    plain = f"() => {json.dumps(_told())}"  # what a preset taught is not told of anything else
+    gr.on([across.input, up.input, prompt.input], None, None, about_preset, js=plain)
     halt.click(stop, None, None, **QUIET)
     changed.change(offer, [across, up, third], [across, up, third], **QUIET).then(**fitted).then(
         **kinds
@@ -430,22 +455,25 @@ def _style_heat(done: StyleMap, is_up: bool) -> Heat:
     return Heat(title, COARSE_GRID, values, told, is_signed=True, texts=done.texts)
 
 
-def _word_note(found: Plane, word: str) -> str:
-    told = []
-    if not found.is_whole:
-        told.append(f"“{word.strip()}” has several tokens; the map shows its first, “{found.text}”.")
-    if found.cut:
-        told.append("The prompt was cut: the model reads its end only.")
-    return render.note(" ".join(told), "warning")
+def _by_first_token(found: Plane, word: str) -> str:
+    if found.is_whole:
+        return ""
+    return f"“{word.strip()}” has several tokens; the map shows its first, “{found.text}”."
+
+
+def _note(prompt: str, told: str) -> str:
+    """Return what there is to say below the map, first that a long prompt is not read whole."""
+    if len(prompt) <= _PROMPT_CHARACTERS:
+        return render.note(told)
+    return render.note(f"Compose reads the prompt's last {_PROMPT_CHARACTERS} characters. {told}", "warning")
 
 
 def _score_texts(
     workbench: Workbench, setting: Setting, sampling: Sampling, own: Mapping[str, Steer], is_wanted: Wanted
 ) -> Iterator[str | StyleMap]:
     """Yield what is being done, then the texts over the coarse grid and their scores."""
-    prompt = setting.prompt[-_MAP_CHARACTERS:]
     points = [(x, y) for y in COARSE_GRID for x in COARSE_GRID if not setting.is_locked(x, y)]
-    rows = [Row(prompt, setting.epsilons(*point)) for point in points]
+    rows = [Row(setting.prompt, setting.epsilons(*point)) for point in points]
     tokens: list[list[Token]] = [[] for _ in rows]
     yield "Waiting …"
     for tokens in growing(workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows)):
@@ -453,7 +481,7 @@ def _score_texts(
     if not is_wanted():
         return
     yield "Scoring …"
-    scores = styles(workbench.lm, prompt, tokens, [setting.across, setting.up])
+    scores = styles(workbench.lm, setting.prompt, tokens, [setting.across, setting.up])
     texts = ["".join(token.text for token in each) for each in tokens]
     found = dict(zip(points, zip(texts, scores, strict=True), strict=True))
     grid = [[found.get((x, y), ("", None)) for x in COARSE_GRID] for y in COARSE_GRID]
@@ -514,6 +542,10 @@ def _two(names: Sequence[str]) -> tuple[str | None, str | None]:
     return names[0] if names else None, names[1] if len(names) > 1 else None
 
 
+def _told(preset: str = "") -> str:
+    return f"<p>{escape(f'{preset} {_SEEN}'.strip())}</p>"
+
+
 def _with_seed(sampling: Sampling, seed: float | None) -> Sampling:
     if seed is None:
         raise InputError("The seed is empty; give it a whole number.")
@@ -530,7 +562,7 @@ def _signed(value: float) -> str:
 
 
 def _slider_label(card: SteerCard) -> str:
-    return f"{card.name}: − {card.negative} … {card.positive} +"
+    return f"ε of {card.name}"
 
 
 def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> gr.Dropdown:
