@@ -26,6 +26,9 @@ POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
 MAX_TOKENS = 32_768
 """Longest text that is read; a longer one is cut, and `ReadText.cut` says so."""
 
+_WINDOW = 2_048
+"""Widest window of a text longer than the context: attention over more costs more than it tells."""
+
 UnitKind = Literal["tokens", "words", "sentences"]
 
 _Result = TypeVar("_Result")
@@ -136,7 +139,9 @@ def reading(lm: LanguageModel, text: str) -> Generator[float, None, ReadText]:
     starts = [0, *ends[:-1]]
     cut = len(encoding["input_ids"]) > MAX_TOKENS or len(text) > MAX_TOKENS * 16
     hidden = []
-    for start, first, stop in _windows(len(token_ids), lm.context_length - len(lm.prefix_ids)):
+    room = lm.context_length - len(lm.prefix_ids)
+    width = room if len(token_ids) <= room else min(room, _WINDOW)
+    for start, first, stop in _windows(len(token_ids), width):
         states = lm.hidden_states([lm.prefix_ids + token_ids[start:stop]])[0][len(lm.prefix_ids) :]
         hidden.append(states[first - 1 - start : -1])
         yield stop / len(token_ids)
