@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from html import escape
 
 from lmsteer_core.generation import Token
-from lmsteer_core.geometry import Dimension
 from lmsteer_core.steer import SteerCard
 
 FULL_TINT_NATS = 4.0
@@ -72,22 +71,6 @@ def continuum(
     return (
         f'<p class="pole minus">▲ {escape(poles[0])}</p><ol class="continuum">{"".join(lines)}</ol>'
         f'<p class="pole plus">▼ {escape(poles[1])}</p>'
-    )
-
-
-def dimension_table(dimensions: Sequence[Dimension], poles: tuple[str, str]) -> str:
-    """Return a table of dimensions with the words at both ends."""
-    rows = "".join(
-        f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td>'
-        f'<td class="minus">{escape(", ".join(d.negative))}</td>'
-        f'<td class="plus">{escape(", ".join(d.positive))}</td></tr>'
-        for i, d in enumerate(dimensions, 1)
-    )
-    return (
-        '<div class="scroll"><table class="dims"><thead><tr><th scope="col">#</th><th scope="col">energy</th>'
-        f'<th scope="col">likelier at −ε ({escape(poles[0])})</th>'
-        f'<th scope="col">likelier at +ε ({escape(poles[1])})</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
