@@ -41,9 +41,9 @@ _SEEN = (
     "training anything."
 )
 _JUDGE = (
-    "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1) under the "
-    "model that wrote, on one short text a cell; it is not an outside judge, and it may like what no reader "
-    "would."
+    "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1), with the "
+    "text read unsteered, one short text a cell. It is not an outside judge: it weighs words, so “not bad at "
+    "all” counts as negative."
 )
 _SATURATION = (
     "A third steer adds its move to the other two, and fluency is spent by the sum: a steer's useful range "
@@ -493,7 +493,7 @@ def _table(setting: Setting, heat: Heat) -> str:
     names = escape(setting.across.name), escape(setting.up.name)
     at = list(enumerate(heat.epsilons))
     if heat.texts:
-        head = f"<th>{names[0]}</th><th>{names[1]}</th><th>nats per token</th><th>text</th>"
+        head = f"<th>{names[0]}</th><th>{names[1]}</th><th>nats per token</th>" + '<th class="text">text</th>'
         lines = (
             f"<td>{render.epsilon_text(x)}</td><td>{render.epsilon_text(y)}</td><td>{heat.told[i][j]}</td>"
             f'<td class="text" dir="auto">{escape(heat.texts[i][j])}</td>'
@@ -553,7 +553,7 @@ def _with_seed(sampling: Sampling, seed: float | None) -> Sampling:
 
 
 def _share(p: float) -> str:
-    percent = f"{100 * p:.0f}" if p >= 0.1 else f"{100 * p:.2g}" if p >= 1e-4 else "< 0.01"
+    percent = f"{100 * p:.0f}" if p >= 0.1 else f"{100 * p:.2g}" if p >= 1e-4 else "<\u00a00.01"
     return f"{percent}\u00a0%"
 
 
@@ -566,14 +566,14 @@ def _slider_label(card: SteerCard) -> str:
 
 
 def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(names, value=value, label=label, min_width=140, scale=2, elem_id=elem_id)
+    return gr.Dropdown(names, value=value, label=label, min_width=150, elem_id=elem_id)
 
 
 def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
     low = _low(steer, False) if steer else -EXTENT
     label = _slider_label(steer.card) if steer else "ε"
     return gr.Slider(
-        low, EXTENT, max(low, value), step=0.1, label=label, scale=3, buttons=[], elem_id=elem_id
+        low, EXTENT, max(low, value), step=0.1, label=label, min_width=150, buttons=[], elem_id=elem_id
     )
 
 
