@@ -47,7 +47,7 @@ window.lmsteerNextword = (() => {
   };
 
   const percent = (p) =>
-    p >= 0.0995 ? `${(100 * p).toFixed(1)} %` : p >= 1e-5 ? `${Number((100 * p).toPrecision(2))} %` : "< 0.001 %";
+    p >= 0.00995 ? `${(100 * p).toFixed(1)} %` : p >= 1e-5 ? `${Number((100 * p).toPrecision(2))} %` : "< 0.001 %";
 
   // Exact where ε is on the grid, else on the straight line between two exact values.
   const at = (grid, values, epsilon) => {

@@ -20,6 +20,8 @@ _CLEAR_CHANGE = 1.25
 """From one end to the other a word gains or loses if its probability changes by this factor."""
 _LABEL_WIDTH, _LABEL_HEIGHT = 1.1, 0.07
 """Room one label takes, in ε and as a share of the chart's height."""
+_STEEP = 0.04
+"""Over four steps of the grid, as a share of the chart's height."""
 _LEAST_SHOWN = 1e-6
 """Where the logarithmic axis ends."""
 
@@ -73,8 +75,10 @@ def next_word_curves(
         height: Of the figure, in pixels.
     """
     figure = go.Figure()
-    places = label_places([_heights(line.probability, is_log) for line in drawn], epsilons)
-    for line, place in zip(drawn, places, strict=True):
+    heights = [_heights(line.probability, is_log) for line in drawn]
+    places = label_places(heights, epsilons)
+    top = max((max(line) for line in heights), default=0.0) or 1.0
+    for line, height_of, place in zip(drawn, heights, places, strict=True):
         text = _literal(line.text)
         figure.add_trace(
             go.Scatter(
@@ -82,7 +86,7 @@ def next_word_curves(
                 y=[max(p, _LEAST_SHOWN) if is_log else p for p in line.probability],
                 text=[text if i == place else "" for i in range(len(epsilons))],
                 mode="lines+text",
-                textposition="top center",
+                textposition=_position([h / top for h in height_of], place or 0),
                 textfont={"size": 16},
                 cliponaxis=False,
                 line={"color": _COLOURS[line.side], "dash": line.dash, "width": 3},
@@ -102,8 +106,13 @@ def next_word_curves(
         if low < limit < high:
             figure.add_vline(limit, line={"color": _BREAKS, "width": 2, "dash": "dash"})
     dressed(figure, x=title, y="probability of the next word", height=height)
-    figure.update_layout(dragmode=False, margin={"t": 30, "r": 24})
-    figure.update_xaxes(range=[low, high], dtick=1, fixedrange=True, tickformat="+~g", zeroline=True)
+    figure.update_layout(
+        dragmode=False, margin={"t": 30, "r": 24}, modebar={"remove": ["select2d", "lasso2d"]}
+    )
+    ticks = [*range(math.ceil(low), math.floor(high) + 1)]
+    figure.update_xaxes(
+        range=[low, high], fixedrange=True, tickvals=ticks, ticktext=[_signed(e) for e in ticks]
+    )
     figure.update_yaxes(fixedrange=True, tickformat=".3~%" if is_log else ".0%", rangemode="tozero")
     if is_log:
         figure.update_yaxes(type="log", dtick=1)
@@ -138,8 +147,18 @@ def _is_free(spot: tuple[float, float], taken: Sequence[tuple[float, float]]) ->
     return y >= _LABEL_HEIGHT / 2 and all(clear)
 
 
+def _position(heights: Sequence[float], place: int) -> str:
+    """Return where a label is clear of its own line: left of a rising one, right of a falling one."""
+    rise = heights[min(place + 2, len(heights) - 1)] - heights[max(place - 2, 0)]
+    return "top left" if rise > _STEEP else "top right" if rise < -_STEEP else "top center"
+
+
 def _heights(probability: Sequence[float], is_log: bool) -> list[float]:
     return [math.log(max(p, _LEAST_SHOWN) / _LEAST_SHOWN) if is_log else p for p in probability]
+
+
+def _signed(epsilon: int) -> str:
+    return f"{epsilon:+d}".replace("-", "−") if epsilon else "0"
 
 
 def _literal(text: str) -> str:

@@ -26,20 +26,23 @@ from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
 
 _N_LINES = 8
-_N_RANKED = 10
 _MAX_FOLLOWED = 5
 _N_HELD = 2
 _CARD_READS = 2000
 """Characters of a long prompt that the card reads: it must not keep generation waiting."""
 
 _CAPTION = (
-    "One pass of the model gives every curve exactly: the probability of the next word at 61 values of ε, "
-    "over the whole vocabulary. Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of "
-    "one colour apart. The ground is grey where the steer is useful; a dashed red line marks where it breaks."
+    "How likely each next word is at every ε, exactly and over the whole vocabulary; the upright line stands "
+    "at the slider's ε."
+)
+_KEY = (
+    "Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of one colour apart. The ground "
+    "is grey where the steer is useful; a dashed red line marks where its text breaks."
 )
 _LIMITS = (
     "These are probabilities before temperature and top-p. They look one token ahead: in a longer text, ε "
-    "also acts through the words it has already changed."
+    "also acts through the words it has already changed. The model writes in tokens, so a short entry such "
+    "as “un” may be the beginning of a longer word."
 )
 _FORMULA = "P(v | ε) = softmax(E h + ε E Wᵀ h + Σ held ε_s E W_sᵀ h)_v"
 _TOLD = "h is the hidden state after the prompt, which no steer moves; E holds the output embeddings."
@@ -136,16 +139,14 @@ class _Question:
 class _View:
     """The chart with its words: the same on both tabs."""
 
-    def __init__(self, workbench: Workbench, elem_id: str, height: int) -> None:
-        """Add the widgets to the open Blocks."""
+    def __init__(self, workbench: Workbench, elem_id: str, *, height: int, n_ranked: int) -> None:
+        """Add the widgets to the open Blocks: a chart of `height` pixels, lists of `n_ranked` words."""
         self._height = height
         with gr.Row(elem_classes="next-words", elem_id=elem_id):
             with gr.Column(scale=3, min_width=320):
                 self.plot = gr.Plot(show_label=False, elem_id=f"{elem_id}-chart")
             with gr.Column(scale=2, min_width=260):
                 self.now = gr.HTML(elem_id=f"{elem_id}-now")
-        gr.HTML(f'<div class="nw-lists" data-of="{elem_id}"></div>')
-        self.status = gr.HTML(elem_id=f"{elem_id}-status")
         self._elem_id = elem_id
 
         @functools.lru_cache(maxsize=32)
@@ -154,10 +155,16 @@ class _View:
             grid = question.epsilons
             return next_words(
                 workbench.lm, question.prompt, question.axis, held=question.held, epsilons=grid,
-                ranked=grid, n_ranked=_N_RANKED, top=_N_LINES, follow=question.follow,
+                ranked=grid, n_ranked=n_ranked, top=_N_LINES, follow=question.follow,
             )  # fmt: skip
 
         self._answer = answer
+
+    def add_lists(self) -> None:
+        """Add what stands below the chart."""
+        gr.HTML(f'<p class="limits">{_KEY}</p>', padding=False)
+        self.status = gr.HTML(elem_id=f"{self._elem_id}-status", padding=False)
+        gr.HTML(f'<div class="nw-lists" data-of="{self._elem_id}"></div>', padding=False)
 
     @property
     def outputs(self) -> list[Any]:
@@ -239,7 +246,7 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
         }
 
     box = "nextword-epsilon-box"
-    gr.HTML(f"<p>{_CAPTION}</p>")
+    gr.HTML(f"<p>{_CAPTION}</p>", padding=False)
     with gr.Row():
         prompt = gr.Textbox(
             first.prompt,
@@ -251,13 +258,13 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
             elem_id="nextword-prompt",
         )
         follow = gr.Dropdown(
-            [], value=list(first.follow), multiselect=True, allow_custom_value=True, label="Add a word",
-            info="Type any word and press Enter.", max_choices=_MAX_FOLLOWED, scale=2, min_width=240,
+            [], value=list(first.follow), multiselect=True, allow_custom_value=True,
+            label="Add a word (press Enter)", max_choices=_MAX_FOLLOWED, scale=2, min_width=240,
             elem_id="nextword-follow",
         )  # fmt: skip
     with gr.Row(elem_classes="examples"):
         buttons = [gr.Button(preset.name, size="sm", variant="secondary") for preset in presets]
-    told = gr.HTML(_told(first.told), elem_id="nextword-told")
+    told = gr.HTML(_told(first.told), elem_id="nextword-told", padding=False)
     with gr.Row():
         which = gr.Dropdown(
             names,
@@ -272,27 +279,32 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
                 elem_id="nextword-epsilon",
             )  # fmt: skip
             poles = gr.HTML()
-    view = _View(workbench, "nextword-view", height=400)
+    view = _View(workbench, "nextword-view", height=360, n_ranked=10)
     with gr.Row():
-        is_log = gr.Checkbox(False, label="Logarithmic scale", elem_id="nextword-log")
-        unlock = gr.Checkbox(
-            False, label="Show offensive poles (for research)", visible=False, elem_id="nextword-unlock"
-        )
-    notice = gr.HTML()
-    held: list[Any] = []
-    with gr.Accordion("Hold other steers", open=False, elem_id="nextword-held"):
-        for i in range(1, _N_HELD + 1):
-            with gr.Row():
-                held.append(
-                    gr.Dropdown(
-                        _held_choices(names), value="", label=f"Held steer {i}", elem_id=f"held-steer-{i}"
+        with gr.Column(min_width=240):
+            is_log = gr.Checkbox(False, label="Logarithmic scale", elem_id="nextword-log")
+            unlock = gr.Checkbox(
+                False, label="Show offensive poles (for research)", visible=False, elem_id="nextword-unlock"
+            )
+        held: list[Any] = []
+        with (
+            gr.Column(scale=3, min_width=300),
+            gr.Accordion("Hold other steers", open=False, elem_id="nextword-held"),
+        ):
+            for i in range(1, _N_HELD + 1):
+                with gr.Row():
+                    held.append(
+                        gr.Dropdown(
+                            _held_choices(names), value="", label=f"Held steer {i}", elem_id=f"held-steer-{i}"
+                        )
                     )
-                )
-                held.append(
-                    gr.Slider(
-                        -3, 3, 0, step=0.1, label=f"ε of held steer {i}", buttons=[], elem_id=f"held-{i}"
+                    held.append(
+                        gr.Slider(
+                            -3, 3, 0, step=0.1, label=f"ε of held steer {i}", buttons=[], elem_id=f"held-{i}"
+                        )
                     )
-                )
+    notice = gr.HTML(padding=False, elem_id="nextword-notice")
+    view.add_lists()
     gr.HTML(f'{render.equation(_FORMULA, _TOLD, "nextword.py")}<p class="limits">{_LIMITS}</p>')
 
     asked: list[Any] = [prompt, which, follow, unlock, is_log, *held]
@@ -362,15 +374,17 @@ def create_nextword_card(
 
     with gr.Column(elem_classes=["card", "next-card"]):
         with gr.Row():
-            gr.HTML(
-                "<h2>Next word</h2><p>What may come right after the prompt, exactly, at every ε of one "
-                "steer; the others stay at their sliders. The line is the steer's slider above.</p>"
-            )
+            with gr.Column(scale=3, min_width=300):
+                gr.HTML(
+                    "<h2>Next word</h2><p>What may come right after the prompt, exactly, at every ε of one "
+                    "steer; the others stay at their sliders. The line is that steer's slider above.</p>"
+                )
             which = gr.Dropdown(
                 names, value=names[0] if names else None, label="Steer on the axis", min_width=200,
                 elem_id="steer-next-axis",
             )  # fmt: skip
-        view = _View(workbench, "steer-next", height=340)
+        view = _View(workbench, "steer-next", height=330, n_ranked=6)
+        view.add_lists()
         ask = gr.Button("Ask", visible="hidden", elem_id="steer-next-ask")
     look: dict[str, Any] = {
         "fn": show, "inputs": [prompt, which, unlock, *sliders], "outputs": view.outputs, **LOOK,
