@@ -31,7 +31,7 @@ NOBODY = "none"
 COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
 """ε at which texts are written: the middles of five equal parts of ±EXTENT."""
 
-_TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=40, seed=3)
+_TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=32, seed=3)
 _SCORED = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
 _PROMPT_CHARACTERS = 1000
 """Of a long prompt only the end is read: every move of the point reads it anew, a style map 25 times."""
@@ -145,7 +145,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     ) -> Setting:  # fmt: skip
         session = session_of(request)
         used = [across, up] if third in (None, NOBODY) else [across, up, third]
-        if len(set(used)) < len(used):
+        if len(set(used)) < len(used) and None not in used:
             raise InputError("Choose different steers: each can be used once.")
         a, b, *others = (own.steer(session, name) for name in used)
         kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
@@ -164,7 +164,9 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
                 raise InputError(_LOCKED)
             mine = own.own(session_of(request))
             dice = _with_seed(_TEXT, seed)
-            yield from live.side_by_side(workbench, prompt, setting.epsilons(*point), dice, is_wanted, mine)
+            yield from live.side_by_side(
+                workbench, setting.prompt, setting.epsilons(*point), dice, is_wanted, mine
+            )
 
         yield from text_runs.follow(request, 2, write)
 
@@ -250,7 +252,9 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             gr.update(choices=[NOBODY, *offered], value=third if third in offered else NOBODY),
         )
 
-    def show_kind(kind: str, across: str | None, up: str | None) -> tuple[Any, ...]:
+    def show_kind(request: gr.Request, kind: str, across: str | None, up: str | None) -> tuple[Any, ...]:
+        if kind != STYLE:
+            map_runs.stop(session_of(request))
         judges = [(across or "first", "across"), (up or "second", "up")]
         is_style = kind == STYLE
         return (
@@ -308,7 +312,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             with gr.Column(elem_classes="card"):
                 kind = gr.Radio([WORD, STYLE, NOTHING], value=WORD, label="Map under the point",
                                 elem_id="compose-kind")  # fmt: skip
-                word = gr.Textbox(start.word, label="Word that may come next", max_lines=1,
+                word = gr.Textbox(start.word, label="Word that may come next", max_lines=1, max_length=60,
                                   elem_id="compose-word")  # fmt: skip
                 with gr.Row():
                     judge = gr.Radio(
