@@ -62,7 +62,7 @@ def create_highlight_tab(
         def saying(what: str) -> Callable[[float], tuple[Any, ...]]:
             return lambda share: (*keep, draw.progress(share, what))
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:  # noqa: ARG001
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             session = session_of(request)
             steer = own.steer(session, name)
             every = [own.steer(session, each) for each in own.names(session)]
@@ -74,6 +74,8 @@ def create_highlight_tab(
                 what = f"Reading the {called} …" if is_comparing else "Reading …"
                 yield saying(what)(0)
                 analyses.append((yield from told(analyst.weigh(text, steer), saying(what))))
+            if not is_wanted():  # what is saved must be what is shown
+                return
             shown = on_page[session] = Shown(steer.card, tuple(analyses))
             yield (
                 gr.update(visible=is_comparing),
@@ -87,6 +89,8 @@ def create_highlight_tab(
             for i, text in enumerate(texts):
                 profile = yield from told(analyst.profile(text, every), saying(_WEIGHING))
                 analyses[i] = replace(analyses[i], profile=profile)
+            if not is_wanted():
+                return
             cards = tuple(each.card for each in every)
             shown = on_page[session] = Shown(steer.card, tuple(analyses), cards)
             yield *keep[:-2], draw.profile_table(shown), gr.skip(), ""

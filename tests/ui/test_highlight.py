@@ -152,7 +152,7 @@ class Tab:
 
     def wait_for(self, text: str, panel: str = "highlighted") -> None:
         self.page.wait_for_function(
-            "([id, text]) => document.getElementById(id).innerText.includes(text)", arg=[panel, text]
+            "([id, text]) => document.getElementById(id)?.innerText.includes(text)", arg=[panel, text]
         )
 
     def choose(self, group: str, label: str) -> None:
@@ -194,7 +194,7 @@ def test_the_example_can_be_read_in_tokens_words_and_sentences(tab: Tab) -> None
     page.wait_for_function("document.querySelectorAll('#spans li').length === 1")
     page.get_by_label("number input for Tokens at most").fill("1")
     page.keyboard.press("Tab")
-    tab.wait_for("“wonderful”", "spans")
+    tab.wait_for("positive: wonderful", "spans")
     tab.choose("#highlight-steer", "shakespeare")
     tab.wait_for("Early Modern English", "highlight-legend")
 
