@@ -31,6 +31,7 @@ from lmsteer_core.ui import render, words_render
 N_DIMS = 8
 _N_COMMON, _N_MOVED = 5000, 1000
 _N_PINS, _LONGEST = 12, 40
+_N_MAPS = 4
 SVD, PCA = "SVD of W", "PCA of W e"
 KINDS = {SVD: "dimension", PCA: "component"}
 READINGS = {
@@ -122,6 +123,8 @@ class Lens:
             moved = self._style.abs().topk(min(_N_MOVED, len(self._words))).indices.tolist()
             shown = sorted({*range(min(_N_COMMON, len(self._words))), *moved})
             axes = self._axes(x, y)
+            if len(self._maps) >= _N_MAPS:
+                self._maps.clear()
             self._maps[x, y] = word_map(
                 [self._words[i] for i in shown],
                 self._at[shown][:, axes].tolist(), self._moves[shown][:, axes].tolist(),

@@ -73,8 +73,8 @@ def place_table(
         for place, shift in zip(places, shifts, strict=True)
     )
     return (
-        '<div class="scroll"><table class="places"><caption>Logit shift: what ε = 1 adds to the word in ordinary '
-        f"text, in nats. Then for each {kind} the score, and below its bar the rank among "
+        '<div class="scroll"><table class="places"><caption>Logit shift: what ε = 1 adds to the word in '
+        f"ordinary text, in nats. Then for each {kind} the score, and below its bar the rank among "
         f"{places[0].n_words:,}: 1 is the + end.</caption>"
         f'<thead><tr><th scope="col">word</th><th scope="col">logit shift</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"

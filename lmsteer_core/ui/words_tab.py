@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -28,8 +27,8 @@ _TRY_JS = """element.addEventListener("click", (event) => {
 _MOVE_JS = "(epsilon) => window.lmsteerWords.move(epsilon)"
 _SIGNS = (
     "The + end of a dimension is the one that +ε makes likelier in ordinary text: the mean hidden state "
-    "over a few plain sentences has a positive coordinate on uᵢ. Under SVD of W each can be tried on its own: "
-    "σᵢ uᵢ vᵢᵀ becomes a steer with a slider on the Steer tab, and a class can find out what it does."
+    "over a few plain sentences has a positive coordinate on uᵢ. Under SVD of W each can be tried on its "
+    "own: σᵢ uᵢ vᵢᵀ becomes a steer with a slider on the Steer tab, and a class can find out what it does."
 )
 _OVERLAP = (
     "The cosine between every two steers' W. Near 0, two sliders used together keep their own effects. "
@@ -57,12 +56,6 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
     @functools.lru_cache(maxsize=32)
     def overlaps(steers: tuple[Steer, ...]) -> str:
         return words_render.overlap_table([steer.name for steer in steers], overlap(steers))
-
-    def unlocked_steer(request: gr.Request, name: str | None, unlocked: bool) -> Steer:
-        steer = own.steer(session_of(request), name)
-        if steer.card.notice and not unlocked:
-            raise InputError("These words are locked: read the notice and tick the box first.")
-        return steer
 
     def show(
         request: gr.Request, name: str | None, reading: str, raw: bool, x: float, y: float, unlocked: bool
@@ -92,15 +85,17 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
 
     def try_dimension(
         request: gr.Request, event: gr.EventData, name: str | None, unlocked: bool
-    ) -> Iterator[dict[Any, Any]]:
+    ) -> dict[Any, Any]:
         try:
-            steer = unlocked_steer(request, name, unlocked)
+            steer = own.steer(session_of(request), name)
+            if steer.card.notice and not unlocked:
+                raise InputError("These words are locked: read the notice and tick the box first.")
             part = dimension_steer(workbench.lm, steer, int(event.dimension))
             own.keep(session_of(request), part)
-            told = f"{part.card.negative} ↔ {part.card.positive}"
-            yield {tried: words_render.tried(part.name, told), changed: (next(ticks), part.name)}
         except LMSteerError as error:
-            yield {tried: render.note(str(error), "error")}
+            return {tried: render.note(str(error), "error")}
+        told = f"{part.card.negative} ↔ {part.card.positive}"
+        return {tried: words_render.tried(part.name, told), changed: (next(ticks), part.name)}
 
     def show_overlap(request: gr.Request) -> str:
         session = session_of(request)
