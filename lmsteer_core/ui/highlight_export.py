@@ -25,10 +25,11 @@ body { font: 17px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
   border-bottom: 2px solid color-mix(in srgb, var(--plus) calc(var(--t) * 100%), transparent); }
 .tok.minus { background: color-mix(in srgb, var(--minus) calc(var(--t) * 55%), transparent);
   border-bottom: 2px dashed color-mix(in srgb, var(--minus) calc(var(--t) * 100%), transparent); }
-table { border-collapse: collapse; } th, td { padding: .2rem .7rem; text-align: left; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { padding: .2rem .7rem; text-align: left; }
 tr { border-bottom: 1px solid #8886; } .num { text-align: right; font-variant-numeric: tabular-nums; }
 th small { display: block; font-weight: 400; }
-.track { display: none; } .legend { font-size: .9rem; } svg { max-width: 100%; height: auto; }
+.share { display: none; } .legend { font-size: .9rem; } svg { max-width: 100%; height: auto; }
 """
 
 

@@ -241,6 +241,8 @@ def test_two_texts_are_compared(tab: Tab) -> None:
     tab.wait_for("stood in the rain for four", "highlighted-second")
     page.wait_for_function("document.querySelectorAll('#highlight-profile .which').length >= 18")
     assert page.locator("#posterior .js-line").count() == 2
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.fill("#highlight-second textarea", "")
     page.click("#highlight-go")
     tab.wait_for("The second text is empty", "highlight-status")
