@@ -56,6 +56,7 @@ def word_map(
                 "cmin": -bound / 2,
                 "cmax": bound / 2,
                 "opacity": 0.8,
+                "line": {"width": 0},
             },
             hovertemplate="<b>%{text}</b><br>across %{x:+.3f}<br>up %{y:+.3f}<br>"
             "logit shift at ε = 1: %{marker.color:+.2f}<extra></extra>",
