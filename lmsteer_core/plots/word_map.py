@@ -38,30 +38,31 @@ def word_map(
     order = sorted(range(len(words)), key=lambda i: abs(style[i]))  # the strongest lie on top
     places = [[round(value, 4) for value in (*at[i], *moves[i])] for i in order]
     strength = [style[i] / bound for i in order]
-    figure = go.Figure(
-        go.Scattergl(
-            x=[place[0] for place in places],
-            y=[place[1] for place in places],
-            customdata=places,
-            text=[escape(words[i]) for i in order],
-            mode="markers",
-            marker={
-                "size": [6 + 6 * abs(s) for s in strength],
-                "symbol": [
-                    "circle" if abs(s) < _STRONG else "triangle-up" if s > 0 else "triangle-down"
-                    for s in strength
-                ],
-                "color": [round(style[i], 4) for i in order],
-                "colorscale": DIVERGING,
-                "cmin": -bound / 2,
-                "cmax": bound / 2,
-                "opacity": 0.8,
-                "line": {"width": 0},
-            },
-            hovertemplate="<b>%{text}</b><br>across %{x:+.3f}<br>up %{y:+.3f}<br>"
-            "logit shift at ε = 1: %{marker.color:+.2f}<extra></extra>",
-        )
-    )
+    # A mapping is checked once; a trace would be checked again on its way into the figure.
+    points = {
+        "type": "scattergl",
+        "x": [place[0] for place in places],
+        "y": [place[1] for place in places],
+        "customdata": places,
+        "text": [escape(words[i]) for i in order],
+        "mode": "markers",
+        "marker": {
+            "size": [6 + 6 * abs(s) for s in strength],
+            "symbol": [
+                "circle" if abs(s) < _STRONG else "triangle-up" if s > 0 else "triangle-down"
+                for s in strength
+            ],
+            "color": [round(style[i], 4) for i in order],
+            "colorscale": DIVERGING,
+            "cmin": -bound / 2,
+            "cmax": bound / 2,
+            "opacity": 0.8,
+            "line": {"width": 0},
+        },
+        "hovertemplate": "<b>%{text}</b><br>across %{x:+.3f}<br>up %{y:+.3f}<br>"
+        "logit shift at ε = 1: %{marker.color:+.2f}<extra></extra>",
+    }
+    figure = go.Figure({"data": [points]})
     dressed(figure, x=titles[0], y=titles[1], height=480)
     figure.update_layout(meta=key, dragmode="pan", xaxis=_axis(places, 0), yaxis=_axis(places, 1))
     return figure
