@@ -269,11 +269,11 @@ def test_the_card_follows_the_steer_tabs_slider_and_asks_only_for_the_others(vis
 
 def test_the_view_fits_a_phone(visit_at) -> None:
     phone = visit_at(390, 844, color_scheme="dark")
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     phone.page.wait_for_selector("#steer-next-chart .nw-line", state="attached")
-    assert phone.page.evaluate(overflow) <= 0
+    phone.page.wait_for_function(fits)
     open_tab(phone)
     phone.page.wait_for_timeout(500)
-    assert phone.page.evaluate(overflow) <= 0
+    assert phone.page.evaluate(fits)
     assert phone.complaints == []
     phone.page.context.close()
