@@ -100,7 +100,7 @@ window.lmsteerNextword = (() => {
     row.style.setProperty("--p", p.toFixed(4));
     if (word) {
       const swatch = svg("svg", { class: "swatch", width: 40, height: 10, "aria-hidden": "true" });
-      swatch.append(svg("line", { x1: 1, x2: 39, y1: 5, y2: 5, "stroke-dasharray": DASHES[word.dash] }));
+      swatch.append(svg("line", { x1: 1, x2: 39, y1: 5, y2: 5, "stroke-dasharray": DASHES[word.dash] ?? word.dash }));
       row.append(swatch);
     }
     const name = element("span", "word", text);

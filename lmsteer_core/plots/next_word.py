@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from lmsteer_core.plots.look import NEGATIVE, POSITIVE, dressed
 
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "16px,4px,2px,4px,2px,4px", "4px,9px")
 """Told apart without colour; the browser draws the same ones beside the words (nextword.css)."""
 
 _NEUTRAL = "#808a99"
@@ -113,7 +113,7 @@ def next_word_curves(
     figure.update_xaxes(
         range=[low, high], fixedrange=True, tickvals=ticks, ticktext=[_signed(e) for e in ticks]
     )
-    figure.update_yaxes(fixedrange=True, tickformat=".3~%" if is_log else ".0%", rangemode="tozero")
+    figure.update_yaxes(fixedrange=True, tickformat=".4~%" if is_log else ".0%", rangemode="tozero")
     if is_log:
         figure.update_yaxes(type="log", dtick=1)
     return figure
