@@ -185,7 +185,7 @@ def test_both_maps_tell_numbers_and_a_third_steer_can_be_held(visit) -> None:
     finished(page, "pirate \\+2")
     assert page.locator(f"{PLANE} rect").count() == 0  # the style map was another setting's
     page.locator("#compose-kind").get_by_label("None").check()
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText === ''")
+    page.wait_for_selector("#compose-map-status .note", state="detached")
 
 
 def test_any_prompt_is_survived(visit) -> None:
