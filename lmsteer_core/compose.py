@@ -15,7 +15,7 @@ from lmsteer_core.errors import InputError
 from lmsteer_core.generation import Token
 from lmsteer_core.geometry import token_text
 from lmsteer_core.language_model import LanguageModel
-from lmsteer_core.nextword import _first_token
+from lmsteer_core.nextword import first_token
 from lmsteer_core.scoring import ReadText, logits_over_epsilon, profile
 from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint
 
@@ -78,7 +78,7 @@ def plane(
         check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
         check_epsilon(epsilon, steer.name)
     ids, cut = lm.encode(prompt, reserve=1)
-    token_id, is_whole = _first_token(lm, prompt, word)
+    token_id, is_whole = first_token(lm, prompt, word)
     hidden = lm.hidden_states([ids])[0][-1:]
     base, moved_a = logits_over_epsilon(lm, steer_a, hidden)
     moved_b = logits_over_epsilon(lm, steer_b, hidden)[1]

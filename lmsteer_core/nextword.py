@@ -111,7 +111,7 @@ def next_words(
     grid = [check_epsilon(epsilon, steer.name) for epsilon in epsilons]
     at = abs(check_epsilon(at, steer.name))
     ids, cut = lm.encode(prompt, reserve=1)
-    asked = [_first_token(lm, prompt, word) for word in follow]
+    asked = [first_token(lm, prompt, word) for word in follow]
     hidden = lm.hidden_states([ids])[0][-1:]
     base, moved = logits_over_epsilon(lm, steer, hidden)
     for other, epsilon in held:
@@ -150,7 +150,7 @@ def _largest(p: Tensor, n: int) -> list[int]:
     return ids[torch.argsort(p[ids], descending=True, stable=True)][:n].tolist()
 
 
-def _first_token(lm: LanguageModel, prompt: str, word: str) -> tuple[int, bool]:
+def first_token(lm: LanguageModel, prompt: str, word: str) -> tuple[int, bool]:
     """Return the first token of a word that continues the prompt, and whether it is its only one.
 
     A word that begins with a letter or digit is set off by a space, unless the prompt ends in one or
