@@ -111,7 +111,7 @@ def _open(args: argparse.Namespace, dtype: str = "auto") -> Any:
     """Open the workbench; imported here so that `--help` and bad arguments answer at once."""
     from transformers.utils import logging
 
-    from lmsteer_core.engine import Workbench
+    from lmsteer_core.workbench import Workbench
 
     logging.set_verbosity_error()
     workbench = Workbench.open(args.model, dtype=dtype)
@@ -147,7 +147,8 @@ def _show_steers(result: Result) -> str:
 
 
 def _generate(args: argparse.Namespace) -> Result:
-    from lmsteer_core.generation import Row, Sampling, generate
+    from lmsteer_core.decoding import Sampling
+    from lmsteer_core.generation import Row, generate
     from lmsteer_core.steer import check_epsilon
 
     epsilons = {}
@@ -315,9 +316,9 @@ def _show_analyze(result: Result) -> str:
 
 
 def _train(args: argparse.Namespace) -> Result:
-    from lmsteer_core.engine import user_steers
     from lmsteer_core.steer import check_name
     from lmsteer_core.training import calibrated, train
+    from lmsteer_core.workbench import user_steers
 
     check_name(args.name)
     if args.rank is not None and args.rank < 1:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.ui.session import SessionSteers
+from lmsteer_core.workbench import Workbench
 
 
 def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:

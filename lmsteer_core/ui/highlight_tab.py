@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.plots.posterior import posterior_bars
 from lmsteer_core.scoring import read_text, strongest_spans, weigh
@@ -17,6 +16,7 @@ from lmsteer_core.ui import render
 from lmsteer_core.ui.examples import EXAMPLE_TEXTS
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
+from lmsteer_core.workbench import Workbench
 
 
 def create_highlight_tab(

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.geometry import dimensions, displacement_pca, mean_logit_shift, vocabulary, word_scores
 from lmsteer_core.plots.spectrum import spectrum
@@ -17,6 +16,7 @@ from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
+from lmsteer_core.workbench import Workbench
 
 _N_DIMS = 8
 _N_POINTS = 1200
