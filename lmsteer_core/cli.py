@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lmsteer_core.errors import InputError, LMSteerError
@@ -104,6 +105,23 @@ def _parser() -> argparse.ArgumentParser:
         help="adam is the paper's recipe: 1,000 steps on DATA, slow, for reference",
     )  # fmt: skip
     sub.add_argument("--rank", type=int, metavar="R", help="rank of W (default: as much as is of use)")
+
+    sub = verb("import", _import, _show_import, "Read steers from an official LM-Steer checkpoint.")
+    sub.add_argument("checkpoint", metavar="CHECKPOINT.pt")
+    sub.add_argument("--name", action="append", default=[], metavar="NAME",
+                     help="name of the next steer; repeatable (default: all, as steer-0, …)")  # fmt: skip
+    sub.add_argument("--index", action="append", default=[], type=int, metavar="I",
+                     help="which steer a --name is, one per --name (default: 0, 1, …)")  # fmt: skip
+    sub.add_argument("--out", metavar="DIR", help="where each gets a folder (default: your steers folder)")
+
+    sub = verb("export", _export, _show_export, "Write steers at a fixed ε for tools that know no steers.")
+    sub.add_argument("steer", metavar="STEER")
+    sub.add_argument("--format", choices=["peft", "merged"], required=True,
+                     help="a LoRA adapter for the base model, or a whole model")  # fmt: skip
+    sub.add_argument("--epsilon", required=True, metavar="E", help="ε of STEER")
+    sub.add_argument("--steer", action="append", default=[], dest="more", metavar="NAME=E",
+                     help="another steer in the same export; repeatable")  # fmt: skip
+    sub.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
     return parser
 
 
@@ -146,17 +164,24 @@ def _show_steers(result: Result) -> str:
     return "\n".join(rows) or f"No steers found for {result['model']}."
 
 
-def _generate(args: argparse.Namespace) -> Result:
-    from lmsteer_core.decoding import Sampling
-    from lmsteer_core.generation import Row, generate
+def _epsilons(items: Sequence[Any]) -> dict[str, float]:
+    """Return ε by steer from NAME=E arguments."""
     from lmsteer_core.steer import check_epsilon
 
     epsilons = {}
-    for item in args.steer:
+    for item in items:
         name, equals, value = item.rpartition("=")
         if not equals:
             raise InputError(f"--steer wants NAME=E, for example sentiment=2, not '{item}'.")
         epsilons[name] = check_epsilon(value, name)
+    return epsilons
+
+
+def _generate(args: argparse.Namespace) -> Result:
+    from lmsteer_core.decoding import Sampling
+    from lmsteer_core.generation import Row, generate
+
+    epsilons = _epsilons(args.steer)
     sampling = Sampling(args.temperature, args.top_p, args.max_new_tokens, args.seed)
     if not 1 <= args.samples <= 255:
         raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
@@ -380,6 +405,61 @@ def _show_train(result: Result) -> str:
         f"Wrote {result['folder']}\n"
         f'Try: python -m lmsteer_core generate "My life is" --steer {result["steer"]}=2'
     )
+
+
+def _import(args: argparse.Namespace) -> Result:
+    from lmsteer_core.interop import read_official, save_repository
+    from lmsteer_core.workbench import user_steers
+
+    if args.index and len(args.index) != len(args.name):
+        raise InputError(f"Give one --index per --name; here are {len(args.index)} and {len(args.name)}.")
+    indices = args.index or range(len(args.name))
+    if len(set(indices)) < len(indices):
+        raise InputError("Each --index may be given once.")
+    lm = _open(args).lm
+    steers = read_official(args.checkpoint, lm, dict(zip(indices, args.name, strict=True)) or None)
+    parent = Path(args.out) if args.out else user_steers() / lm.model_id.replace("/", "--").lower()
+    return {
+        "model": lm.model_id,
+        "steers": [
+            {
+                "steer": s.name,
+                "rank": s.rank,
+                "data": s.card.data,
+                "folder": str(save_repository(s, parent / s.name)),
+            }
+            for s in steers
+        ],
+    }
+
+
+def _show_import(result: Result) -> str:
+    return "\n".join(f"Wrote {s['folder']}: rank {s['rank']}, {s['data']}" for s in result["steers"])
+
+
+def _export(args: argparse.Namespace) -> Result:
+    from lmsteer_core.interop import export_merged, export_peft
+
+    epsilons = _epsilons([f"{args.steer}={args.epsilon}", *args.more])
+    if len(epsilons) <= len(args.more):
+        raise InputError("Each steer may be named once.")
+    workbench = _open(args, dtype="float32")
+    parts = [(workbench.steer(name), epsilon) for name, epsilon in epsilons.items()]
+    write = export_peft if args.format == "peft" else export_merged
+    folder = write(workbench.lm, parts, args.out)
+    return {
+        "model": workbench.lm.model_id,
+        "epsilons": epsilons,
+        "format": args.format,
+        "folder": str(folder),
+    }
+
+
+def _show_export(result: Result) -> str:
+    loader = "AutoModelForCausalLM.from_pretrained("
+    if result["format"] == "peft":
+        loader = "PeftModel.from_pretrained(base_model, "
+    return f'Wrote {result["folder"]}\nLoad it with {loader}"{result["folder"]}").'
 
 
 def _progress() -> Callable[[float, str], None]:

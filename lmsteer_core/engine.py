@@ -8,6 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from lmsteer_core.decoding import Batch, LiveRow, Token
 from lmsteer_core.errors import InputError, LMSteerError
@@ -15,6 +17,8 @@ from lmsteer_core.language_model import ROWS_AT_FULL_CONTEXT, LanguageModel, is_
 
 Step = list[Token | None]
 """Each row's next token, None once it has ended."""
+
+_T = TypeVar("_T")
 
 MAX_WAITING = 64
 """Requests in line; beyond it nobody would wait so long."""
@@ -90,6 +94,7 @@ class Engine:
         self._lm = lm
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
+        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._names = itertools.count(1)
@@ -106,12 +111,16 @@ class Engine:
                 raise Busy(f"{MAX_WAITING} requests are waiting already; try again in a minute.")
             job = Job(rows, self._position)
             self._waiting.append(job)
-            if self._thread is None or not self._thread.is_alive():
-                name = f"lmsteer-engine-{next(self._names)}"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            self._wake()
         return job
+
+    def call(self, work: Callable[[], _T]) -> _T:
+        """Run something short in the engine's thread, between two steps, and return its result."""
+        future: Future[_T] = Future()
+        with self._changed:
+            self._calls.append((work, future))
+            self._wake()
+        return future.result()
 
     def close(self) -> None:
         """Stop the thread; whoever still waits gets an error."""
@@ -121,6 +130,13 @@ class Engine:
             thread = self._thread
         if thread:
             thread.join()
+
+    def _wake(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            name = f"lmsteer-engine-{next(self._names)}"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
 
     def _position(self, job: Job) -> int:
         with self._changed:
@@ -141,7 +157,7 @@ class Engine:
     def _serve(self, batch: Batch) -> None:
         while True:
             with self._changed:
-                while not (self._waiting or self._running or self._is_closed):
+                while not (self._waiting or self._running or self._calls or self._is_closed):
                     self._changed.wait()
                 if self._is_closed:
                     return
@@ -152,6 +168,13 @@ class Engine:
                     if not job.is_cancelled:
                         self._running.append(job)
                         batch.join(job.rows)
+                calls = list(self._calls)
+                self._calls.clear()
+            for work, future in calls:
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
             found = batch.step() if batch.rows else {}
             for job in self._running:
                 step = [found.get(row) for row in job.rows]

@@ -195,7 +195,7 @@ def overlap(steers: Sequence[Steer]) -> Tensor:
 def word_scores(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
     """Return v_i · (e_v − mean e) for the vocabulary's words, (n_words, rank), signs fixed."""
     u, _, vt = steer.svd()
-    return _centred_embedding(lm, raw) @ (vt * _signs(lm, u)[:, None]).T
+    return _along(lm, raw, (vt * _signs(lm, u)[:, None]).T)
 
 
 def word_moves(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
@@ -205,7 +205,7 @@ def word_moves(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
     """
     u, _, vt = steer.svd()
     axes = vt * _signs(lm, u)[:, None]
-    return (_centred_embedding(lm, raw) @ steer.right.float().cpu().T) @ (axes @ steer.left.float().cpu()).T
+    return _along(lm, raw, steer.right.float().cpu().T) @ (axes @ steer.left.float().cpu()).T
 
 
 def place(lm: LanguageModel, steer: Steer, word: str, *, n_dims: int = 8, raw: bool = False) -> Place:
@@ -222,17 +222,28 @@ def place(lm: LanguageModel, steer: Steer, word: str, *, n_dims: int = 8, raw: b
         InputError: If the vocabulary has no such word.
     """
     words = vocabulary(lm, raw=raw).words
+    index = find_word(lm, word, raw=raw)
+    scores = word_scores(lm, steer, raw=raw)[:, :n_dims]
+    return Place(words[index], scores[index].tolist(), ranks(scores, index), len(words))
+
+
+def find_word(lm: LanguageModel, word: str, *, raw: bool = False) -> int:
+    """Return a word's index in the `vocabulary`; arguments and error as for `place`."""
+    words = vocabulary(lm, raw=raw).words
     wanted = word if raw else word.strip()
-    spelled = [wanted, *(w for w in words if w.casefold() == wanted.casefold())]
-    index = next((words.index(w) for w in spelled if w in words), None)
+    folded = (i for i, known in enumerate(words) if known.casefold() == wanted.casefold())
+    index = words.index(wanted) if wanted in words else next(folded, None)
     if index is None:
         kind = "token" if raw else "whole word"
         raise InputError(f"'{word}' is no {kind} that {lm.model_id} uses; try another spelling.")
-    scores = word_scores(lm, steer, raw=raw)[:, :n_dims]
-    # The same ties as in the lists.
-    rounded = _rounded(scores)
+    return index
+
+
+def ranks(scores: Tensor, index: int) -> list[int]:
+    """Return a word's place, 1 at the + end, in each column of (n_words, n_dims) scores."""
+    rounded = _rounded(scores)  # the same ties as in the lists
     ahead = (rounded > rounded[index]).sum(dim=0) + (rounded[:index] == rounded[index]).sum(dim=0)
-    return Place(words[index], scores[index].tolist(), (ahead + 1).tolist(), len(words))
+    return (ahead + 1).tolist()
 
 
 def displacement_pca(lm: LanguageModel, steer: Steer, *, n_components: int = 3, raw: bool = False) -> Tensor:
@@ -243,6 +254,17 @@ def displacement_pca(lm: LanguageModel, steer: Steer, *, n_components: int = 3, 
     return _displacements(lm, steer, raw)[0][:, :n_components]
 
 
+def displacement_scores(
+    lm: LanguageModel, steer: Steer, *, n_components: int = 3, raw: bool = False
+) -> Tensor:
+    """Return where the words are on the axes of `displacement_pca` before they move.
+
+    With a_i the axes, a_i · (e_v − mean e), (n_words, n_components); ε adds ε times `displacement_pca`.
+    """
+    axes, _ = _displacement_axes(lm, steer, raw)
+    return _along(lm, raw, axes[:, :n_components])
+
+
 def mean_logit_shift(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
     """Return how ε = 1 moves each word's logit in ordinary text against the average word's.
 
@@ -250,7 +272,7 @@ def mean_logit_shift(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> T
         h̄ · W (e_v − mean e), (n_words,), in nats.
     """
     left, right = steer.left.float().cpu(), steer.right.float().cpu()
-    return _centred_embedding(lm, raw) @ (_neutral(lm).mean_hidden @ left @ right)
+    return _along(lm, raw, _neutral(lm).mean_hidden @ left @ right)
 
 
 def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
@@ -306,10 +328,11 @@ def _neutral(lm: LanguageModel) -> _Neutral:
     return found
 
 
-def _centred_embedding(lm: LanguageModel, raw: bool) -> Tensor:
-    """Return the words' embeddings less their mean, which no softmax would notice."""
-    embedding = lm.output_embedding[vocabulary(lm, raw=raw).token_ids.to(lm.device)].float().cpu()
-    return embedding - embedding.mean(dim=0)
+def _along(lm: LanguageModel, raw: bool, directions: Tensor) -> Tensor:
+    """Return the words' embeddings, less their mean, which no softmax would notice, times (d_model, …)."""
+    embedding = lm.output_embedding
+    along = (embedding.float() @ directions.to(embedding.device)).cpu()[vocabulary(lm, raw=raw).token_ids]
+    return along - along.mean(dim=0)
 
 
 def _signs(lm: LanguageModel, directions: Tensor) -> Tensor:
@@ -319,16 +342,22 @@ def _signs(lm: LanguageModel, directions: Tensor) -> Tensor:
 
 
 def _displacements(lm: LanguageModel, steer: Steer, raw: bool) -> tuple[Tensor, Tensor]:
-    """Return the displacements' principal coordinates, (n_words, n), and standard deviations, (n,).
+    """Return the displacements' principal coordinates, (n_words, n), and standard deviations, (n,)."""
+    axes, deviations = _displacement_axes(lm, steer, raw)
+    inside = axes.T @ steer.left.float().cpu()
+    return _along(lm, raw, steer.right.float().cpu().T) @ inside.T, deviations
+
+
+def _displacement_axes(lm: LanguageModel, steer: Steer, raw: bool) -> tuple[Tensor, Tensor]:
+    """Return the principal axes of the words' displacements, (d_model, n), and standard deviations, (n,).
 
     W e = left (right e), so all of them lie in the column space of `left`: the PCA is rank × rank.
     """
     basis, inside = torch.linalg.qr(steer.left.double().cpu())
-    moved = _centred_embedding(lm, raw) @ (inside.float() @ steer.right.float().cpu()).T
+    moved = _along(lm, raw, steer.right.float().cpu().T) @ inside.float().T
     variance, axes = torch.linalg.eigh((moved.T @ moved).double() / (len(moved) - 1))
-    variance, axes = variance.flip(0).clamp_min(0), axes.flip(1)
-    axes = axes * _signs(lm, (basis @ axes).float())
-    return moved @ axes.float(), variance.sqrt().float()
+    variance, axes = variance.flip(0).clamp_min(0), (basis @ axes.flip(1)).float()
+    return axes * _signs(lm, axes), variance.sqrt().float()
 
 
 def _described(

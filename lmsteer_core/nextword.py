@@ -61,7 +61,7 @@ class NextWords:
         epsilons: The grid of the steer on the axis.
         words: Curves of the top tokens, that of the highest peak first.
         followed: Curves of the words that were asked for, in their order.
-        rankings: The likeliest tokens at −ε, 0 and +ε.
+        rankings: The likeliest tokens at −ε, 0 and +ε, or at every ε that was asked for.
         cut: Whether the prompt's beginning did not fit the context.
     """
 
@@ -80,7 +80,9 @@ def next_words(
     held: Sequence[tuple[Steer, float]] = (),
     epsilons: Sequence[float] = EPSILON_GRID,
     at: float = 2.0,
+    ranked: Sequence[float] | None = None,
     top: int = 10,
+    n_ranked: int | None = None,
     follow: Sequence[str] = (),
 ) -> NextWords:
     """Return exact probabilities of the next token over a grid of one steer's ε.
@@ -94,7 +96,9 @@ def next_words(
         held: Other steers, each with the ε that it keeps.
         epsilons: The grid, n_epsilons of them.
         at: The ε of the rankings at −ε, 0 and +ε.
+        ranked: Where to rank instead, any number of ε.
         top: Tokens of highest probability anywhere on the grid, and in each ranking.
+        n_ranked: Tokens in each ranking, if not `top`.
         follow: Words to follow besides, whatever their probability.
 
     Raises:
@@ -120,9 +124,9 @@ def next_words(
     table = torch.stack([probabilities(epsilon) for epsilon in grid])
     found = _largest(table.amax(dim=0), top)
     rankings = []
-    for epsilon in (0.0 - at, 0.0, at):
-        p = probabilities(epsilon)
-        best = _largest(p, top)
+    for epsilon in (0.0 - at, 0.0, at) if ranked is None else ranked:
+        p = table[grid.index(epsilon)] if epsilon in grid else probabilities(epsilon)
+        best = _largest(p, top if n_ranked is None else n_ranked)
         rankings.append(Ranking(epsilon, [token_text(lm, i) for i in best], p[best].tolist()))
 
     def curve(token_id: int, word: str = "", is_whole: bool = True) -> WordCurve:

@@ -98,7 +98,7 @@ def train_official(
         if progress:
             progress(step / steps[-1], f"step {step} of {steps[-1]}, loss {loss:.3f} nats a token")
         if step in steps:
-            steers[step] = _thin(training.style(card, step))
+            steers[step] = thin(training.style(card, step))
         if step == steps[-1]:
             break
     return steers
@@ -199,10 +199,18 @@ def _token_ids(lm: LanguageModel, texts: Sequence[str], labels: Sequence[float])
     return ids
 
 
-def _thin(steer: Steer) -> Steer:
-    """Return the same W from balanced factors of rank ≤ d_model in float16."""
+def thin(steer: Steer, tolerance: float = 0.0) -> Steer:
+    """Return the same W from balanced factors of rank ≤ d_model in float16.
+
+    Args:
+        steer: The steer.
+        tolerance: Share of W's Frobenius norm that may be lost to a lower rank.
+    """
     u, sigma, vt = steer.svd()
     rank = min(steer.rank, steer.d_model)
+    if tolerance:
+        tail = sigma.double().square().flip(0).cumsum(0).flip(0).sqrt()  # what rank k loses, for every k
+        rank = max(1, int((tail[:rank] > tolerance * tail[0]).sum()))
     root = sigma[:rank].sqrt()
     flip = fixed_signs(vt[:rank])
     return dataclasses.replace(

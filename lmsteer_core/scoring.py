@@ -9,9 +9,9 @@ from __future__ import annotations
 import bisect
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,12 @@ POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
 MAX_TOKENS = 32_768
 """Longest text that is read; a longer one is cut, and `ReadText.cut` says so."""
 
+_WINDOW = 2_048
+"""Widest window of a text longer than the context: attention over more costs more than it tells."""
+
 UnitKind = Literal["tokens", "words", "sentences"]
+
+_Result = TypeVar("_Result")
 
 _TOKENS_PER_CHUNK = 64
 
@@ -55,6 +60,14 @@ class ReadText:
     token_texts: list[str]
     hidden: Tensor
     cut: bool
+
+    def beginning(self, n_tokens: int) -> ReadText:
+        """Return the first n_tokens of it."""
+        if len(self.token_ids) <= n_tokens:
+            return self
+        return ReadText(
+            self.token_ids[:n_tokens], self.token_texts[:n_tokens], self.hidden[: n_tokens - 1], True
+        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,11 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     Raises:
         InputError: If the text is empty.
     """
+    return _finished(reading(lm, text))
+
+
+def reading(lm: LanguageModel, text: str) -> Generator[float, None, ReadText]:
+    """Do what `read_text` does in steps, each yielding the share that is read; closing it ends the work."""
     check_text(text)
     # A token is seldom longer than 16 characters.
     encoding = lm.tokenizer(text[: MAX_TOKENS * 16], return_offsets_mapping=True, add_special_tokens=False)
@@ -121,9 +139,12 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     starts = [0, *ends[:-1]]
     cut = len(encoding["input_ids"]) > MAX_TOKENS or len(text) > MAX_TOKENS * 16
     hidden = []
-    for start, first, stop in _windows(len(token_ids), lm.context_length - len(lm.prefix_ids)):
+    room = lm.context_length - len(lm.prefix_ids)
+    width = room if len(token_ids) <= room else min(room, _WINDOW)
+    for start, first, stop in _windows(len(token_ids), width):
         states = lm.hidden_states([lm.prefix_ids + token_ids[start:stop]])[0][len(lm.prefix_ids) :]
         hidden.append(states[first - 1 - start : -1])
+        yield stop / len(token_ids)
     texts = [text[a:b] for a, b in zip(starts, ends, strict=True)]
     return ReadText(token_ids, texts, torch.cat(hidden), cut)
 
@@ -165,13 +186,13 @@ def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons:
         steer: The steer whose ε varies.
         epsilons: Any values within the allowed range.
     """
-    return _log_probabilities(lm, read, [steer], epsilons)[0]
+    return _finished(_log_probabilities(lm, read, [steer], epsilons))[0]
 
 
 def _log_probabilities(
     lm: LanguageModel, read: ReadText, steers: Sequence[Steer], epsilons: Sequence[float]
-) -> Tensor:
-    """Return log P_ε(x_t | x_<t) of each steer alone, (n_steers, n_epsilons, n_tokens)."""
+) -> Generator[float, None, Tensor]:
+    """Yield the finished share; return log P_ε(x_t | x_<t), (n_steers, n_epsilons, n_tokens)."""
     for steer in steers:
         check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
         for epsilon in epsilons:
@@ -185,6 +206,7 @@ def _log_probabilities(
         for i, steer in enumerate(steers):
             moved = _moved_logits(lm, steer, hidden)
             out[i, :, start + 1 : stop + 1] = _chosen(lm, base, moved, chunk, epsilons).cpu()
+        yield stop / len(targets)
     return out
 
 
@@ -248,14 +270,37 @@ def profile(
         epsilon: The ± at which evidence is taken.
         epsilons: The posterior's grid.
     """
+    return _finished(profiling(lm, read, steers, epsilon=epsilon, epsilons=epsilons))
+
+
+def profiling(
+    lm: LanguageModel,
+    read: ReadText,
+    steers: Sequence[Steer],
+    *,
+    epsilon: float = 1.0,
+    epsilons: Sequence[float] = POSTERIOR_GRID,
+) -> Generator[float, None, list[Weighed]]:
+    """Do what `profile` does in steps, each yielding the finished share; closing it ends the work."""
     grid = list(epsilons)
     wanted = list(dict.fromkeys([*grid, epsilon, -epsilon]))
     at = [wanted.index(e) for e in grid]
     plus, minus = wanted.index(epsilon), wanted.index(-epsilon)
+    table = yield from _log_probabilities(lm, read, steers, wanted)
     return [
         Weighed(steer.name, (log_p[plus] - log_p[minus]).tolist(), grid, _posterior(log_p[at]))
-        for steer, log_p in zip(steers, _log_probabilities(lm, read, steers, wanted), strict=True)
+        for steer, log_p in zip(steers, table, strict=True)
     ]
+
+
+def _finished(steps: Generator[float, None, _Result]) -> _Result:
+    """Run steps to their end and return what they made."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
 
 
 def units(

@@ -85,6 +85,7 @@ class Workbench:
 
     def train(self, name: str, source: Source, progress: Progress) -> Steer:
         """Return a steer made from a source, as `training.train` does; nothing here changes."""
+        self.engine.call(lambda: self.lm.for_batches)  # a copy of the model, while nobody steers it
         return train(self.lm, name, source, progress=progress)
 
 

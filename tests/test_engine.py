@@ -119,6 +119,14 @@ def test_a_request_that_takes_too_long_is_ended_with_a_sentence(engine, lm, stee
         list(steps)
 
 
+def test_a_call_runs_between_steps_in_the_engines_thread_and_its_error_is_the_callers(engine, lm, steer):
+    job = submit(engine, lm, steer, "He", 6, 1.0)
+    assert engine.call(lambda: threading.current_thread().name).startswith("lmsteer-engine")
+    with pytest.raises(ZeroDivisionError):
+        engine.call(lambda: 1 / 0)
+    assert len(list(job.steps())) == 6
+
+
 def test_room_is_counted_in_padded_tokens(engine, lm, steer, monkeypatch):
     monkeypatch.setattr(lm.model.config, "max_position_embeddings", 64)  # room for 256 tokens
     batch = Batch(lm)

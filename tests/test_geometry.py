@@ -12,6 +12,7 @@ from lmsteer_core.geometry import (
     dimensions,
     displacement_dimensions,
     displacement_pca,
+    displacement_scores,
     mean_logit_shift,
     overlap,
     place,
@@ -194,6 +195,33 @@ def test_a_word_is_placed_where_the_lists_have_it(lm: LanguageModel, steer: Stee
     assert place(lm, steer, " HOUSE ").word.casefold() == "house"
     with pytest.raises(InputError, match="no whole word"):
         place(lm, steer, "sesquipedalian")
+
+
+def test_displacements_start_where_the_words_are(lm: LanguageModel, steer: Steer) -> None:
+    embedding = lm.output_embedding[vocabulary(lm).token_ids]
+    embedding = embedding - embedding.mean(dim=0)
+    found = displacement_scores(lm, steer, n_components=steer.rank)
+    # As many axes as W has, so together they span what W writes to.
+    basis, _ = torch.linalg.qr(steer.left)
+    assert relative_error(found.norm(dim=1), (embedding @ basis).norm(dim=1)) < 1e-4
+    # Moving a word by its displacement moves it as far along these axes.
+    landed = displacement_pca(lm, steer, n_components=steer.rank)
+    axes = torch.linalg.lstsq(embedding @ steer.matrix().T @ basis, landed).solution
+    assert relative_error(found, embedding @ basis @ axes) < 1e-3
+
+
+def test_the_lists_are_the_official_ones_up_to_the_ends(lm: LanguageModel, steer: Steer) -> None:
+    n_words = 30
+    used = set(vocabulary(lm, raw=True).token_ids.tolist())
+    _, _, v = torch.linalg.svd(steer.left.double() @ steer.right.double())
+    for i, found in enumerate(dimensions(lm, steer, n_dims=4, n_words=n_words, raw=True)):
+        falling = (lm.output_embedding.double() @ v[i]).argsort(descending=True).tolist()
+        falling = [token_id for token_id in falling if token_id in used]
+        official = [
+            {token_text(lm, token_id) for token_id in ids} for ids in (falling[:n_words], falling[-n_words:])
+        ]
+        # Its signs are arbitrary, and it lists a dimension's ends without saying which +ε favours.
+        assert [set(found.positive), set(found.negative)] in (official, official[::-1])
 
 
 def test_equals_are_listed_by_token_id_at_both_ends(

@@ -51,6 +51,17 @@ def test_rankings_stand_at_minus_zero_and_plus(lm: LanguageModel, steer: Steer) 
         assert ranking.probability == pytest.approx(best.values.tolist(), rel=1e-3)
 
 
+def test_every_epsilon_of_the_grid_can_be_ranked(lm: LanguageModel, steer: Steer) -> None:
+    grid = [-2.0, 0.5]
+    found = next_words(lm, PROMPT, steer, epsilons=grid, ranked=[*grid, 1.0], top=2, n_ranked=4)
+    assert [r.epsilon for r in found.rankings] == [*grid, 1.0]
+    assert len(found.words) == 2
+    for ranking in found.rankings:
+        best = steered_probabilities(lm, [steer], [ranking.epsilon]).topk(4)
+        assert ranking.texts == [lm.tokenizer.decode([i]) for i in best.indices.tolist()]
+        assert ranking.probability == pytest.approx(best.values.tolist(), rel=1e-3)
+
+
 def test_the_curves_of_the_whole_vocabulary_sum_to_one(small: LanguageModel) -> None:
     found = next_words(
         small, PROMPT, make_steer(small.output_embedding), epsilons=[-2.0, 3.0], top=small.vocab_size

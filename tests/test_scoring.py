@@ -1,6 +1,7 @@
 import math
 import random
 import tracemalloc
+from collections.abc import Generator
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from lmsteer_core.scoring import (
     log_probabilities,
     posterior,
     profile,
+    profiling,
     read_text,
+    reading,
     strongest_spans,
     units,
     weigh,
@@ -103,6 +106,44 @@ def test_a_profile_reads_the_backbone_once_for_all_steers(
         belief = posterior(lm, read, own, POSTERIOR_GRID)
         assert each.total == pytest.approx(sum(evidence(lm, read, own)), abs=1e-4)
         assert each.best_epsilon == POSTERIOR_GRID[max(range(41), key=belief.__getitem__)]
+
+
+def steps_of(work: Generator[float, None, object]) -> tuple[list[float], object]:
+    """Return the shares that were yielded and what was made."""
+    shares = []
+    try:
+        while True:
+            shares.append(next(work))
+    except StopIteration as end:
+        return shares, end.value
+
+
+def test_work_in_steps_tells_its_share_and_equals_the_whole(
+    small: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steer = make_steer(small.output_embedding, norm=0.5)
+    monkeypatch.setattr(LanguageModel, "context_length", 16)
+    monkeypatch.setattr(scoring, "_TOKENS_PER_CHUNK", 8)
+    shares, read = steps_of(reading(small, TEXT * 3))
+    assert isinstance(read, scoring.ReadText)
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert torch.equal(read.hidden, read_text(small, TEXT * 3).hidden)
+    shares, found = steps_of(profiling(small, read, [steer]))
+    assert len(shares) > 2
+    assert shares[-1] == 1
+    assert found == profile(small, read, [steer])
+
+
+def test_the_beginning_of_a_text_weighs_as_it_does_in_the_whole(small: LanguageModel) -> None:
+    steer = make_steer(small.output_embedding, norm=0.5)
+    read = read_text(small, TEXT)
+    start = read.beginning(5)
+    assert start.cut
+    assert len(start.token_ids) == len(start.token_texts) == 5
+    assert evidence(small, start, steer) == pytest.approx(evidence(small, read, steer)[:5], abs=1e-5)
+    assert read.beginning(1_000) is read
 
 
 def test_the_best_of_a_flat_posterior_is_zero(lm: LanguageModel, steer: Steer) -> None:

@@ -2,11 +2,601 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
 import gradio as gr
 
-from lmsteer_core.ui.session import SessionSteers
+from lmsteer_core.compose import Plane, plane, styles
+from lmsteer_core.decoding import Sampling, Token
+from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.generation import Row, growing
+from lmsteer_core.geometry import overlap
+from lmsteer_core.plots.plane import EXTENT, Heat, cells, colour_bar
+from lmsteer_core.steer import Steer, SteerCard, check_epsilon
+from lmsteer_core.ui import live, render
+from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
+from lmsteer_core.ui.runs import Runs, Wanted
+from lmsteer_core.ui.session import SessionSteers, session_of
+from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
 from lmsteer_core.workbench import Workbench
+
+NOTHING, WORD, STYLE = "None", "Probability of a word", "Style of the text"
+NOBODY = "none"
+COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
+"""ε at which texts are written: the middles of five equal parts of ±EXTENT."""
+
+_TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=32, seed=3)
+_SCORED = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
+_PROMPT_CHARACTERS = 1000
+"""Of a long prompt only the end is read: every move of the point reads it anew, a style map 25 times."""
+
+_SEEN = (
+    "Drag the point, or use the two sliders: moves add in the logits, so the two styles combine without "
+    "training anything."
+)
+_JUDGE = (
+    "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1), with the "
+    "text read unsteered, one short text a cell. It is not an outside judge: it weighs words, so “not bad at "
+    "all” counts as negative."
+)
+_SATURATION = (
+    "A third steer adds its move to the other two, and fluency is spent by the sum: a steer's useful range "
+    "holds for that steer alone. Measured on SmolLM2-135M, as perplexity of its text under the unsteered "
+    "model: 12 without steering, 17 with one steer at the end of its useful range, 25 with three, which is "
+    "what one steer costs at 1.7 times its useful end. Three at 0.6 of their ranges cost about what one "
+    "costs at its end."
+)
+_UNRELATED = 0.15
+"""|cosine| below which two steers are told to be unrelated."""
+_SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
+_LOCKED = "That pole is locked: read the notice and unlock it first."
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A pair of steers and a word that teach something, and what."""
+
+    label: str
+    prompt: str
+    across: str | None
+    up: str | None
+    point: tuple[float, float]
+    word: str
+    told: str = ""
+
+
+PRESETS = (
+    Preset(
+        "Praise in a dinner jacket", "The food at the restaurant was", "sentiment", "formality",
+        (1.4, 1.8), "exceptional",
+        "“exceptional” is both glad and formal: it is likely in one corner only. Try “amazing”, "
+        "“unacceptable” and “bad” for the other three.",
+    ),
+    Preset(
+        "The boss at sea", "My neighbour is a", "corporate", "pirate", (1.5, 2.2), "captain",
+        "Neither steer alone makes a captain: boardroom alone gives “business”, pirate alone “sailor”; "
+        "where both moves add up, “captain” appears.",
+    ),
+    Preset(
+        "No good pirates", "My neighbour is a", "sentiment", "pirate", (-1.5, 2.0), "pirate",
+        "A word has a place on both axes: a “pirate” is no good neighbour, so it takes the pirate steer and "
+        "− sentiment. Try “beautiful” and “corporate”.",
+    ),
+    Preset(
+        "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
+        (-1.5, 2.0), "bad",
+        "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, detoxification "
+        "how it is said.",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a map depends on besides the word: who steers what."""
+
+    prompt: str
+    across: Steer
+    up: Steer
+    third: tuple[tuple[Steer, float], ...]
+    is_unlocked: bool
+
+    def lows(self) -> tuple[float, float]:
+        """Return the lowest ε of each axis: 0 where a notice keeps the − pole locked."""
+        first, second = (_low(steer, self.is_unlocked) for steer in (self.across, self.up))
+        return first, second
+
+    def is_locked(self, at_across: float, at_up: float) -> bool:
+        """Return whether a point lies on a − pole that its notice keeps locked."""
+        low_across, low_up = self.lows()
+        return (at_across < 0 and low_across == 0) or (at_up < 0 and low_up == 0)
+
+    def epsilons(self, at_across: float, at_up: float) -> dict[str, float]:
+        """Return ε by name at a point."""
+        held = {steer.name: epsilon for steer, epsilon in self.third}
+        return {self.across.name: at_across, self.up.name: at_up, **held}
+
+
+@dataclass(frozen=True)
+class StyleMap:
+    """Texts over the coarse grid with their scores, by (ε₂, ε₁); None where locked."""
+
+    setting: Setting
+    texts: list[list[str]]
+    scores: list[list[list[float] | None]]
 
 
 def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
+    names = workbench.names
+    presets = [p for p in PRESETS if {p.across, p.up} <= set(names)]
+    start = presets[0] if presets else Preset("", EXAMPLE_PROMPTS[0], *_two(names), (1.0, 1.0), "good")
+    text_runs, map_runs = Runs(), Runs()
+
+    def setting_of(
+        request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
+        held: float, unlocked: bool,
+    ) -> Setting:  # fmt: skip
+        session = session_of(request)
+        used = [across, up] if third in (None, NOBODY) else [across, up, third]
+        if len(set(used)) < len(used) and None not in used:
+            raise InputError("Choose different steers: each can be used once.")
+        a, b, *others = (own.steer(session, name) for name in used)
+        kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
+        if any(epsilon < 0 and not _low(steer, unlocked) for steer, epsilon in kept):
+            raise InputError(_LOCKED)
+        return Setting(prompt[-_PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked)
+
+    def write_text(
+        request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
+        held: float, unlocked: bool, at_across: float, at_up: float, seed: float | None,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+            setting = setting_of(request, prompt, across, up, third, held, unlocked)
+            point = check_epsilon(at_across, setting.across.name), check_epsilon(at_up, setting.up.name)
+            if setting.is_locked(*point):
+                raise InputError(_LOCKED)
+            mine = own.own(session_of(request))
+            dice = _with_seed(_TEXT, seed)
+            yield from live.side_by_side(
+                workbench, setting.prompt, setting.epsilons(*point), dice, is_wanted, mine
+            )
+
+        yield from text_runs.follow(request, 2, write)
+
+    def write_map(
+        request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
+        held: float, unlocked: bool, at_across: float, at_up: float, seed: float | None, judge: str,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+            setting = setting_of(request, prompt, across, up, third, held, unlocked)
+            keep = [gr.skip()] * 4
+            for done in _score_texts(
+                workbench, setting, _with_seed(_SCORED, seed), own.own(session_of(request)), is_wanted
+            ):
+                if isinstance(done, StyleMap):
+                    shown = drawn(setting, (at_across, at_up), _style_heat(done, judge == "up"))
+                    yield *shown, done, _note(prompt, _JUDGE)
+                else:
+                    yield *keep, render.progress(done)
+
+        yield from map_runs.follow(request, 4, write)
+
+    @functools.lru_cache(maxsize=64)
+    def word_plane(setting: Setting, word: str) -> Plane:
+        return plane(workbench.lm, setting.prompt, setting.across, setting.up, word, held=setting.third)
+
+    def drawn(setting: Setting, point: tuple[float, float], heat: Heat | None) -> tuple[str, str, str]:
+        """Return the pad, the colour bar and the table."""
+        pad = pad_html(setting, point, heat)
+        if heat is None:
+            return pad, "", ""
+        ends = (_signed(-heat.bound), _signed(heat.bound)) if heat.is_signed else ("0", _share(heat.bound))
+        return pad, colour_bar(heat, *ends), _table(setting, heat)
+
+    def draw(
+        request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
+        held: float, unlocked: bool, at_across: float, at_up: float,
+        kind: str, word: str, judge: str, scored: StyleMap | None,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        try:
+            setting = setting_of(request, prompt, across, up, third, held, unlocked)
+            point = (at_across or 0.0, at_up or 0.0)
+            heat, told = None, ""
+            if kind == WORD:
+                found = word_plane(setting, word)
+                heat, told = _word_heat(setting, found), _by_first_token(found, word)
+            elif kind == STYLE and scored and scored.setting == setting:
+                heat, told = _style_heat(scored, judge == "up"), _JUDGE
+            elif kind == STYLE:
+                told = "Press the button: short texts are written and scored, which takes some seconds."
+            return *drawn(setting, point, heat), _note(prompt, told)
+        except LMSteerError as error:
+            return gr.skip(), gr.skip(), gr.skip(), render.note(str(error), "error")
+
+    def settle(
+        request: gr.Request, across: str | None, up: str | None, third: str | None, unlocked: bool,
+        at_across: float, at_up: float, held: float,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Fit sliders, lock and notice to the chosen steers; what was drawn is out of date."""
+        map_runs.stop(session_of(request))
+        sliders, notices = [], []
+        for name, epsilon in ((across, at_across), (up, at_up), (third, held)):
+            known = own.steer(session_of(request), name) if name in own.names(session_of(request)) else None
+            low = _low(known, unlocked) if known else -EXTENT
+            shown = gr.update(minimum=low, value=max(low, epsilon or 0.0), visible=known is not None)
+            sliders.append({**shown, "label": _slider_label(known.card)} if known else shown)
+            notices += [known.card.notice] if known and known.card.notice else []
+        notice = render.note(" ".join(dict.fromkeys(notices)), "warning")
+        try:
+            setting = setting_of(request, "", across, up, NOBODY, 0.0, unlocked)
+            pad, about = pad_html(setting, (sliders[0]["value"], sliders[1]["value"])), _overlap(setting)
+        except LMSteerError:
+            pad, about = gr.skip(), ""
+        return *sliders, gr.update(visible=bool(notices)), notice, about, pad
+
+    def offer(
+        request: gr.Request, across: str | None, up: str | None, third: str | None
+    ) -> tuple[dict[str, Any], ...]:
+        offered = own.names(session_of(request))
+        first, second = _two(list(dict.fromkeys([n for n in (across, up) if n in offered] + offered)))
+        return (
+            gr.update(choices=offered, value=first),
+            gr.update(choices=offered, value=second),
+            gr.update(choices=[NOBODY, *offered], value=third if third in offered else NOBODY),
+        )
+
+    def show_kind(request: gr.Request, kind: str, across: str | None, up: str | None) -> tuple[Any, ...]:
+        if kind != STYLE:
+            map_runs.stop(session_of(request))
+        judges = [(across or "first", "across"), (up or "second", "up")]
+        is_style = kind == STYLE
+        return (
+            gr.update(visible=kind == WORD),
+            gr.update(visible=is_style),
+            gr.update(visible=is_style, choices=judges),
+        )
+
+    def stop(request: gr.Request) -> None:
+        text_runs.stop(session_of(request))
+        map_runs.stop(session_of(request))
+
+    def forget(request: gr.Request) -> None:
+        text_runs.forget(session_of(request))
+        map_runs.forget(session_of(request))
+
+    first = None
+    if start.across and start.up:
+        first = Setting(start.prompt, workbench.steers[start.across], workbench.steers[start.up], (), False)
+    else:
+        gr.HTML(render.note("Composing takes two steers: make them on the New steer tab.", "warning"))
+    with gr.Row(elem_classes="examples"):
+        buttons = [gr.Button(p.label, size="sm", elem_classes="compose-preset") for p in presets]
+    about_preset = gr.HTML(_told(start.told), elem_id="compose-told")
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            pad = gr.HTML(
+                pad_html(first, start.point) if first else "", elem_id="compose-pad",
+                js_on_load=_SHOW_POINT,
+            )  # fmt: skip
+            key = gr.HTML(elem_id="compose-key")
+            with gr.Row():
+                across = _chooser(names, start.across, "Across: ε₁", "compose-first")
+                at_across = _axis(first.across if first else None, start.point[0], "compose-across")
+            with gr.Row():
+                up = _chooser(names, start.up, "Up: ε₂", "compose-second")
+                at_up = _axis(first.up if first else None, start.point[1], "compose-up")
+            unlock = gr.Checkbox(
+                False, label="Unlock poles that produce offensive text (for research)", visible=False,
+                elem_id="compose-unlock",
+            )  # fmt: skip
+            notice = gr.HTML(elem_id="compose-notice")
+        with gr.Column(scale=3, min_width=320):
+            prompt = gr.Textbox(
+                start.prompt, label="Prompt", placeholder="Write a few words to continue …",
+                lines=1, max_lines=4, elem_id="compose-prompt",
+            )  # fmt: skip
+            with gr.Row():
+                go = gr.Button("Generate", variant="primary", elem_id="compose-go")
+                halt = gr.Button("Stop", variant="stop", elem_id="compose-stop")
+            with gr.Row(elem_classes="columns"):
+                baseline = _panel("Baseline", "the model as it is", "baseline")
+                steered = _panel("Steered", "both moves added, the same dice", "steered")
+            status = gr.HTML(elem_id="compose-status")
+            with gr.Column(elem_classes="card"):
+                kind = gr.Radio([WORD, STYLE, NOTHING], value=WORD, label="Map under the point",
+                                elem_id="compose-kind")  # fmt: skip
+                word = gr.Textbox(start.word, label="Word that may come next", max_lines=1, max_length=60,
+                                  elem_id="compose-word")  # fmt: skip
+                with gr.Row():
+                    judge = gr.Radio(
+                        [(start.across or "first", "across"), (start.up or "second", "up")], value="across",
+                        visible=False, label="Scored by", elem_id="compose-judge",
+                    )  # fmt: skip
+                    score = gr.Button("Write and score 25 texts", visible=False, elem_id="compose-score")
+                map_status = gr.HTML(elem_id="compose-map-status")
+                with gr.Accordion("The map's numbers as a table", open=False):
+                    table = gr.HTML(elem_id="compose-table")
+            about = gr.HTML(_overlap(first) if first else "", elem_id="compose-overlap")
+            with gr.Accordion("A third steer, and the dice", open=False, elem_id="compose-more"):
+                with gr.Row():
+                    third = gr.Dropdown([NOBODY, *names], value=NOBODY, label="Third steer, held",
+                                        elem_id="compose-third")  # fmt: skip
+                    seed = gr.Number(_TEXT.seed, precision=0, label="Seed (names the dice)",
+                                     elem_id="compose-seed")  # fmt: skip
+                held = gr.Slider(
+                    -EXTENT, EXTENT, 0, step=0.1, label="ε of the third steer", visible=False, buttons=[],
+                    elem_id="compose-held",
+                )  # fmt: skip
+                gr.HTML(f'<p class="limits">{escape(_SATURATION)}</p>')
+    gr.HTML(
+        render.equation(
+            "logits(ε₁, ε₂) = E (h + ε₁ W₁ᵀ h + ε₂ W₂ᵀ h)",
+            "h is the model's last hidden state, which no steer changes, E the output embeddings: three "
+            "tables of logits give P(word) = softmax at every point of the plane. The map tells about the "
+            "next word only; what follows depends on what was written before it.",
+            "compose.py",
+        )
+    )
+
+    scored = gr.State(None)
+    who: list[Any] = [prompt, across, up, third, held, unlock]
+    point: list[Any] = [at_across, at_up]
+    texts: dict[str, Any] = {
+        "fn": write_text, "inputs": [*who, *point, seed], "outputs": [baseline, steered, status],
+        **STREAMING,
+    }  # fmt: skip
+    shown = [pad, key, table]
+    maps: dict[str, Any] = {
+        "fn": draw, "inputs": [*who, *point, kind, word, judge, scored], "outputs": [*shown, map_status],
+        **LOOK,
+    }  # fmt: skip
+    fitted: dict[str, Any] = {
+        "fn": settle, "inputs": [across, up, third, unlock, *point, held],
+        "outputs": [*point, held, unlock, notice, about, pad], **QUIET,
+    }  # fmt: skip
+    kinds: dict[str, Any] = {
+        "fn": show_kind,
+        "inputs": [kind, across, up],
+        "outputs": [word, score, judge],
+        **QUIET,
+    }
+    gr.on([go.click, prompt.submit], **maps).then(**texts)
+    for slider in (at_across, at_up):
+        slider.input(js=DEBOUNCE_JS, **texts)
+        slider.change(None, point, None, js="(a, b) => window.lmsteerCompose.place(a, b)")
+    held.input(js=DEBOUNCE_JS, **maps).then(**texts)
+    chosen = gr.on([across.input, up.input, third.input, unlock.input], **fitted)
+    chosen.then(**kinds).then(**maps).then(**texts)
+    kind.input(**kinds).then(**maps)
+    gr.on([word.submit, word.blur, judge.input], **maps)
+    score.click(write_map, [*who, *point, seed, judge], [*shown, scored, map_status], **STREAMING)
+    for button, preset in zip(buttons, presets, strict=True):
+        values = (
+            preset.prompt, preset.across, preset.up, *preset.point, preset.word, WORD, NOBODY, 0.0,
+            _told(preset.told),
+        )  # fmt: skip
+        outputs = [prompt, across, up, *point, word, kind, third, held, about_preset]
+        pressed = button.click(lambda values=values: values, None, outputs, **QUIET)
+        pressed.then(**fitted).then(**kinds).then(**maps).then(**texts)
+    plain = f"() => {json.dumps(_told())}"  # what a preset taught is not told of anything else
+    gr.on([across.input, up.input, prompt.input], None, None, about_preset, js=plain)
+    halt.click(stop, None, None, **QUIET)
+    changed.change(offer, [across, up, third], [across, up, third], **QUIET).then(**fitted).then(
+        **kinds
+    ).then(**maps)
+    if first:
+        demo.load(**maps)
+        example = _finished_example(workbench, first, start.point)
+        demo.load(example.result, None, [baseline, steered, status], **QUIET)
+    demo.unload(forget)
+
+
+def pad_html(setting: Setting, point: tuple[float, float], heat: Heat | None = None) -> str:
+    """Return the plane with its four named corners, the point, and a map under it."""
+    a, b = setting.across.card, setting.up.card
+    lows = setting.lows()
+    facts = {
+        "names": [a.name, b.name], "extent": EXTENT, "low": lows, "point": point,
+        "title": heat.title if heat else "", "epsilons": heat.epsilons if heat else [],
+        "told": heat.told if heat else [], "texts": heat.texts if heat else [],
+    }  # fmt: skip
+    locked = "".join(
+        f'<div class="locked {axis}" title="locked"></div>'
+        for axis, low in zip(("across", "up"), lows, strict=True)
+        if not low
+    )
+    ticks = [("−" if t < 0 else "+" if t else "") + str(abs(t)) for t in range(-int(EXTENT), int(EXTENT) + 1)]
+    scale = "".join(f"<span>{tick}</span>" for tick in ticks)
+    return (
+        f'<div class="compose-pad"><div class="corners">{_corner(a, b, 0, 1)}{_corner(a, b, 1, 1)}</div>'
+        f'<div class="frame"><div class="scale up" aria-hidden="true">{scale}</div>'
+        f'<div class="compose-plane" data-facts="{escape(json.dumps(facts))}">{cells(heat) if heat else ""}'
+        f'{locked}<div class="zero across"></div><div class="zero up"></div>{_useful(a, b)}'
+        '<div class="handle" tabindex="0" role="slider"></div></div>'
+        f'<div class="scale across" aria-hidden="true">{scale}</div></div>'
+        f'<div class="corners">{_corner(a, b, 0, 0)}{_corner(a, b, 1, 0)}</div>'
+        '<p class="key"><span><i class="useful-box"></i> useful range of both</span>'
+        f"{'<span><i class=strained></i> locked</span>' if locked else ''}</p>"
+        '<p class="compose-readout"></p></div>'
+    )
+
+
+def _corner(a: SteerCard, b: SteerCard, is_right: int, is_top: int) -> str:
+    """Return one of the four cases by the poles that meet there."""
+    first, second = (a.negative, a.positive)[is_right], (b.negative, b.positive)[is_top]
+    return f"<span><b>({'−+'[is_right]}, {'−+'[is_top]})</b> {escape(first)} and {escape(second)}</span>"
+
+
+def _useful(a: SteerCard, b: SteerCard) -> str:
+    """Return the rectangle of both useful ranges."""
+    (left, right), (bottom, top) = a.epsilon_range, b.epsilon_range
+    sides = {"left": left + EXTENT, "right": EXTENT - right, "bottom": bottom + EXTENT, "top": EXTENT - top}
+    style = ";".join(f"{side}:{max(0.0, 50 * room / EXTENT):.2f}%" for side, room in sides.items())
+    return f'<div class="useful-box" style="{style}"></div>'
+
+
+def _word_heat(setting: Setting, found: Plane) -> Heat:
+    values = [
+        [None if setting.is_locked(x, y) else p for x, p in zip(found.epsilons, row, strict=True)]
+        for y, row in zip(found.epsilons, found.probability, strict=True)
+    ]
+    told = [["locked" if p is None else _share(p) for p in row] for row in values]
+    return Heat(f"P(“{found.text}” comes next)", found.epsilons, values, told)
+
+
+def _style_heat(done: StyleMap, is_up: bool) -> Heat:
+    steer = done.setting.up if is_up else done.setting.across
+    values = [[None if each is None else each[is_up] for each in row] for row in done.scores]
+    told = [["locked" if v is None else _signed(v) for v in row] for row in values]
+    title = f"{steer.name}: nats per token towards {steer.card.positive} (+) or {steer.card.negative} (−)"
+    return Heat(title, COARSE_GRID, values, told, is_signed=True, texts=done.texts)
+
+
+def _by_first_token(found: Plane, word: str) -> str:
+    if found.is_whole:
+        return ""
+    return f"“{word.strip()}” has several tokens; the map shows its first, “{found.text}”."
+
+
+def _note(prompt: str, told: str) -> str:
+    """Return what there is to say below the map, first that a long prompt is not read whole."""
+    if len(prompt) <= _PROMPT_CHARACTERS:
+        return render.note(told)
+    return render.note(f"Compose reads the prompt's last {_PROMPT_CHARACTERS} characters. {told}", "warning")
+
+
+def _score_texts(
+    workbench: Workbench, setting: Setting, sampling: Sampling, own: Mapping[str, Steer], is_wanted: Wanted
+) -> Iterator[str | StyleMap]:
+    """Yield what is being done, then the texts over the coarse grid and their scores."""
+    points = [(x, y) for y in COARSE_GRID for x in COARSE_GRID if not setting.is_locked(x, y)]
+    rows = [Row(setting.prompt, setting.epsilons(*point)) for point in points]
+    tokens: list[list[Token]] = [[] for _ in rows]
+    yield "Waiting …"
+    for tokens in growing(workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows)):
+        yield f"Writing {len(rows)} texts: token {max(map(len, tokens))} of {sampling.max_new_tokens} …"
+    if not is_wanted():
+        return
+    yield "Scoring …"
+    scores = styles(workbench.lm, setting.prompt, tokens, [setting.across, setting.up])
+    texts = ["".join(token.text for token in each) for each in tokens]
+    found = dict(zip(points, zip(texts, scores, strict=True), strict=True))
+    grid = [[found.get((x, y), ("", None)) for x in COARSE_GRID] for y in COARSE_GRID]
+    yield StyleMap(setting, [[t for t, _ in row] for row in grid], [[s for _, s in row] for row in grid])
+
+
+def _table(setting: Setting, heat: Heat) -> str:
+    """Return a map's numbers: as a grid by halves of ε, or one line per text."""
+    names = escape(setting.across.name), escape(setting.up.name)
+    at = list(enumerate(heat.epsilons))
+    if heat.texts:
+        head = f"<th>{names[0]}</th><th>{names[1]}</th><th>nats per token</th>" + '<th class="text">text</th>'
+        lines = (
+            f"<td>{render.epsilon_text(x)}</td><td>{render.epsilon_text(y)}</td><td>{heat.told[i][j]}</td>"
+            f'<td class="text" dir="auto">{escape(heat.texts[i][j])}</td>'
+            for i, y in reversed(at)
+            for j, x in at
+        )
+    else:
+        halves = at[::2]
+        head = f"<th>{names[1]} ↓ {names[0]} →</th>" + "".join(
+            f'<th scope="col">{render.epsilon_text(x)}</th>' for _, x in halves
+        )
+        lines = (
+            f'<th scope="row">{render.epsilon_text(y)}</th>'
+            + "".join(f"<td>{escape(heat.told[i][j])}</td>" for j, _ in halves)
+            for i, y in reversed(halves)
+        )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f'<div class="scroll"><table class="compose-numbers"><caption>{escape(heat.title)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _overlap(setting: Setting) -> str:
+    """Return how alike the two steers are: one number and what it means."""
+    cosine = float(overlap([setting.across, setting.up])[0, 1])
+    if abs(cosine) < _UNRELATED:
+        told = "near 0 each keeps its own effect, so the two axes can be read apart."
+    elif cosine > 0:
+        told = "they share part of their effect: one axis also moves the other, and (+, +) overshoots."
+    else:
+        told = "they partly undo each other: one axis moves the other back."
+    return (
+        f"<p>Overlap of {escape(setting.across.name)} and {escape(setting.up.name)} (cosine of W₁ and W₂): "
+        f"<b>{_signed(cosine)}</b>; {told}</p>"
+    )
+
+
+def _low(steer: Steer, is_unlocked: bool) -> float:
+    """Return the lowest ε that may be chosen: 0 where a notice keeps the − pole locked."""
+    return 0.0 if steer.card.notice and not is_unlocked else -EXTENT
+
+
+def _two(names: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the first two names, None for those that are not there."""
+    return names[0] if names else None, names[1] if len(names) > 1 else None
+
+
+def _told(preset: str = "") -> str:
+    return f"<p>{escape(f'{preset} {_SEEN}'.strip())}</p>"
+
+
+def _with_seed(sampling: Sampling, seed: float | None) -> Sampling:
+    if seed is None:
+        raise InputError("The seed is empty; give it a whole number.")
+    return dataclasses.replace(sampling, seed=int(seed))
+
+
+def _share(p: float) -> str:
+    percent = f"{100 * p:.0f}" if p >= 0.1 else f"{100 * p:.2g}" if p >= 1e-4 else "<\u00a00.01"
+    return f"{percent}\u00a0%"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _slider_label(card: SteerCard) -> str:
+    return f"ε of {card.name}"
+
+
+def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> gr.Dropdown:
+    return gr.Dropdown(names, value=value, label=label, min_width=150, elem_id=elem_id)
+
+
+def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
+    low = _low(steer, False) if steer else -EXTENT
+    label = _slider_label(steer.card) if steer else "ε"
+    return gr.Slider(
+        low, EXTENT, max(low, value), step=0.1, label=label, min_width=150, buttons=[], elem_id=elem_id
+    )
+
+
+def _panel(title: str, subtitle: str, kind: str) -> gr.HTML:
+    with gr.Column(elem_classes=["card", kind], min_width=240):
+        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
+        return gr.HTML(elem_id=f"compose-{kind}")
+
+
+def _finished_example(
+    workbench: Workbench, setting: Setting, point: tuple[float, float]
+) -> Future[tuple[str, str, str]]:
+    """Write the opening example once, in the background, for every visitor."""
+
+    def finish() -> tuple[str, str, str]:
+        *_, panels = live.side_by_side(
+            workbench, setting.prompt, setting.epsilons(*point), _TEXT, lambda: True, {}
+        )
+        return panels
+
+    return ThreadPoolExecutor(1).submit(finish)

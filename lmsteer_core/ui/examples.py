@@ -1,5 +1,10 @@
 """Example prompts and texts of the app, all our own writing."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
 EXAMPLE_PROMPTS = (
     "My life is",
     "The new neighbours turned out to be",
@@ -10,14 +15,59 @@ EXAMPLE_PROMPTS = (
 
 EXAMPLE_EPSILON = 1.5
 
+
+@dataclass(frozen=True)
+class ExampleText:
+    """A text to highlight, with the steer and unit that show its point, and the point itself."""
+
+    label: str
+    text: str
+    steer: str
+    unit: Literal["tokens", "words", "sentences"]
+    seen: str
+    second: str = ""
+
+
 EXAMPLE_TEXTS = (
-    "The morning was glorious: sunlight on the water, friends around the table, and a wonderful smell of "
-    "bread. Then the bill came, and it was a disaster.",
-    "The kitchen was dirty, the waiter was rude and the soup was cold. Still, the view over the bay made "
-    "us love the place.",
-    "Good morrow, my lord. If thou hast seen my brother, pray tell me whither he is gone, for I must "
-    "speak with him before we catch the bus.",
+    ExampleText(
+        "A change of mind",
+        "The kitchen was dirty, the waiter was rude and the soup was cold. Still, the view over the bay was "
+        "wonderful, the bread was warm, and the children laughed all evening. We would love to come back.",
+        "sentiment",
+        "words",
+        "Complaint first, praise after, and both rest on a few words. Choose sentences to see the turn; the "
+        "text as a whole speaks for an ε close to 0.",
+    ),
+    ExampleText(
+        "Two worlds in one text",
+        "We need to align the stakeholders before the quarterly review and leverage our core competencies "
+        "going forward. Then the goat got out again, so I mended the fence and brought in the hay before "
+        "the rain.",
+        "corporate",
+        "words",
+        "Evidence sits on a few words, such as leverage and goat; the words between say next to nothing.",
+    ),
+    ExampleText(
+        "Praise by negation",
+        "The film was not good, not funny and not clever. I did not enjoy it. It was not bad either, not "
+        "stupid, and I was never bored.",
+        "sentiment",
+        "sentences",
+        "The last sentence is the kindest, yet it speaks most for negative: a steer weighs the words, not "
+        "what “not” makes of them.",
+    ),
+    ExampleText(
+        "Irony and plain words",
+        "Oh great, another flat tyre. What a wonderful way to start my birthday. I just love standing in the "
+        "rain, and the lovely man from the garage says he will be here in only four hours. Perfect.",
+        "sentiment",
+        "words",
+        "One bad day told twice: the ironic text reads as positive, because irony is not in the words.",
+        second="I had another flat tyre on my birthday. I stood in the rain for four hours until the man "
+        "from the garage came.",
+    ),
 )
+"""Each was chosen for what the embedded model's steers show on it."""
 
 STARTING_POINTS = {
     "Cosy fireside": (

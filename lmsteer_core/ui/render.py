@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from html import escape
 
 from lmsteer_core.decoding import Token
-from lmsteer_core.geometry import Dimension
-from lmsteer_core.scoring import Span
 from lmsteer_core.steer import SteerCard
 
 FULL_TINT_NATS = 4.0
@@ -73,43 +71,6 @@ def continuum(
     return (
         f'<p class="pole minus">▲ {escape(poles[0])}</p><ol class="continuum">{"".join(lines)}</ol>'
         f'<p class="pole plus">▼ {escape(poles[1])}</p>'
-    )
-
-
-def highlighted(token_texts: Sequence[str], evidence: Sequence[float], poles: tuple[str, str]) -> str:
-    """Return a text with every token tinted by its evidence in nats."""
-    units: list[tuple[str, float]] = []
-    for text, value in zip(token_texts, evidence, strict=True):
-        if not text and units:  # the rest of a character already shown
-            text, value = units[-1][0], units.pop()[1] + value
-        units.append((text, value))
-    parts = [tinted(text, value, f"{value:+.2f} nats towards {poles[value > 0]}") for text, value in units]
-    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
-
-
-def spans_list(spans: Sequence[Span], poles: tuple[str, str]) -> str:
-    """Return the strongest spans as a list with scores."""
-    items = "".join(
-        f'<li class="{"plus" if span.evidence > 0 else "minus"}"><b>{span.evidence:+.2f} nats</b> '
-        f"towards {escape(poles[span.evidence > 0])}: <q>{escape(span.text)}</q></li>"
-        for span in spans
-    )
-    return f'<ul class="spans">{items}</ul>' if items else ""
-
-
-def dimension_table(dimensions: Sequence[Dimension], poles: tuple[str, str]) -> str:
-    """Return a table of dimensions with the words at both ends."""
-    rows = "".join(
-        f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td>'
-        f'<td class="minus">{escape(", ".join(d.negative))}</td>'
-        f'<td class="plus">{escape(", ".join(d.positive))}</td></tr>'
-        for i, d in enumerate(dimensions, 1)
-    )
-    return (
-        '<div class="scroll"><table class="dims"><thead><tr><th scope="col">#</th><th scope="col">energy</th>'
-        f'<th scope="col">likelier at −ε ({escape(poles[0])})</th>'
-        f'<th scope="col">likelier at +ε ({escape(poles[1])})</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
     )
 
 

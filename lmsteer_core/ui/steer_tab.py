@@ -14,6 +14,7 @@ from lmsteer_core.errors import InputError
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import live, render
 from lmsteer_core.ui.examples import EXAMPLE_EPSILON, EXAMPLE_PROMPTS
+from lmsteer_core.ui.nextword_tab import create_nextword_card
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import N_SLOTS, SessionSteers, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, QUIET, SLIDER_EXTENT, STREAMING
@@ -138,6 +139,8 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
             status = gr.HTML(elem_id="status")
             gr.HTML(render.legend("steering made it less likely", "likelier"))
             sampling = _sampling_settings()
+    sliders = [*shared.values(), *(slider for _, slider, _ in slots)]
+    create_nextword_card(workbench, own, changed, demo, prompt=prompt, unlock=unlock, sliders=sliders)
     with gr.Column(elem_classes=["card", "continuum-box"]):
         gr.HTML(
             "<h2>Continuum</h2><p>One steer at several ε, from one pole to the other: one batch, the same "
@@ -150,7 +153,6 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         continuum = gr.HTML(elem_id="continuum")
         continuum_status = gr.HTML()
 
-    sliders = [*shared.values(), *(slider for _, slider, _ in slots)]
     settings = [prompt, *sampling, unlock]
     columns: dict[str, Any] = {
         "fn": write_columns,

@@ -24,6 +24,7 @@ from lmsteer_core.ui.steer_tab import DEFAULT
 from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING
 from lmsteer_core.ui.train_input import DESCRIPTIONS, EXAMPLES, FILE, NO_NAME, Typed
 from lmsteer_core.ui.trainings import Trainings
+from lmsteer_core.ui.words_render import dimension_table
 from lmsteer_core.workbench import Workbench
 
 MAX_UPLOAD = "20mb"
@@ -119,7 +120,8 @@ def create_train_tab(
         }
 
     def show_latest(request: gr.Request, latest: Latest) -> dict[Any, Any]:
-        return show(request, latest[1])
+        # Another tab may have made it.
+        return {**show(request, latest[1]), **listed(request, latest[1]), changed: gr.skip()}
 
     def show(request: gr.Request, name: str | None) -> dict[Any, Any]:
         steer = own.own(session_of(request)).get(name or "")
@@ -129,7 +131,7 @@ def create_train_tab(
         if not card.notice:
             try:
                 found = dimensions(workbench.lm, steer, n_dims=_N_DIMS)
-                words = render.dimension_table(found, (card.negative, card.positive))
+                words = dimension_table(found, (card.negative, card.positive))
             except LMSteerError as error:  # a vocabulary without whole words
                 words = render.note(str(error), "error")
         curve = calibration_curves(card.calibration, card.epsilon_range, card.collapse_range)
@@ -185,7 +187,9 @@ def create_train_tab(
     panels = [results.summary, results.words, results.curve, results.download]
     texts = [results.texts, results.texts_status]
     results.which.input(show, results.which, panels, **LOOK).then(sample, results.which, texts, **STREAMING)
-    changed.change(show_latest, changed, panels, **LOOK).then(sample, results.which, texts, **STREAMING)
+    changed.change(show_latest, changed, [*held, *panels], **LOOK).then(
+        sample, results.which, texts, **STREAMING
+    )
     form.cancel.click(stop, None, None, **QUIET)
     results.go.click(lambda: gr.Tabs(selected="steer"), None, tabs, **QUIET)
     demo.unload(forget)

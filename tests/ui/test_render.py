@@ -13,7 +13,6 @@ def test_user_and_model_text_is_escaped() -> None:
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
-    assert "<i>" not in render.highlighted(["<i>"], [1.0], ("<u>", "<u>"))
     assert "<script>" not in render.note("<script>", "error")
 
 
@@ -35,7 +34,6 @@ def test_the_space_before_a_word_is_outside_its_tint() -> None:
 
 def test_a_character_of_several_tokens_shows_the_sum_of_their_shifts() -> None:
     assert "+3.00 nats" in render.continuation("p", [token("", 1.0), token("🍲", 2.0)])
-    assert "+3.00 nats" in render.highlighted(["🍲", ""], [2.0, 1.0], ("a", "b"))
 
 
 def test_first_difference_is_by_token_and_counts_an_early_end() -> None:

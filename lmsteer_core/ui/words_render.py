@@ -1,0 +1,134 @@
+"""What the Words tab shows → HTML; every name and word passes through `escape`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from itertools import accumulate
+
+from torch import Tensor
+
+from lmsteer_core.geometry import Dimension, Place
+
+
+def dimension_table(
+    dimensions: Sequence[Dimension], poles: tuple[str, str], *, kind: str = "dimension", can_try: bool = False
+) -> str:
+    """Return a table of dimensions with the words at both ends.
+
+    Args:
+        dimensions: The strongest first.
+        poles: What the steer calls its − and its + pole.
+        kind: What they are called.
+        can_try: Give each a button with its index in `data-try`.
+    """
+    shares = accumulate(d.energy for d in dimensions)
+    rows = "".join(
+        f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td><td class="num">{share:.0%}</td>'
+        f'<td class="minus">{escape(", ".join(d.negative))}</td>'
+        f'<td class="plus">{escape(", ".join(d.positive))}</td>'
+        + (f"<td>{_try_button(i)}</td>" if can_try else "")
+        + "</tr>"
+        for i, (d, share) in enumerate(zip(dimensions, shares, strict=True), 1)
+    )
+    return (
+        f'<div class="scroll"><table class="dims {kind}"><thead><tr><th scope="col">{kind}</th>'
+        '<th scope="col">energy</th><th scope="col">up to here</th>'
+        f'<th scope="col">likelier at −ε ({escape(poles[0])})</th>'
+        f'<th scope="col">likelier at +ε ({escape(poles[1])})</th>'
+        + ('<th scope="col">on its own</th>' if can_try else "")
+        + f"</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _try_button(i: int) -> str:
+    label = f"Try dimension {i} as a steer of its own"
+    return f'<button type="button" class="try" data-try="{i - 1}" aria-label="{label}">Try it</button>'
+
+
+def place_table(
+    places: Sequence[Place], shifts: Sequence[float], extremes: Sequence[float], kind: str
+) -> str:
+    """Return where words sit: per dimension the score, a bar from 0 and the rank.
+
+    Args:
+        places: One per word.
+        shifts: The words' style scores.
+        extremes: The largest |score| of any word, per dimension; there a bar is full.
+        kind: What the dimensions are called.
+    """
+    if not places:
+        return ""
+    heads = "".join(f'<th scope="col" aria-label="{kind} {i}">{i}</th>' for i in range(1, len(extremes) + 1))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(visible(place.word))}</th><td class="num">{_signed(shift)}</td>'
+        + "".join(
+            f'<td class="num">{_signed(score)}<span class="sits {"plus" if score > 0 else "minus"}" '
+            f'style="--s:{min(1.0, abs(score) / (extreme or 1.0)):.3f}"></span>'
+            f"<small>{rank:,}</small></td>"
+            for score, rank, extreme in zip(place.scores, place.ranks, extremes, strict=True)
+        )
+        + "</tr>"
+        for place, shift in zip(places, shifts, strict=True)
+    )
+    return (
+        '<div class="scroll"><table class="places"><caption>Logit shift: what ε = 1 adds to the word in '
+        f"ordinary text, in nats. Then for each {kind} the score, and below its bar the rank among "
+        f"{places[0].n_words:,}: 1 is the + end.</caption>"
+        f'<thead><tr><th scope="col">word</th><th scope="col">logit shift</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def pins(key: str, words: Sequence[str], places: Sequence[Sequence[float]]) -> str:
+    """Return what the page draws on the map `key`: each word with (x, y, Δx, Δy, style score)."""
+    told = [[visible(word), *(round(v, 5) for v in place)] for word, place in zip(words, places, strict=True)]
+    return f'<div hidden data-map="{escape(key)}" data-pins="{escape(json.dumps(told))}"></div>'
+
+
+def overlap_table(names: Sequence[str], cosines: Tensor) -> str:
+    """Return the cosines between steers as a tinted table, and in words who is nearest and farthest."""
+    heads = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(
+            f'<td class="num tok {"plus" if value > 0 else "minus"}" style="--t:{abs(value):.2f}">'
+            f"{_signed(value)}</td>"
+            for value in row
+        )
+        + "</tr>"
+        for name, row in zip(names, cosines.tolist(), strict=True)
+    )
+    pairs = sorted(
+        (float(cosines[a, b]), f"{names[a]} and {names[b]}") for a in range(len(names)) for b in range(a)
+    )
+    told = ""
+    if pairs:
+        (low, opposed), (high, alike) = pairs[0], pairs[-1]
+        told = (
+            f"<p>The nearest to each other are {escape(alike)} ({_signed(high)}), "
+            f"the farthest apart {escape(opposed)} ({_signed(low)}).</p>"
+        )
+    return (
+        f'<div class="scroll"><table class="overlap"><thead><tr><td></td>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{told}"
+    )
+
+
+def tried(name: str, told: str) -> str:
+    """Return the note about a dimension that became a steer, with a way to its slider."""
+    return (
+        f'<p class="note" role="status"><b>{escape(name)}</b> has a slider on the Steer tab now: '
+        f'{escape(told)}. <button type="button" class="try" data-open-tab="Steer">Go to its slider</button> '
+        "To remove it, choose it under Your steers on the New steer tab.</p>"
+    )
+
+
+def visible(token: str) -> str:
+    """Return a token with its leading space shown; words have none."""
+    return token.replace(" ", "␣").replace("\n", "⏎")
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")  # + 0.0 turns −0.0 into 0.0
