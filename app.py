@@ -29,10 +29,10 @@ def main() -> int:
 
     from transformers.utils import logging
 
-    from lmsteer_core.engine import Workbench
     from lmsteer_core.errors import LMSteerError
     from lmsteer_core.ui.app import build_app, launch_options
     from lmsteer_core.ui.trainings import CLOSING
+    from lmsteer_core.workbench import Workbench
 
     logging.set_verbosity_error()
     try:

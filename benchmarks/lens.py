@@ -22,10 +22,10 @@ from collections.abc import Callable
 import torch
 
 from lmsteer_core import LanguageModel, Steer, Steering
-from lmsteer_core.engine import Workbench
 from lmsteer_core.geometry import dimensions, displacement_pca, mean_logit_shift, word_scores
 from lmsteer_core.nextword import EPSILON_GRID, next_words
 from lmsteer_core.scoring import POSTERIOR_GRID, profile, read_text
+from lmsteer_core.workbench import Workbench
 
 PROMPT = "The letter on the kitchen table said that"
 SENTENCES = (

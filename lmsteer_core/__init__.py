@@ -11,8 +11,9 @@ Dimensions, by the names that every docstring uses:
     vocab_size   rows of the output embedding E
 """
 
+from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import Cancelled, InputError, LMSteerError, ModelError, SteerError
-from lmsteer_core.generation import Generated, Row, Sampling, Token, generate, stream
+from lmsteer_core.generation import Generated, Row, generate, stream
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.models import load_model
 from lmsteer_core.sources import Combined, Descriptions, Examples, LabelledText

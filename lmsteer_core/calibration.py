@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsteer_core.generation import MAX_ROWS, Generated, Row, Sampling, generate
+from lmsteer_core.decoding import Sampling
+from lmsteer_core.generation import MAX_ROWS, Generated, Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.scoring import logits_over_epsilon
 from lmsteer_core.steer import EPSILON_LIMIT, Steer

@@ -129,7 +129,7 @@ def _open(args: argparse.Namespace, dtype: str = "auto") -> Any:
     """Open the workbench; imported here so that `--help` and bad arguments answer at once."""
     from transformers.utils import logging
 
-    from lmsteer_core.engine import Workbench
+    from lmsteer_core.workbench import Workbench
 
     logging.set_verbosity_error()
     workbench = Workbench.open(args.model, dtype=dtype)
@@ -178,7 +178,8 @@ def _epsilons(items: Sequence[Any]) -> dict[str, float]:
 
 
 def _generate(args: argparse.Namespace) -> Result:
-    from lmsteer_core.generation import Row, Sampling, generate
+    from lmsteer_core.decoding import Sampling
+    from lmsteer_core.generation import Row, generate
 
     epsilons = _epsilons(args.steer)
     sampling = Sampling(args.temperature, args.top_p, args.max_new_tokens, args.seed)
@@ -340,9 +341,9 @@ def _show_analyze(result: Result) -> str:
 
 
 def _train(args: argparse.Namespace) -> Result:
-    from lmsteer_core.engine import user_steers
     from lmsteer_core.steer import check_name
     from lmsteer_core.training import calibrated, train
+    from lmsteer_core.workbench import user_steers
 
     check_name(args.name)
     if args.rank is not None and args.rank < 1:
@@ -407,8 +408,8 @@ def _show_train(result: Result) -> str:
 
 
 def _import(args: argparse.Namespace) -> Result:
-    from lmsteer_core.engine import user_steers
     from lmsteer_core.interop import read_official, save_repository
+    from lmsteer_core.workbench import user_steers
 
     if args.index and len(args.index) != len(args.name):
         raise InputError(f"Give one --index per --name; here are {len(args.index)} and {len(args.name)}.")

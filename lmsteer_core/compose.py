@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lmsteer_core.decoding import Token
 from lmsteer_core.errors import InputError
-from lmsteer_core.generation import Token
 from lmsteer_core.geometry import token_text
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.nextword import first_token

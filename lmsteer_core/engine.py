@@ -1,118 +1,208 @@
-"""One model, its steers, many callers: what the app and the command line both stand on."""
+"""One thread that writes for everybody: the rows of all requests share one batch, each with its own ε."""
 
 from __future__ import annotations
 
-import os
+import itertools
+import queue
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
-from types import MappingProxyType
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
-from lmsteer_core.errors import SteerError
-from lmsteer_core.generation import Row, Sampling, Token, check_rows, stream
-from lmsteer_core.language_model import LanguageModel
-from lmsteer_core.models import EMBEDDED, load_model
-from lmsteer_core.neutral import Progress
-from lmsteer_core.sources import Source
-from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
-from lmsteer_core.training import train
+from lmsteer_core.decoding import Batch, LiveRow, Token
+from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.language_model import ROWS_AT_FULL_CONTEXT, LanguageModel, is_out_of_memory
+
+Step = list[Token | None]
+"""Each row's next token, None once it has ended."""
+
+_T = TypeVar("_T")
+
+MAX_WAITING = 64
+"""Requests in line; beyond it nobody would wait so long."""
+
+MAX_SECONDS = 900.0
+
+_IDLE_SECONDS = 0.05
+"""How often a caller looks whether its text is still wanted."""
 
 
-class Workbench:
-    """A language model with every steer found for it.
+class Busy(LMSteerError):
+    """The line is full."""
+
+
+class Job:
+    """A request and its text as it is written; iterate over it for the steps, or cancel it.
 
     Attributes:
-        lm: The language model.
-        steers: Its steers by name.
-        problems: One sentence per steer on disk that cannot be read.
+        rows: What is written; a new ε in `row.epsilons` holds from the row's next token.
+    """
+
+    def __init__(self, rows: Sequence[LiveRow], position: Callable[[Job], int]) -> None:
+        """Made by `Engine.submit`."""
+        self.rows = list(rows)
+        self.expires = time.monotonic() + MAX_SECONDS
+        self.is_cancelled = False
+        self._steps: queue.SimpleQueue[Step | LMSteerError | None] = queue.SimpleQueue()
+        self._position = position
+
+    @property
+    def position(self) -> int:
+        """How many requests are in line before this one; 0 once it is being written."""
+        return self._position(self)
+
+    def cancel(self) -> None:
+        """Free the rows at the next step; what was written stays readable."""
+        self.is_cancelled = True
+
+    def steps(self, is_wanted: Callable[[], bool] = lambda: True) -> Iterator[Step]:
+        """Yield the steps until the text ends or `is_wanted` turns False; leaving early cancels.
+
+        Raises:
+            LMSteerError: If the text cannot be written to its end.
+        """
+        try:
+            while is_wanted():
+                try:
+                    step = self._steps.get(timeout=_IDLE_SECONDS)
+                except queue.Empty:
+                    continue
+                if step is None:
+                    return
+                if isinstance(step, LMSteerError):
+                    raise step
+                yield step
+        finally:
+            self.cancel()
+
+    def put(self, step: Step | LMSteerError | None) -> None:
+        """Hand the reader a step, an error or the end."""
+        self._steps.put(step)
+
+
+class Engine:
+    """Writes the rows of many requests in one batch, in a thread of its own.
+
+    A second thread that computes would slow every step down: torch's threads wait for each other in
+    the kernel as soon as there are more of them than cores.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
-        """Find the model's steers, a user's own before the shipped ones."""
-        self.lm = lm
-        self.steers, self.problems = discover(steer_folders(), lm.fingerprint_rows, lm.model_id)
-        self._turn = threading.Lock()
+        """Start no thread before the first request."""
+        self._lm = lm
+        self._waiting: deque[Job] = deque()
+        self._running: list[Job] = []
+        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._names = itertools.count(1)
+        self._is_closed = False
 
-    @classmethod
-    def open(cls, model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> Workbench:
-        """Load a model and its steers; arguments and errors as for `load_model`."""
-        return cls(load_model(model_id, device=device, dtype=dtype))
-
-    def steer(self, name: str) -> Steer:
-        """Return a steer by name, or by the path of its folder.
+    def submit(self, rows: Sequence[LiveRow]) -> Job:
+        """Put a request in line; its rows are written in step.
 
         Raises:
-            SteerError: If there is none, it cannot be read, or it is another model's.
+            Busy: If the line is full.
         """
-        if name in self.steers:
-            return self.steers[name]
-        try:
-            folder = Path(name).expanduser()
-            is_steer = (folder / CARD_FILE).is_file()
-        except (OSError, RuntimeError, ValueError):  # too long for a path, an unknown ~user, a NUL
-            is_steer = False
-        if is_steer:
-            steer = Steer.load(folder)
-            check_fingerprint(steer, self.lm.fingerprint_rows, self.lm.model_id)
-            self.steers[name] = steer
-            return steer
-        known = ", ".join(sorted(self.steers)) or "none"
-        raise SteerError(f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}.")
+        with self._changed:
+            if len(self._waiting) >= MAX_WAITING:
+                raise Busy(f"{MAX_WAITING} requests are waiting already; try again in a minute.")
+            job = Job(rows, self._position)
+            self._waiting.append(job)
+            self._wake()
+        return job
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the steers: sentiment first as the plainest, those with a notice last."""
-        return sorted(self.steers, key=lambda n: (bool(self.steers[n].card.notice), n != "sentiment", n))
+    def call(self, work: Callable[[], _T]) -> _T:
+        """Run something short in the engine's thread, between two steps, and return its result."""
+        future: Future[_T] = Future()
+        with self._changed:
+            self._calls.append((work, future))
+            self._wake()
+        return future.result()
 
-    def stream(
-        self,
-        rows: Sequence[Row],
-        sampling: Sampling,
-        *,
-        extra: Mapping[str, Steer] = MappingProxyType({}),
-        is_wanted: Callable[[], bool] = lambda: True,
-    ) -> Generator[list[Token | None], None, None]:
-        """Yield tokens step by step as `generation.stream` does, one caller at a time.
+    def close(self) -> None:
+        """Stop the thread; whoever still waits gets an error."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread:
+            thread.join()
 
-        `extra` are steers of this caller alone, by name, used next to the shared ones.
-        Unknown steers and bad ε raise before the caller waits; a caller whose `is_wanted` turns
-        False, while it waits or later, ends without an error.
-        """
-        steers = {**self.steers, **extra}
-        check_rows(rows, steers)
-        while not self._turn.acquire(timeout=0.1):
-            if not is_wanted():
+    def _wake(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            name = f"lmsteer-engine-{next(self._names)}"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _position(self, job: Job) -> int:
+        with self._changed:
+            return self._waiting.index(job) + 1 if job in self._waiting else 0
+
+    def _run(self) -> None:
+        """Write until closed. Whatever goes wrong ends the running requests, never the waiting ones."""
+        while True:
+            batch = Batch(self._lm)
+            try:
+                self._serve(batch)
+                self._end("The app is shutting down.", everybody=True)
                 return
-        try:
-            with closing(stream(self.lm, rows, steers, sampling)) as steps:
-                for step in steps:
-                    if not is_wanted():
-                        return
-                    yield step
-        finally:
-            self._turn.release()
+            except BaseException as error:  # even SystemExit: nobody else would serve who waits
+                told = "Memory ran out: shorten the prompt or generate fewer texts at once."
+                self._end(told if is_out_of_memory(error) else f"The model failed ({error!r}); try again.")
 
-    def train(self, name: str, source: Source, progress: Progress) -> Steer:
-        """Return a steer made from a source, as `training.train` does; nothing here changes."""
-        with self._turn:  # the copy that reads batches is made while nobody generates
-            self.lm.for_batches  # noqa: B018
-        return train(self.lm, name, source, progress=progress)
+    def _serve(self, batch: Batch) -> None:
+        while True:
+            with self._changed:
+                while not (self._waiting or self._running or self._calls or self._is_closed):
+                    self._changed.wait()
+                if self._is_closed:
+                    return
+                for job in self._finish(batch):
+                    job.put(None)
+                while self._waiting and (not self._running or self._has_room(batch, self._waiting[0])):
+                    job = self._waiting.popleft()
+                    if not job.is_cancelled:
+                        self._running.append(job)
+                        batch.join(job.rows)
+                calls = list(self._calls)
+                self._calls.clear()
+            for work, future in calls:
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
+            found = batch.step() if batch.rows else {}
+            for job in self._running:
+                step = [found.get(row) for row in job.rows]
+                if any(token is not None for token in step):
+                    job.put(step)
 
+    def _finish(self, batch: Batch) -> list[Job]:
+        """Take out and return the jobs whose text has ended, expired or is not wanted any more."""
+        live, now = set(batch.rows), time.monotonic()
+        over = [j for j in self._running if j.is_cancelled or now > j.expires or not live & set(j.rows)]
+        for job in over:
+            batch.leave(job.rows)
+            if now > job.expires:
+                job.put(InputError(f"This took longer than {MAX_SECONDS / 60:.0f} minutes; ask for less."))
+        self._running = [job for job in self._running if job not in over]
+        return over
 
-def steer_folders() -> list[Path]:
-    """Return where steers are looked for: the user's own folder, then those that ship."""
-    package = Path(__file__).parent
-    shipped = [package / "pretrained_steers", package.parent / "pretrained_steers"]
-    return [user_steers(), *(folder for folder in shipped if folder.is_dir())]
+    def _has_room(self, batch: Batch, job: Job) -> bool:
+        """Return whether the padded keys and values of all rows would stay within the memory set for them."""
+        rows = [*batch.rows, *job.rows]
+        width = max(len(row.ids) + row.sampling.max_new_tokens for row in rows)
+        return len(rows) * width <= ROWS_AT_FULL_CONTEXT * self._lm.context_length
 
-
-def user_steers() -> Path:
-    """Return the folder for steers a user trains; `LMSTEER_HOME` overrides its parent."""
-    home = os.environ.get("LMSTEER_HOME")
-    base = (
-        Path(home)
-        if home
-        else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "lmsteer"
-    )
-    return base / "steers"
+    def _end(self, reason: str, *, everybody: bool = False) -> None:
+        with self._changed:
+            jobs = [*self._running, *(self._waiting if everybody else [])]
+            self._running = []
+            if everybody:
+                self._waiting.clear()
+        for job in jobs:
+            job.put(InputError(reason))

@@ -115,6 +115,12 @@ class LanguageModel:
                 return [token_id]
         return self.prefix_ids or [0]
 
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end a text."""
+        ends = self.model.generation_config.eos_token_id
+        return frozenset([] if ends is None else ends if isinstance(ends, list) else [int(ends)])
+
     def unembed(self, hidden: Tensor) -> Tensor:
         """Return E h (and the head's bias), (…, vocab_size), in the dtype of `hidden`.
 

@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lmsteer_core.generation import Row, Sampling, generate
+from lmsteer_core.decoding import Sampling
+from lmsteer_core.generation import Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.models import cache_folder
 from lmsteer_core.projection import Curvature, CurvatureSums, expected_embedding, next_word

@@ -8,8 +8,8 @@ from conftest import make_plain
 
 from lmsteer_core import LanguageModel, Steer
 from lmsteer_core.cli import main
-from lmsteer_core.engine import Workbench
 from lmsteer_core.steer import CARD_FILE, WEIGHTS_FILE
+from lmsteer_core.workbench import Workbench
 
 Capture = pytest.CaptureFixture[str]
 

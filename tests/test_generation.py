@@ -12,7 +12,8 @@ from scipy.stats import chisquare
 from transformers import TopPLogitsWarper
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, SteerError, Token, generate, stream
-from lmsteer_core.generation import MAX_ROWS, _Nucleus, _SharedDice
+from lmsteer_core.decoding import LiveRow, draw, gumbel, nucleus
+from lmsteer_core.generation import MAX_ROWS
 
 PROMPT = "The weather today is"
 SHORT = Sampling(max_new_tokens=8, seed=3)
@@ -145,45 +146,46 @@ def test_nucleus_equals_the_warper_of_transformers(top_p):
     logits = 3 * torch.randn(6, 500, generator=torch.Generator().manual_seed(int(top_p * 1000)))
     logits[5] = -torch.inf
     logits[5, 7] = 0.0
-    ours, theirs = _Nucleus(top_p)(None, logits), TopPLogitsWarper(top_p)(None, logits)
-    assert torch.equal(ours, theirs)
+    ours = torch.stack([nucleus(row, top_p) for row in logits])
+    assert torch.equal(ours, TopPLogitsWarper(top_p)(None, logits))
     assert ours.isfinite().any(dim=1).all()
+
+
+def drawn(p, dice):
+    """Return the token that each of the dice draws from the distribution p."""
+    return torch.stack([(p.log() + gumbel(key, len(p))).argmax() for key in dice])
 
 
 def test_dice_draw_tokens_as_often_as_their_probabilities():
     p = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
-    n = 4000
-    dice = _SharedDice(11, list(range(n)), [4] * n)
-    drawn = dice(None, p.log().expand(n, -1)).argmax(-1)
-    counts = torch.bincount(drawn, minlength=5)
-    assert chisquare(counts.numpy(), (p * n).numpy().astype(float)).pvalue > 1e-3
+    counts = torch.bincount(drawn(p, [(11, offset, 4) for offset in range(4000)]), minlength=5)
+    assert chisquare(counts.numpy(), (p * 4000).numpy().astype(float)).pvalue > 1e-3
 
 
 def test_dice_of_successive_steps_and_seeds_are_independent():
     p = torch.tensor([0.4, 0.3, 0.2, 0.1])
-    draws = []
-    for seed in range(60):
-        dice = _SharedDice(seed, [0], [4])
-        draws += [int(dice(None, p.log()[None]).argmax()) for _ in range(60)]
-    pairs = torch.bincount(torch.tensor(draws[0::2]) * 4 + torch.tensor(draws[1::2]), minlength=16)
+    draws = drawn(p, [(seed, 0, 4 + step) for seed in range(60) for step in range(60)])
+    pairs = torch.bincount(draws[0::2] * 4 + draws[1::2], minlength=16)
     expected = torch.outer(p, p).flatten() * len(draws) / 2
     expected = expected.double() * pairs.sum() / expected.double().sum()
     assert chisquare(pairs.numpy(), expected.numpy()).pvalue > 1e-3
 
 
+def live(ids, **settings):
+    return LiveRow(ids, {}, {}, Sampling(**settings))
+
+
 def test_dice_depend_on_the_absolute_position_only():
-    scores = torch.zeros(1, 50)
-    long_prompt = _SharedDice(1, [0], [10])(None, scores)
-    dice = _SharedDice(1, [0], [8])
-    assert not torch.equal(dice(None, scores), long_prompt)
-    dice(None, scores)
-    assert torch.equal(dice(None, scores), long_prompt)
+    longer, shorter = live([5] * 10), live([7] * 8)
+    assert longer.dice != shorter.dice
+    shorter.n_new = 2
+    assert longer.dice == shorter.dice
 
 
 def test_dice_never_revive_a_token_that_top_p_removed():
-    scores = torch.full((200, 6), -torch.inf)
-    scores[:, 2] = 0.0
-    assert (_SharedDice(0, list(range(200)), [1] * 200)(None, scores).argmax(-1) == 2).all()
+    logits = torch.full((200, 6), -torch.inf)
+    logits[:, 2] = 0.0
+    assert (draw(logits, [live([1], seed=seed) for seed in range(200)]) == 2).all()
 
 
 def test_text_changes_gradually_with_epsilon(lm, steer):
@@ -284,7 +286,8 @@ def test_one_row_may_end_before_another(lm):
     end = lm.model.generation_config.eos_token_id
 
     def end_first_row(_head, _args, logits):
-        logits[0, -1, end] = 1e4
+        if len(logits) == 2:  # the row that ended has left the batch from then on
+            logits[0, -1, end] = 1e4
         return logits
 
     with lm.model.get_output_embeddings().register_forward_hook(end_first_row):

@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.ui import render
 from lmsteer_core.ui.compose_tab import create_compose_tab
 from lmsteer_core.ui.highlight_tab import create_highlight_tab
@@ -17,6 +16,7 @@ from lmsteer_core.ui.steer_tab import create_steer_tab
 from lmsteer_core.ui.theme import ASSETS, theme
 from lmsteer_core.ui.train_tab import MAX_UPLOAD, create_train_tab
 from lmsteer_core.ui.words_tab import create_words_tab
+from lmsteer_core.workbench import Workbench
 
 
 def build_app(workbench: Workbench) -> gr.Blocks:

@@ -14,9 +14,9 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.compose import Plane, plane, styles
-from lmsteer_core.engine import Workbench
+from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import InputError, LMSteerError
-from lmsteer_core.generation import Row, Sampling, Token, growing
+from lmsteer_core.generation import Row, growing
 from lmsteer_core.geometry import overlap
 from lmsteer_core.plots.plane import EXTENT, Heat, cells, colour_bar
 from lmsteer_core.steer import Steer, SteerCard, check_epsilon
@@ -25,6 +25,7 @@ from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
+from lmsteer_core.workbench import Workbench
 
 NOTHING, WORD, STYLE = "None", "Probability of a word", "Style of the text"
 NOBODY = "none"

@@ -11,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.language_model import check_text
 from lmsteer_core.plots.posterior import posterior_curves
 from lmsteer_core.scoring import UnitKind, strongest_spans
@@ -23,6 +22,7 @@ from lmsteer_core.ui.highlight_export import csv_of, html_of
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING
+from lmsteer_core.workbench import Workbench
 
 _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurrency_limit": 4}
 """Options of an event that reads a text; a newer one of the same page ends it."""

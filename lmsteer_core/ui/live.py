@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from lmsteer_core.engine import Workbench
-from lmsteer_core.generation import Row, Sampling, Token, growing
+from lmsteer_core.decoding import Sampling, Token
+from lmsteer_core.generation import Row, growing
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.runs import Wanted
+from lmsteer_core.workbench import Workbench
 
 _SHOWN_CHARACTERS = 600
 """Of a long prompt only the end is shown: the page gets it again with every token."""

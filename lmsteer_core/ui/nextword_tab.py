@@ -15,7 +15,6 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.nextword import EPSILON_GRID, NextWords, WordCurve, next_words
 from lmsteer_core.plots.next_word import Line, lines, next_word_curves
@@ -24,6 +23,7 @@ from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
+from lmsteer_core.workbench import Workbench
 
 _N_LINES = 8
 _MAX_FOLLOWED = 5

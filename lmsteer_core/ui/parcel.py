@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import SteerError
 from lmsteer_core.steer import CARD_FILE, WEIGHTS_FILE, Steer, check_fingerprint, shortened
+from lmsteer_core.workbench import Workbench
 
 MAX_BYTES = 5_000_000
 """Of an uploaded steer, packed or not; the largest that ship are a tenth of that."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from lmsteer_core.generation import Token
+from lmsteer_core.decoding import Token
 from lmsteer_core.steer import SteerCard
 
 FULL_TINT_NATS = 4.0

@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import InputError
 from lmsteer_core.steer import Steer, check_name
+from lmsteer_core.workbench import Workbench
 
 N_SLOTS = 4
 """Steers one page may hold; each has a slider waiting for it on the Steer tab."""

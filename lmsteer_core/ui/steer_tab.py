@@ -9,9 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
+from lmsteer_core.decoding import Sampling
 from lmsteer_core.errors import InputError
-from lmsteer_core.generation import Sampling
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import live, render
 from lmsteer_core.ui.examples import EXAMPLE_EPSILON, EXAMPLE_PROMPTS
@@ -19,6 +18,7 @@ from lmsteer_core.ui.nextword_tab import create_nextword_card
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import N_SLOTS, SessionSteers, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, QUIET, SLIDER_EXTENT, STREAMING
+from lmsteer_core.workbench import Workbench
 
 DEFAULT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=48, seed=3)
 _LIMITS = (

@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.geometry import dimensions
 from lmsteer_core.plots.calibration import calibration_curves
@@ -26,6 +25,7 @@ from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING
 from lmsteer_core.ui.train_input import DESCRIPTIONS, EXAMPLES, FILE, NO_NAME, Typed
 from lmsteer_core.ui.trainings import Trainings
 from lmsteer_core.ui.words_render import dimension_table
+from lmsteer_core.workbench import Workbench
 
 MAX_UPLOAD = "20mb"
 """Of any file a visitor uploads; larger data belongs to the command line."""

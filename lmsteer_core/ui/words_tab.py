@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.engine import Workbench
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.geometry import dimension_steer, overlap
 from lmsteer_core.plots.word_map import EXTENT
@@ -19,6 +18,7 @@ from lmsteer_core.ui import render, words_render
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
 from lmsteer_core.ui.words_lens import N_DIMS, PRESETS, READINGS, SVD, Lens
+from lmsteer_core.workbench import Workbench
 
 _TRY_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-try]");

@@ -1,6 +1,6 @@
 import math
 
-from lmsteer_core.generation import Token
+from lmsteer_core.decoding import Token
 from lmsteer_core.ui import render
 
 

@@ -1,0 +1,107 @@
+"""One model, its steers, many callers: what the app and the command line both stand on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from lmsteer_core.decoding import Sampling
+from lmsteer_core.engine import Engine, Step
+from lmsteer_core.errors import SteerError
+from lmsteer_core.generation import Row, check_rows, live_rows
+from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.models import EMBEDDED, load_model
+from lmsteer_core.neutral import Progress
+from lmsteer_core.sources import Source
+from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
+from lmsteer_core.training import train
+
+
+class Workbench:
+    """A language model with every steer found for it.
+
+    Attributes:
+        lm: The language model.
+        steers: Its steers by name.
+        problems: One sentence per steer on disk that cannot be read.
+    """
+
+    def __init__(self, lm: LanguageModel) -> None:
+        """Find the model's steers, a user's own before the shipped ones."""
+        self.lm = lm
+        self.steers, self.problems = discover(steer_folders(), lm.fingerprint_rows, lm.model_id)
+        self.engine = Engine(lm)
+
+    @classmethod
+    def open(cls, model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> Workbench:
+        """Load a model and its steers; arguments and errors as for `load_model`."""
+        return cls(load_model(model_id, device=device, dtype=dtype))
+
+    def steer(self, name: str) -> Steer:
+        """Return a steer by name, or by the path of its folder.
+
+        Raises:
+            SteerError: If there is none, it cannot be read, or it is another model's.
+        """
+        if name in self.steers:
+            return self.steers[name]
+        try:
+            folder = Path(name).expanduser()
+            is_steer = (folder / CARD_FILE).is_file()
+        except (OSError, RuntimeError, ValueError):  # too long for a path, an unknown ~user, a NUL
+            is_steer = False
+        if is_steer:
+            steer = Steer.load(folder)
+            check_fingerprint(steer, self.lm.fingerprint_rows, self.lm.model_id)
+            self.steers[name] = steer
+            return steer
+        known = ", ".join(sorted(self.steers)) or "none"
+        raise SteerError(f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}.")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the steers: sentiment first as the plainest, those with a notice last."""
+        return sorted(self.steers, key=lambda n: (bool(self.steers[n].card.notice), n != "sentiment", n))
+
+    def stream(
+        self,
+        rows: Sequence[Row],
+        sampling: Sampling,
+        *,
+        extra: Mapping[str, Steer] = MappingProxyType({}),
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Iterator[Step]:
+        """Yield tokens step by step as `generation.stream` does, beside whatever others are writing.
+
+        `extra` are steers of this caller alone, by name, used next to the shared ones.
+        Unknown steers and bad ε raise at once; a caller whose `is_wanted` turns False, while it
+        waits or later, ends without an error.
+        """
+        steers = {**self.steers, **extra}
+        check_rows(rows, steers)
+        return self.engine.submit(live_rows(self.lm, rows, steers, sampling)).steps(is_wanted)
+
+    def train(self, name: str, source: Source, progress: Progress) -> Steer:
+        """Return a steer made from a source, as `training.train` does; nothing here changes."""
+        self.engine.call(lambda: self.lm.for_batches)  # a copy of the model, while nobody steers it
+        return train(self.lm, name, source, progress=progress)
+
+
+def steer_folders() -> list[Path]:
+    """Return where steers are looked for: the user's own folder, then those that ship."""
+    package = Path(__file__).parent
+    shipped = [package / "pretrained_steers", package.parent / "pretrained_steers"]
+    return [user_steers(), *(folder for folder in shipped if folder.is_dir())]
+
+
+def user_steers() -> Path:
+    """Return the folder for steers a user trains; `LMSTEER_HOME` overrides its parent."""
+    home = os.environ.get("LMSTEER_HOME")
+    base = (
+        Path(home)
+        if home
+        else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "lmsteer"
+    )
+    return base / "steers"

@@ -1,0 +1,163 @@
+"""Rows join, leave and change ε between steps, and each text is what it would have been alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import make_steer, make_tiny
+
+from lmsteer_core import InputError, LanguageModel, Row, Sampling, generate
+from lmsteer_core.decoding import Batch, LiveRow
+
+LONG, SHORT = "The old harbour was full of boats, and in the evening", "Every morning"
+
+
+def live(lm, prompt, epsilon=0.0, *, n_tokens=12, steer=None, **settings):
+    sampling = Sampling(max_new_tokens=n_tokens, seed=3)
+    steers, epsilons = ({"style": steer}, {"style": epsilon}) if steer else ({}, {})
+    return LiveRow(lm.encode(prompt)[0], epsilons, steers, sampling, **settings)
+
+
+def write(batch, texts, n_steps=10**6):
+    """Advance a batch and add every row's tokens to its list; stops when no row is left."""
+    for _ in range(n_steps):
+        if not batch.rows:
+            return
+        for row, token in batch.step().items():
+            if token:
+                texts.setdefault(row, []).append(token)
+
+
+def ids_of(tokens):
+    return [token.id for token in tokens]
+
+
+def alone(lm, row):
+    """Return what the row's prompt becomes in a batch of its own."""
+    twin = LiveRow(row.ids, dict(row.epsilons), row.steers, row.sampling, row.seed_offset, row.logprobs)
+    texts: dict[LiveRow, list] = {}
+    batch = Batch(lm)
+    batch.join([twin])
+    write(batch, texts)
+    return texts[twin]
+
+
+@pytest.fixture
+def rows(lm, steer):
+    return [
+        live(lm, LONG, steer=steer, epsilon=2.0),
+        live(lm, SHORT),
+        live(lm, "She said", steer=steer, epsilon=-3.0, n_tokens=20),
+        live(lm, "In the second week of the trial the judge asked whether", n_tokens=6),
+    ]
+
+
+def test_rows_that_join_one_after_another_write_what_they_would_write_alone(lm, rows):
+    texts: dict[LiveRow, list] = {}
+    batch = Batch(lm)
+    for row in rows:
+        batch.join([row])
+        write(batch, texts, 3)
+    write(batch, texts)
+    for row in rows:
+        expected = alone(lm, row)
+        assert ids_of(texts[row]) == ids_of(expected)
+        for a, b in zip(texts[row], expected, strict=True):
+            assert a.logprob == pytest.approx(b.logprob, abs=1e-3)
+            assert a.base_logprob == pytest.approx(b.base_logprob, abs=1e-3)
+
+
+def test_rows_that_leave_change_nothing_for_the_others(lm, rows):
+    texts: dict[LiveRow, list] = {}
+    batch = Batch(lm)
+    batch.join(rows)
+    write(batch, texts, 4)
+    batch.leave([rows[0], rows[3]])
+    assert batch.rows == rows[1:3]
+    write(batch, texts)
+    assert len(texts[rows[0]]) == 4
+    for row in rows[1:3]:
+        assert ids_of(texts[row]) == ids_of(alone(lm, row))
+
+
+def test_merged_rows_share_one_group_and_lose_padding_that_nobody_needs(lm, rows):
+    batch = Batch(lm)
+    for row in rows[:3]:
+        batch.join([row])
+    write(batch, {}, 3)
+    (group,) = batch._groups
+    assert len(group.rows) == 3
+    width = group.ids.shape[1]
+    batch.leave([rows[0]])
+    assert group.ids.shape[1] < width
+    assert group.mask[:, 0].any()
+    assert group.cache.layers[0].keys.shape[-2] == group.ids.shape[1] - 1
+
+
+def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
+    row = live(lm, LONG, steer=steer, epsilon=3.0)
+    texts: dict[LiveRow, list] = {}
+    batch = Batch(lm)
+    batch.join([row])
+    write(batch, texts, 5)
+    row.epsilons["style"] = 0.0
+    write(batch, texts)
+    shifts = [abs(token.shift) for token in texts[row]]
+    assert min(shifts[:5]) > 1e-3
+    assert max(shifts[5:]) < 1e-3
+    assert ids_of(texts[row])[:5] == ids_of(alone(lm, live(lm, LONG, steer=steer, epsilon=3.0)))[:5]
+
+
+def test_a_long_prompt_is_read_in_pieces_while_others_write_on(lm, monkeypatch):
+    monkeypatch.setattr("lmsteer_core.decoding._PROMPT_TOKENS_PER_STEP", 7)
+    writing, reading = live(lm, SHORT, n_tokens=10), live(lm, LONG * 3, n_tokens=4)
+    batch, texts = Batch(lm), {}
+    batch.join([writing])
+    write(batch, texts, 2)
+    batch.join([reading])
+    write(batch, texts, 3)
+    assert len(texts[writing]) == 5
+    assert reading not in texts
+    write(batch, texts)
+    monkeypatch.undo()
+    assert ids_of(texts[reading]) == ids_of(alone(lm, reading))
+    assert ids_of(texts[writing]) == ids_of(alone(lm, writing))
+
+
+def test_two_steers_of_one_name_keep_to_their_own_rows(lm):
+    one, other = (make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2))
+    rows = [live(lm, LONG, steer=s, epsilon=2.0) for s in (one, other)]
+    batch, texts = Batch(lm), {}
+    batch.join(rows)
+    write(batch, texts)
+    for row, steer in zip(rows, (one, other), strict=True):
+        (expected,) = generate(lm, [Row(LONG, {"style": 2.0})], {"style": steer}, row.sampling)
+        assert ids_of(texts[row]) == ids_of(expected.tokens)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gptj", "opt", "gemma3", "mistral", "llama"])
+def test_every_architecture_lets_rows_join_and_leave(lm, architecture):
+    small = LanguageModel(make_tiny(architecture), lm.tokenizer, "tiny")
+    small.__dict__["end_ids"] = frozenset()
+
+    def row(n_ids, n_tokens):
+        return LiveRow(list(range(3, 3 + n_ids)), {}, {}, Sampling(temperature=0, max_new_tokens=n_tokens))
+
+    rows = [row(9, 10), row(3, 6), row(5, 12)]
+    batch, texts = Batch(small), {}
+    for each in rows:
+        batch.join([each])
+        write(batch, texts, 2)
+    write(batch, texts)
+    for each in rows:
+        assert ids_of(texts[each]) == ids_of(alone(small, each))
+
+
+def test_a_batch_of_bad_memory_is_one_sentence(lm, monkeypatch):
+    def fail(*_args, **_options):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(lm.model, "forward", fail)
+    with pytest.raises(InputError, match="Memory ran out"):
+        generate(lm, [Row(SHORT)], {}, Sampling())
+    assert torch.is_grad_enabled()
