@@ -1,1 +1,1 @@
-"""Results in, plotly figures out; nothing here knows a model."""
+"""Results in, figures out; nothing here knows a model."""
