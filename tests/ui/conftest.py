@@ -111,7 +111,8 @@ def visit(visit_at) -> Iterator[Visit]:
     opened: Visit = visit_at(1280, 900)
     yield opened
     outside = [u for u in opened.requests if "127.0.0.1" not in u and not u.startswith(("data:", "blob:"))]
-    complaints = list(opened.complaints)
+    # A page that is left or loaded anew drops the requests that were under way, and gradio says so.
+    complaints = [text for text in opened.complaints if "AbortError" not in text]
     opened.page.context.close()
     assert outside == []
     assert complaints == []

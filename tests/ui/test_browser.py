@@ -178,7 +178,7 @@ def test_offensive_words_are_behind_a_notice(visit) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_overflows_a_phone(visit_at, scheme: str) -> None:
     phone = visit_at(390, 844, color_scheme=scheme)
-    for tab in ("Steer", "New steer", "Words", "Highlight"):
+    for tab in ("Steer", "New steer", "Next word", "Words", "Highlight", "Compose"):
         phone.page.get_by_role("tab", name=tab, exact=True).click()
         phone.page.wait_for_timeout(500)
         overflow = phone.page.evaluate(
