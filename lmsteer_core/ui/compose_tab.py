@@ -17,10 +17,25 @@ from lmsteer_core.compose import Plane, plane, styles
 from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.generation import Row, growing
-from lmsteer_core.geometry import overlap
-from lmsteer_core.plots.plane import EXTENT, Heat, cells, colour_bar
+from lmsteer_core.plots.plane import EXTENT, Heat, colour_bar
 from lmsteer_core.steer import Steer, SteerCard, check_epsilon
 from lmsteer_core.ui import live, render
+from lmsteer_core.ui.compose_render import (
+    COARSE_GRID,
+    PROMPT_CHARACTERS,
+    Setting,
+    StyleMap,
+    by_first_token,
+    lowest,
+    map_note,
+    numbers_table,
+    overlap_text,
+    pad_html,
+    share_text,
+    signed,
+    style_heat,
+    word_heat,
+)
 from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, session_of
@@ -29,14 +44,8 @@ from lmsteer_core.workbench import Workbench
 
 NOTHING, WORD, STYLE = "None", "Probability of a word", "Style of the text"
 NOBODY = "none"
-COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
-"""ε at which texts are written: the middles of five equal parts of ±EXTENT."""
-
 _TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=32, seed=3)
 _SCORED = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
-_PROMPT_CHARACTERS = 1000
-"""Of a long prompt only the end is read: every move of the point reads it anew, a style map 25 times."""
-
 _SEEN = (
     "Drag the point, or use the two sliders: moves add in the logits, so the two styles combine without "
     "training anything."
@@ -53,8 +62,6 @@ _SATURATION = (
     "what one steer costs at 1.7 times its useful end. Three at 0.6 of their ranges cost about what one "
     "costs at its end."
 )
-_UNRELATED = 0.15
-"""|cosine| below which two steers are told to be unrelated."""
 _SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
 _LOCKED = "That pole is locked: read the notice and unlock it first."
 
@@ -98,41 +105,6 @@ PRESETS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What a map depends on besides the word: who steers what."""
-
-    prompt: str
-    across: Steer
-    up: Steer
-    third: tuple[tuple[Steer, float], ...]
-    is_unlocked: bool
-
-    def lows(self) -> tuple[float, float]:
-        """Return the lowest ε of each axis: 0 where a notice keeps the − pole locked."""
-        first, second = (_low(steer, self.is_unlocked) for steer in (self.across, self.up))
-        return first, second
-
-    def is_locked(self, at_across: float, at_up: float) -> bool:
-        """Return whether a point lies on a − pole that its notice keeps locked."""
-        low_across, low_up = self.lows()
-        return (at_across < 0 and low_across == 0) or (at_up < 0 and low_up == 0)
-
-    def epsilons(self, at_across: float, at_up: float) -> dict[str, float]:
-        """Return ε by name at a point."""
-        held = {steer.name: epsilon for steer, epsilon in self.third}
-        return {self.across.name: at_across, self.up.name: at_up, **held}
-
-
-@dataclass(frozen=True)
-class StyleMap:
-    """Texts over the coarse grid with their scores, by (ε₂, ε₁); None where locked."""
-
-    setting: Setting
-    texts: list[list[str]]
-    scores: list[list[list[float] | None]]
-
-
 def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
@@ -150,9 +122,9 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             raise InputError("Choose different steers: each can be used once.")
         a, b, *others = (own.steer(session, name) for name in used)
         kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
-        if any(epsilon < 0 and not _low(steer, unlocked) for steer, epsilon in kept):
+        if any(epsilon < 0 and not lowest(steer, unlocked) for steer, epsilon in kept):
             raise InputError(_LOCKED)
-        return Setting(prompt[-_PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked)
+        return Setting(prompt[-PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked)
 
     def write_text(
         request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
@@ -182,8 +154,8 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
                 workbench, setting, _with_seed(_SCORED, seed), own.own(session_of(request)), is_wanted
             ):
                 if isinstance(done, StyleMap):
-                    shown = drawn(setting, (at_across, at_up), _style_heat(done, judge == "up"))
-                    yield *shown, done, _note(prompt, _JUDGE)
+                    shown = drawn(setting, (at_across, at_up), style_heat(done, judge == "up"))
+                    yield *shown, done, map_note(prompt, _JUDGE)
                 else:
                     yield *keep, render.progress(done)
 
@@ -198,8 +170,8 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         pad = pad_html(setting, point, heat)
         if heat is None:
             return pad, "", ""
-        ends = (_signed(-heat.bound), _signed(heat.bound)) if heat.is_signed else ("0", _share(heat.bound))
-        return pad, colour_bar(heat, *ends), _table(setting, heat)
+        ends = (signed(-heat.bound), signed(heat.bound)) if heat.is_signed else ("0", share_text(heat.bound))
+        return pad, colour_bar(heat, *ends), numbers_table(setting, heat)
 
     def draw(
         request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
@@ -212,12 +184,12 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             heat, told = None, ""
             if kind == WORD:
                 found = word_plane(setting, word)
-                heat, told = _word_heat(setting, found), _by_first_token(found, word)
+                heat, told = word_heat(setting, found), by_first_token(found, word)
             elif kind == STYLE and scored and scored.setting == setting:
-                heat, told = _style_heat(scored, judge == "up"), _JUDGE
+                heat, told = style_heat(scored, judge == "up"), _JUDGE
             elif kind == STYLE:
                 told = "Press the button: short texts are written and scored, which takes some seconds."
-            return *drawn(setting, point, heat), _note(prompt, told)
+            return *drawn(setting, point, heat), map_note(prompt, told)
         except LMSteerError as error:
             return gr.skip(), gr.skip(), gr.skip(), render.note(str(error), "error")
 
@@ -230,14 +202,14 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         sliders, notices = [], []
         for name, epsilon in ((across, at_across), (up, at_up), (third, held)):
             known = own.steer(session_of(request), name) if name in own.names(session_of(request)) else None
-            low = _low(known, unlocked) if known else -EXTENT
+            low = lowest(known, unlocked) if known else -EXTENT
             shown = gr.update(minimum=low, value=max(low, epsilon or 0.0), visible=known is not None)
             sliders.append({**shown, "label": _slider_label(known.card)} if known else shown)
             notices += [known.card.notice] if known and known.card.notice else []
         notice = render.note(" ".join(dict.fromkeys(notices)), "warning")
         try:
             setting = setting_of(request, "", across, up, NOBODY, 0.0, unlocked)
-            pad, about = pad_html(setting, (sliders[0]["value"], sliders[1]["value"])), _overlap(setting)
+            pad, about = pad_html(setting, (sliders[0]["value"], sliders[1]["value"])), overlap_text(setting)
         except LMSteerError:
             pad, about = gr.skip(), ""
         return *sliders, gr.update(visible=bool(notices)), notice, about, pad
@@ -324,7 +296,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
                 map_status = gr.HTML(elem_id="compose-map-status")
                 with gr.Accordion("The map's numbers as a table", open=False):
                     table = gr.HTML(elem_id="compose-table")
-            about = gr.HTML(_overlap(first) if first else "", elem_id="compose-overlap")
+            about = gr.HTML(overlap_text(first) if first else "", elem_id="compose-overlap")
             with gr.Accordion("A third steer, and the dice", open=False, elem_id="compose-more"):
                 with gr.Row():
                     third = gr.Dropdown([NOBODY, *names], value=NOBODY, label="Third steer, held",
@@ -399,80 +371,6 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     demo.unload(forget)
 
 
-def pad_html(setting: Setting, point: tuple[float, float], heat: Heat | None = None) -> str:
-    """Return the plane with its four named corners, the point, and a map under it."""
-    a, b = setting.across.card, setting.up.card
-    lows = setting.lows()
-    facts = {
-        "names": [a.name, b.name], "extent": EXTENT, "low": lows, "point": point,
-        "title": heat.title if heat else "", "epsilons": heat.epsilons if heat else [],
-        "told": heat.told if heat else [], "texts": heat.texts if heat else [],
-    }  # fmt: skip
-    locked = "".join(
-        f'<div class="locked {axis}" title="locked"></div>'
-        for axis, low in zip(("across", "up"), lows, strict=True)
-        if not low
-    )
-    ticks = [("−" if t < 0 else "+" if t else "") + str(abs(t)) for t in range(-int(EXTENT), int(EXTENT) + 1)]
-    scale = "".join(f"<span>{tick}</span>" for tick in ticks)
-    return (
-        f'<div class="compose-pad"><div class="corners">{_corner(a, b, 0, 1)}{_corner(a, b, 1, 1)}</div>'
-        f'<div class="frame"><div class="scale up" aria-hidden="true">{scale}</div>'
-        f'<div class="compose-plane" data-facts="{escape(json.dumps(facts))}">{cells(heat) if heat else ""}'
-        f'{locked}<div class="zero across"></div><div class="zero up"></div>{_useful(a, b)}'
-        '<div class="handle" tabindex="0" role="slider"></div></div>'
-        f'<div class="scale across" aria-hidden="true">{scale}</div></div>'
-        f'<div class="corners">{_corner(a, b, 0, 0)}{_corner(a, b, 1, 0)}</div>'
-        '<p class="key"><span><i class="useful-box"></i> useful range of both</span>'
-        f"{'<span><i class=strained></i> locked</span>' if locked else ''}</p>"
-        '<p class="compose-readout"></p></div>'
-    )
-
-
-def _corner(a: SteerCard, b: SteerCard, is_right: int, is_top: int) -> str:
-    """Return one of the four cases by the poles that meet there."""
-    first, second = (a.negative, a.positive)[is_right], (b.negative, b.positive)[is_top]
-    return f"<span><b>({'−+'[is_right]}, {'−+'[is_top]})</b> {escape(first)} and {escape(second)}</span>"
-
-
-def _useful(a: SteerCard, b: SteerCard) -> str:
-    """Return the rectangle of both useful ranges."""
-    (left, right), (bottom, top) = a.epsilon_range, b.epsilon_range
-    sides = {"left": left + EXTENT, "right": EXTENT - right, "bottom": bottom + EXTENT, "top": EXTENT - top}
-    style = ";".join(f"{side}:{max(0.0, 50 * room / EXTENT):.2f}%" for side, room in sides.items())
-    return f'<div class="useful-box" style="{style}"></div>'
-
-
-def _word_heat(setting: Setting, found: Plane) -> Heat:
-    values = [
-        [None if setting.is_locked(x, y) else p for x, p in zip(found.epsilons, row, strict=True)]
-        for y, row in zip(found.epsilons, found.probability, strict=True)
-    ]
-    told = [["locked" if p is None else _share(p) for p in row] for row in values]
-    return Heat(f"P(“{found.text}” comes next)", found.epsilons, values, told)
-
-
-def _style_heat(done: StyleMap, is_up: bool) -> Heat:
-    steer = done.setting.up if is_up else done.setting.across
-    values = [[None if each is None else each[is_up] for each in row] for row in done.scores]
-    told = [["locked" if v is None else _signed(v) for v in row] for row in values]
-    title = f"{steer.name}: nats per token towards {steer.card.positive} (+) or {steer.card.negative} (−)"
-    return Heat(title, COARSE_GRID, values, told, is_signed=True, texts=done.texts)
-
-
-def _by_first_token(found: Plane, word: str) -> str:
-    if found.is_whole:
-        return ""
-    return f"“{word.strip()}” has several tokens; the map shows its first, “{found.text}”."
-
-
-def _note(prompt: str, told: str) -> str:
-    """Return what there is to say below the map, first that a long prompt is not read whole."""
-    if len(prompt) <= _PROMPT_CHARACTERS:
-        return render.note(told)
-    return render.note(f"Compose reads the prompt's last {_PROMPT_CHARACTERS} characters. {told}", "warning")
-
-
 def _score_texts(
     workbench: Workbench, setting: Setting, sampling: Sampling, own: Mapping[str, Steer], is_wanted: Wanted
 ) -> Iterator[str | StyleMap]:
@@ -493,55 +391,6 @@ def _score_texts(
     yield StyleMap(setting, [[t for t, _ in row] for row in grid], [[s for _, s in row] for row in grid])
 
 
-def _table(setting: Setting, heat: Heat) -> str:
-    """Return a map's numbers: as a grid by halves of ε, or one line per text."""
-    names = escape(setting.across.name), escape(setting.up.name)
-    at = list(enumerate(heat.epsilons))
-    if heat.texts:
-        head = f"<th>{names[0]}</th><th>{names[1]}</th><th>nats per token</th>" + '<th class="text">text</th>'
-        lines = (
-            f"<td>{render.epsilon_text(x)}</td><td>{render.epsilon_text(y)}</td><td>{heat.told[i][j]}</td>"
-            f'<td class="text" dir="auto">{escape(heat.texts[i][j])}</td>'
-            for i, y in reversed(at)
-            for j, x in at
-        )
-    else:
-        halves = at[::2]
-        head = f"<th>{names[1]} ↓ {names[0]} →</th>" + "".join(
-            f'<th scope="col">{render.epsilon_text(x)}</th>' for _, x in halves
-        )
-        lines = (
-            f'<th scope="row">{render.epsilon_text(y)}</th>'
-            + "".join(f"<td>{escape(heat.told[i][j])}</td>" for j, _ in halves)
-            for i, y in reversed(halves)
-        )
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f'<div class="scroll"><table class="compose-numbers"><caption>{escape(heat.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _overlap(setting: Setting) -> str:
-    """Return how alike the two steers are: one number and what it means."""
-    cosine = float(overlap([setting.across, setting.up])[0, 1])
-    if abs(cosine) < _UNRELATED:
-        told = "near 0 each keeps its own effect, so the two axes can be read apart."
-    elif cosine > 0:
-        told = "they share part of their effect: one axis also moves the other, and (+, +) overshoots."
-    else:
-        told = "they partly undo each other: one axis moves the other back."
-    return (
-        f"<p>Overlap of {escape(setting.across.name)} and {escape(setting.up.name)} (cosine of W₁ and W₂): "
-        f"<b>{_signed(cosine)}</b>; {told}</p>"
-    )
-
-
-def _low(steer: Steer, is_unlocked: bool) -> float:
-    """Return the lowest ε that may be chosen: 0 where a notice keeps the − pole locked."""
-    return 0.0 if steer.card.notice and not is_unlocked else -EXTENT
-
-
 def _two(names: Sequence[str]) -> tuple[str | None, str | None]:
     """Return the first two names, None for those that are not there."""
     return names[0] if names else None, names[1] if len(names) > 1 else None
@@ -557,15 +406,6 @@ def _with_seed(sampling: Sampling, seed: float | None) -> Sampling:
     return dataclasses.replace(sampling, seed=int(seed))
 
 
-def _share(p: float) -> str:
-    percent = f"{100 * p:.0f}" if p >= 0.1 else f"{100 * p:.2g}" if p >= 1e-4 else "<\u00a00.01"
-    return f"{percent}\u00a0%"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
 def _slider_label(card: SteerCard) -> str:
     return f"ε of {card.name}"
 
@@ -575,7 +415,7 @@ def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> g
 
 
 def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
-    low = _low(steer, False) if steer else -EXTENT
+    low = lowest(steer, False) if steer else -EXTENT
     label = _slider_label(steer.card) if steer else "ε"
     return gr.Slider(
         low, EXTENT, max(low, value), step=0.1, label=label, min_width=150, buttons=[], elem_id=elem_id

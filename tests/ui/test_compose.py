@@ -8,8 +8,8 @@ from playwright.sync_api import Page
 
 from lmsteer_core import SteerCard
 from lmsteer_core.plots.plane import Heat, cells, colour_bar
-from lmsteer_core.ui import compose_tab
-from lmsteer_core.ui.compose_tab import COARSE_GRID, PRESETS, Setting, pad_html
+from lmsteer_core.ui.compose_render import COARSE_GRID, Setting, pad_html, share_text
+from lmsteer_core.ui.compose_tab import PRESETS
 
 PLANE = ".compose-plane"
 NUMBERS = "#compose-across input[type=number]", "#compose-up input[type=number]"
@@ -71,7 +71,7 @@ def test_coarse_cells_cover_the_plane() -> None:
     ("p", "told"), [(0.5, "50 %"), (0.0321, "3.2 %"), (0.00012, "0.012 %"), (1e-9, "< 0.01 %")]
 )
 def test_probabilities_are_told_in_percent(p: float, told: str) -> None:
-    assert compose_tab._share(p) == told.replace(" ", "\u00a0")
+    assert share_text(p) == told.replace(" ", "\u00a0")
 
 
 def opened(visit) -> Page:
