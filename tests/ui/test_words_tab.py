@@ -1,6 +1,7 @@
 """The Words tab in a real browser, and its HTML and figures alone."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,11 @@ import torch
 from lmsteer_core.geometry import Dimension, Place
 from lmsteer_core.plots.spectrum import spectrum
 from lmsteer_core.plots.word_map import word_map
+from lmsteer_core.steer import CARD_FILE, SteerCard
 from lmsteer_core.ui import words_render
+
+SENTIMENT = Path(__file__).parents[2] / "pretrained_steers/smollm2-135m-instruct/sentiment"
+N_DIMS = SteerCard.from_json((SENTIMENT / CARD_FILE).read_text(encoding="utf-8")).rank
 
 CHART = "document.querySelector('#word-map .js-plotly-plot')"
 NOTES = f"{CHART}?.layout.annotations"
@@ -53,7 +58,7 @@ def set_epsilon(visit, value: str) -> None:
 
 
 def test_the_first_view_has_both_poles_a_spectrum_and_thousands_of_words(words) -> None:
-    assert words.page.locator("#dimensions tbody tr").count() == 8
+    assert words.page.locator("#dimensions tbody tr").count() == N_DIMS
     assert "wonderful" in words.page.inner_text("#dimensions tbody tr:first-child td.plus")
     assert words.page.evaluate(f"{CHART}.data[0].type") == "scattergl"
     assert words.page.evaluate(f"{CHART}.data[0].x.length") > 5000
@@ -97,7 +102,7 @@ def test_a_word_is_placed_on_every_dimension(words) -> None:
     find(words, "HOUSE, wonderful")
     places_say(words, "text.includes('house') && text.includes('wonderful')")
     row = words.page.locator("#words-places tbody tr", has_text="wonderful")
-    assert row.locator("td").count() == 9
+    assert row.locator("td").count() == 1 + N_DIMS  # the logit shift comes first
     assert row.locator("td").nth(1).inner_text().split()[-1] == "1"  # its rank
     assert words.page.locator("#words-problem .note").count() == 0
     words.page.wait_for_function(f"{NOTES}.some(note => note.text === '<b>house</b>')")
@@ -141,7 +146,7 @@ def test_raw_tokens_and_components_are_a_switch_away(words) -> None:
     words.page.wait_for_function(
         "old => document.querySelector('#dimensions tbody').innerText === old", arg=whole
     )
-    assert words.page.locator("[data-try]").count() == 8
+    assert words.page.locator("[data-try]").count() == N_DIMS
     words.page.get_by_label("PCA of W e").check()
     words.page.wait_for_function(
         "document.querySelector('#dimensions thead').innerText.includes('component')"
