@@ -178,8 +178,10 @@ def test_the_example_can_be_read_in_tokens_words_and_sentences(tab: Tab) -> None
     assert re.fullmatch(r"\+\d\.\d\d nats towards positive", wonderful.get_attribute("title") or "")
     assert page.inner_text("#highlight-seen").startswith("Complaint first")
     assert page.locator("#highlight-profile tbody tr").count() >= 9
-    page.locator("#posterior").scroll_into_view_if_needed()  # gradio draws a chart once it is in sight
-    page.wait_for_function("document.querySelectorAll('#posterior .js-line').length === 1")
+    page.wait_for_function(  # gradio draws a chart once it is in sight
+        "() => { const at = document.querySelector('#posterior'); at.scrollIntoView(); "
+        "return at.querySelectorAll('.js-line').length > 0; }"
+    )
     tab.choose("#highlight-unit", "sentences")
     page.wait_for_function("document.querySelectorAll('#highlighted .tok').length === 3")
     tab.choose("#highlight-unit", "tokens")
