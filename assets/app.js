@@ -9,6 +9,14 @@ window.lmsteer = (() => {
       setTimeout(() => mine === latest && resolve(values), PAUSE_MS));
   };
 
+  // Every request says when it was sent, so that the server knows the latest whatever order it begins them in.
+  const send = window.fetch;
+  window.fetch = (url, options = {}) => {
+    const headers = new Headers(options.headers);
+    headers.set("x-asked-at", performance.now());
+    return send(url, { ...options, headers });
+  };
+
   const applyTheme = (dark) => document.body.classList.toggle("dark", dark);
 
   const toggleTheme = () => {

@@ -38,7 +38,7 @@ from lmsteer_core.ui.compose_render import (
 )
 from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
 from lmsteer_core.ui.runs import Runs, Wanted
-from lmsteer_core.ui.session import SessionSteers, session_of
+from lmsteer_core.ui.session import SessionSteers, asked_at, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -198,7 +198,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         at_across: float, at_up: float, held: float,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Fit sliders, lock and notice to the chosen steers; what was drawn is out of date."""
-        map_runs.stop(session_of(request))
+        map_runs.stop(session_of(request), asked_at(request))
         sliders, notices = [], []
         for name, epsilon in ((across, at_across), (up, at_up), (third, held)):
             known = own.steer(session_of(request), name) if name in own.names(session_of(request)) else None
@@ -227,7 +227,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
 
     def show_kind(request: gr.Request, kind: str, across: str | None, up: str | None) -> tuple[Any, ...]:
         if kind != STYLE:
-            map_runs.stop(session_of(request))
+            map_runs.stop(session_of(request), asked_at(request))
         judges = [(across or "first", "across"), (up or "second", "up")]
         is_style = kind == STYLE
         return (
@@ -237,8 +237,8 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         )
 
     def stop(request: gr.Request) -> None:
-        text_runs.stop(session_of(request))
-        map_runs.stop(session_of(request))
+        text_runs.stop(session_of(request), asked_at(request))
+        map_runs.stop(session_of(request), asked_at(request))
 
     def forget(request: gr.Request) -> None:
         text_runs.forget(session_of(request))

@@ -20,7 +20,7 @@ from lmsteer_core.ui.examples import EXAMPLE_TEXTS, ExampleText
 from lmsteer_core.ui.highlight_analysis import Analyst, Shown, told
 from lmsteer_core.ui.highlight_export import csv_of, html_of
 from lmsteer_core.ui.runs import Runs, Wanted
-from lmsteer_core.ui.session import SessionSteers, session_of
+from lmsteer_core.ui.session import SessionSteers, asked_at, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -124,7 +124,7 @@ def create_highlight_tab(
         return example.text, example.second, bool(example.second), steer, example.unit, _seen(example)
 
     def stop(request: gr.Request) -> str:
-        runs.stop(session_of(request))
+        runs.stop(session_of(request), asked_at(request))
         return render.note("Stopped.")
 
     def forget(request: gr.Request) -> None:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui import render
-from lmsteer_core.ui.session import session_of
+from lmsteer_core.ui.session import asked_at, session_of
 
 _STOPPED = 0
 
@@ -24,33 +24,44 @@ class Runs:
     def __init__(self) -> None:
         """Start with no session."""
         self._numbers = itertools.count(1)
-        self._latest: dict[str, int] = {}
+        self._latest: dict[str, tuple[float, int]] = {}  # by session: when it was asked for, its number
         self._lock = threading.Lock()
 
-    def start(self, session: str) -> int:
-        """Begin a run that supersedes the session's earlier ones."""
-        with self._lock:
-            self._latest[session] = number = next(self._numbers)
+    def start(self, session: str, asked: float = 0.0) -> int:
+        """Begin a run that supersedes those the session asked for earlier.
+
+        Args:
+            session: Whose run it is.
+            asked: When the page asked (`asked_at`): a busy server may begin runs in another order.
+        """
+        number = next(self._numbers)
+        self._settle(session, asked, number)
         return number
 
     def is_current(self, session: str, number: int) -> bool:
         """Return whether no newer run or Stop came after this one."""
-        return self._latest.get(session) == number
+        return self._number(session) == number
 
-    def stop(self, session: str) -> None:
-        """End the session's run without beginning another."""
-        with self._lock:
-            if session in self._latest:
-                self._latest[session] = _STOPPED
+    def stop(self, session: str, asked: float = 0.0) -> None:
+        """End the session's run without beginning another; also one that was asked for before."""
+        self._settle(session, asked, _STOPPED)
 
     def is_stopped(self, session: str) -> bool:
         """Return whether Stop was the session's latest word."""
-        return self._latest.get(session) == _STOPPED
+        return self._number(session) == _STOPPED
 
     def forget(self, session: str) -> None:
         """Drop a session whose page was closed, which also ends its run."""
         with self._lock:
             self._latest.pop(session, None)
+
+    def _settle(self, session: str, asked: float, number: int) -> None:
+        with self._lock:
+            if asked >= self._latest.get(session, (0.0, _STOPPED))[0]:
+                self._latest[session] = asked, number
+
+    def _number(self, session: str) -> int | None:
+        return self._latest.get(session, (0.0, None))[1]
 
     def follow(
         self, request: gr.Request, n_panels: int, write: Callable[[Wanted], Iterator[tuple[Any, ...]]]
@@ -63,7 +74,7 @@ class Runs:
             write: Given a check whether it is still wanted, yields panels and a status line.
         """
         session = session_of(request)
-        number = self.start(session)
+        number = self.start(session, asked_at(request))
         keep = [gr.skip()] * n_panels
 
         def is_wanted() -> bool:

@@ -16,7 +16,7 @@ from lmsteer_core.ui import live, render
 from lmsteer_core.ui.examples import EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.ui.nextword_tab import create_nextword_card
 from lmsteer_core.ui.runs import Runs, Wanted
-from lmsteer_core.ui.session import N_SLOTS, SessionSteers, session_of
+from lmsteer_core.ui.session import N_SLOTS, SessionSteers, asked_at, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, QUIET, SLIDER_EXTENT, STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -74,8 +74,8 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         yield from continuum_runs.follow(request, 1, write)
 
     def stop(request: gr.Request) -> None:
-        column_runs.stop(session_of(request))
-        continuum_runs.stop(session_of(request))
+        column_runs.stop(session_of(request), asked_at(request))
+        continuum_runs.stop(session_of(request), asked_at(request))
 
     def forget(request: gr.Request) -> None:
         for held in (column_runs, continuum_runs, own):

@@ -19,7 +19,7 @@ from lmsteer_core.steer import Steer
 from lmsteer_core.ui import live, parcel, render
 from lmsteer_core.ui.examples import EXAMPLE_PROMPTS, EXAMPLES_LESS, EXAMPLES_MORE, STARTING_POINTS
 from lmsteer_core.ui.runs import Runs, Wanted
-from lmsteer_core.ui.session import Latest, SessionSteers, session_of
+from lmsteer_core.ui.session import Latest, SessionSteers, asked_at, session_of
 from lmsteer_core.ui.steer_tab import DEFAULT
 from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING
 from lmsteer_core.ui.train_input import DESCRIPTIONS, EXAMPLES, FILE, NO_NAME, Typed
@@ -64,7 +64,7 @@ def create_train_tab(
         request: gr.Request, name: str, *fields: Any
     ) -> AsyncIterator[dict[gr.components.Component, Any]]:
         session = session_of(request)
-        number = runs.start(session)
+        number = runs.start(session, asked_at(request))
 
         def is_wanted() -> bool:
             return runs.is_current(session, number)
@@ -157,7 +157,7 @@ def create_train_tab(
         yield from samples.follow(request, 1, write)
 
     def stop(request: gr.Request) -> None:
-        runs.stop(session_of(request))
+        runs.stop(session_of(request), asked_at(request))
 
     def forget(request: gr.Request) -> None:
         runs.forget(session_of(request))
