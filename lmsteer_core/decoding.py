@@ -26,6 +26,9 @@ from lmsteer_core.steering import Steering
 _PROMPT_TOKENS_PER_STEP = 1024
 """Prompt tokens read between two steps of the rows that are already being written."""
 
+_WORTH_SHARING = 64
+"""Prompt tokens that rows have in common and need not read each, to be worth one more pass."""
+
 _FLOOR = 1e-5
 
 
@@ -113,8 +116,9 @@ class _Group:
 
     Attributes:
         rows: n_rows of them.
-        ids: Prompts and drawn tokens, (n_rows, width).
+        ids: Prompts and drawn tokens, (n_rows, width), or (n_prompts, width) while prompts are shared.
         mask: 1 for each of them, 0 for padding.
+        shared: While rows with the same prompt read it together, the line of `ids` of each row.
         n_read: Columns that the model has read.
         cache: A transformers cache of their keys and values, if the model keeps one.
     """
@@ -122,6 +126,7 @@ class _Group:
     rows: list[LiveRow]
     ids: Tensor
     mask: Tensor
+    shared: list[int] | None = None
     n_read: int = 0
     cache: Any = None
 
@@ -150,10 +155,15 @@ class Batch:
     def join(self, rows: Sequence[LiveRow]) -> None:
         """Take rows in; they get their first tokens once their prompts are read."""
         width = max(len(row.ids) for row in rows)
-        pads = [width - len(row.ids) for row in rows]
-        ids = torch.tensor([[0] * n + row.ids for n, row in zip(pads, rows, strict=True)])
-        mask = torch.tensor([[0] * n + [1] * (width - n) for n in pads])
-        self._groups.append(_Group(list(rows), ids.to(self._lm.device), mask.to(self._lm.device)))
+        prompts = [tuple(row.ids) for row in rows]
+        lines = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
+        shared = None
+        if (len(rows) - len(lines)) * width >= _WORTH_SHARING:
+            shared = [lines[prompt] for prompt in prompts]
+            prompts = list(lines)
+        ids = torch.tensor([[0] * (width - len(prompt)) + [*prompt] for prompt in prompts])
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        self._groups.append(_Group(list(rows), ids.to(self._lm.device), mask.to(self._lm.device), shared))
 
     def leave(self, rows: Iterable[LiveRow]) -> None:
         """Drop rows, finished or not."""
@@ -184,13 +194,15 @@ class Batch:
     @torch.inference_mode()
     def _advance(self, group: _Group) -> dict[LiveRow, Token | None]:
         """Read the group's next columns; if none is left, draw each row's next token."""
-        end = group.n_read + min(group.n_unread, max(1, _PROMPT_TOKENS_PER_STEP // len(group.rows)))
+        # No steer acts on what is read, only on the logits of a row's last token.
+        n_common = group.n_unread - (group.shared is not None)
+        end = group.n_read + min(n_common, max(1, _PROMPT_TOKENS_PER_STEP // len(group.ids)))
         columns = slice(0 if group.cache is None else group.n_read, end)
         mask = group.mask[:, :end]
         options: dict[str, Any] = dict(self._options)
         if self._takes_positions:
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, columns]
-        steering = self._steering(group.rows)
+        steering = self._steering(group.rows[:1] if group.shared else group.rows)
         with steering:
             output = self._lm.model(
                 group.ids[:, columns],
@@ -200,6 +212,8 @@ class Batch:
                 **options,
             )
         group.cache, group.n_read = getattr(output, "past_key_values", None), end
+        if group.shared and group.n_unread == 1:
+            _part(group)
         if group.n_unread:
             return {}
         logits = output.logits[:, -1].float()
@@ -305,10 +319,21 @@ def _stacked(tensors: Sequence[Tensor], length: int) -> Tensor:
     return torch.cat([nn.functional.pad(t, (0, 0, length - t.shape[-2], 0)) for t in tensors])
 
 
+def _part(group: _Group) -> None:
+    """Give every row its own copy of the prompt it shared."""
+    index = torch.tensor(group.shared, device=group.ids.device)
+    group.ids, group.mask, group.shared = group.ids[index], group.mask[index], None
+    if group.cache is not None:
+        group.cache.batch_select_indices(index)
+
+
 def _keep(group: _Group, kept: Sequence[int]) -> None:
     """Keep some rows of a group, and no padding that all of them share."""
     index = torch.tensor(kept, device=group.ids.device)
     group.rows = [group.rows[i] for i in kept]
+    if group.shared:
+        group.shared = [group.shared[i] for i in kept]
+        return
     group.ids, group.mask = group.ids[index], group.mask[index]
     if group.cache is not None:
         group.cache.batch_select_indices(index)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from lmsteer_core.decoding import Batch, LiveRow, Token
 from lmsteer_core.errors import InputError, LMSteerError
-from lmsteer_core.language_model import ROWS_AT_FULL_CONTEXT, LanguageModel, is_out_of_memory
+from lmsteer_core.language_model import OUT_OF_MEMORY, ROWS_AT_FULL_CONTEXT, LanguageModel, is_out_of_memory
 
 Step = list[Token | None]
 """Each row's next token, None once it has ended."""
@@ -151,8 +151,8 @@ class Engine:
                 self._end("The app is shutting down.", everybody=True)
                 return
             except BaseException as error:  # even SystemExit: nobody else would serve who waits
-                told = "Memory ran out: shorten the prompt or generate fewer texts at once."
-                self._end(told if is_out_of_memory(error) else f"The model failed ({error!r}); try again.")
+                told = f"The model failed ({error!r}); try again."
+                self._end(OUT_OF_MEMORY if is_out_of_memory(error) else told)
 
     def _serve(self, batch: Batch) -> None:
         while True:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lmsteer_core.decoding import Batch, LiveRow, Sampling, Token
 from lmsteer_core.errors import InputError, SteerError
-from lmsteer_core.language_model import LanguageModel, is_out_of_memory
+from lmsteer_core.language_model import OUT_OF_MEMORY, LanguageModel, is_out_of_memory
 from lmsteer_core.steer import Steer, check_epsilon
 
 MAX_ROWS = 256
@@ -60,7 +60,6 @@ def stream(
         InputError: If a prompt or setting cannot be used.
         SteerError: If a row names a steer that is not there.
     """
-    check_rows(rows, steers)
     return _stream(lm, live_rows(lm, rows, steers, sampling, logprobs=logprobs))
 
 
@@ -73,6 +72,7 @@ def live_rows(
     logprobs: bool = True,
 ) -> list[LiveRow]:
     """Return rows as the decoder takes them; arguments and errors as for `stream`."""
+    _check_rows(rows, steers)
     reserve = {"reserve": sampling.max_new_tokens, "n_rows": len(rows)}
     prompts = {row.prompt: lm.encode(row.prompt, **reserve)[0] for row in rows}
     return [
@@ -91,7 +91,7 @@ def _stream(lm: LanguageModel, rows: list[LiveRow]) -> Generator[list[Token | No
                 yield [found.get(row) for row in rows]
     except Exception as error:
         if is_out_of_memory(error):
-            raise InputError("Memory ran out: shorten the prompt or generate fewer texts at once.") from error
+            raise InputError(OUT_OF_MEMORY) from error
         raise
 
 
@@ -126,16 +126,14 @@ def growing(steps: Iterable[list[Token | None]], n_rows: int) -> Iterator[list[l
         yield tokens
 
 
-def check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> list[str]:
-    """Return the steer names that rows use, or raise on an unknown one or a bad ε."""
+def _check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> None:
+    """Raise InputError on a bad ε or number of rows, SteerError on an unknown steer."""
     if not 1 <= len(rows) <= MAX_ROWS:
         raise InputError(f"Between 1 and {MAX_ROWS} texts can be generated at once, not {len(rows)}.")
-    names = sorted({name for row in rows for name in row.epsilons})
-    for name in names:
+    for name in sorted({name for row in rows for name in row.epsilons}):
         if name not in steers:
             known = ", ".join(sorted(steers)) or "none"
             raise SteerError(f"There is no steer named '{name}' for this model; available: {known}.")
     for row in rows:
         for name, epsilon in row.epsilons.items():
             check_epsilon(epsilon, name)
-    return names

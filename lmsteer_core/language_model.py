@@ -232,6 +232,9 @@ def _packed(hidden: Tensor) -> Tensor:
     return hidden.clone(memory_format=torch.contiguous_format)
 
 
+OUT_OF_MEMORY = "Memory ran out: shorten the prompt or generate fewer texts at once."
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the machine's memory, or the accelerator's, ran out; torch raises many types."""
     text = str(error).lower()

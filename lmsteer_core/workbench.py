@@ -10,7 +10,7 @@ from types import MappingProxyType
 from lmsteer_core.decoding import Sampling
 from lmsteer_core.engine import Engine, Step
 from lmsteer_core.errors import SteerError
-from lmsteer_core.generation import Row, check_rows, live_rows
+from lmsteer_core.generation import Row, live_rows
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.models import EMBEDDED, load_model
 from lmsteer_core.neutral import Progress
@@ -80,7 +80,6 @@ class Workbench:
         waits or later, ends without an error.
         """
         steers = {**self.steers, **extra}
-        check_rows(rows, steers)
         return self.engine.submit(live_rows(self.lm, rows, steers, sampling)).steps(is_wanted)
 
     def train(self, name: str, source: Source, progress: Progress) -> Steer:

@@ -124,6 +124,23 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write_on(lm, monkeypatch):
     assert ids_of(texts[writing]) == ids_of(alone(lm, writing))
 
 
+def test_rows_of_one_prompt_read_it_once_and_write_what_each_would_alone(lm, steer, monkeypatch):
+    monkeypatch.setattr("lmsteer_core.decoding._PROMPT_TOKENS_PER_STEP", 16)
+    rows = [live(lm, LONG * 3, steer=steer, epsilon=e, seed_offset=i) for i, e in enumerate((-2.0, 0.0, 2.0))]
+    rows += [live(lm, SHORT), live(lm, LONG * 3)]
+    batch, texts, n_read = Batch(lm), {}, []
+    hook = lm.model.register_forward_pre_hook(lambda _, args: n_read.append(args[0].numel()))
+    batch.join(rows)
+    write(batch, texts, 2)
+    batch.leave([rows[4]])
+    write(batch, texts)
+    hook.remove()
+    assert sum(n_read) < 3 * len(rows[0].ids) + 4 * 13
+    assert rows[4] not in texts
+    for row in rows[:4]:
+        assert ids_of(texts[row]) == ids_of(alone(lm, row))
+
+
 def test_two_steers_of_one_name_keep_to_their_own_rows(lm):
     one, other = (make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2))
     rows = [live(lm, LONG, steer=s, epsilon=2.0) for s in (one, other)]
@@ -150,6 +167,11 @@ def test_every_architecture_lets_rows_join_and_leave(lm, architecture):
         write(batch, texts, 2)
     write(batch, texts)
     for each in rows:
+        assert ids_of(texts[each]) == ids_of(alone(small, each))
+    together = [row(40, 8) for _ in range(3)]
+    batch.join(together)
+    write(batch, texts)
+    for each in together:
         assert ids_of(texts[each]) == ids_of(alone(small, each))
 
 

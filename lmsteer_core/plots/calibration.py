@@ -9,10 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lmsteer_core.plots.look import NEGATIVE, POSITIVE, dressed
-
-_BREAKS = "#d33b3b"
-_NEUTRAL = "#808a99"
+from lmsteer_core.plots.look import BREAKS, NEGATIVE, NEUTRAL, POSITIVE, dressed
 
 
 def calibration_curves(
@@ -37,7 +34,7 @@ def calibration_curves(
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     base = perplexity[min(range(len(epsilons)), key=lambda i: abs(epsilons[i]))] or 1.0
-    colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else _NEUTRAL for e in epsilons]
+    colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else NEUTRAL for e in epsilons]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     curves = (
         (style, "style", "%{y:.3g}"),
@@ -49,19 +46,19 @@ def calibration_curves(
                 x=epsilons,
                 y=y,
                 mode="lines+markers",
-                line={"color": _NEUTRAL, "width": 2},
+                line={"color": NEUTRAL, "width": 2},
                 marker={"size": 9, "color": colours},
                 hovertemplate=f"ε = %{{x:+.3g}}<br>{name} {told}<extra></extra>",
             ),
             row=row,
             col=1,
         )
-    figure.add_vrect(*useful, fillcolor=_NEUTRAL, opacity=0.16, line_width=0, layer="below")
+    figure.add_vrect(*useful, fillcolor=NEUTRAL, opacity=0.16, line_width=0, layer="below")
     for limit in breaks:
         if epsilons[0] <= limit <= epsilons[-1]:
-            figure.add_vline(limit, line={"color": _BREAKS, "width": 2, "dash": "dash"})
+            figure.add_vline(limit, line={"color": BREAKS, "width": 2, "dash": "dash"})
             figure.add_annotation(
-                x=limit, y=1, yref="paper", text="breaks", showarrow=False, font={"color": _BREAKS},
+                x=limit, y=1, yref="paper", text="breaks", showarrow=False, font={"color": BREAKS},
                 xanchor="left" if limit < 0 else "right", yanchor="top",
             )  # fmt: skip
     x, y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 POSITIVE = "#2f7fd0"
 NEGATIVE = "#d9741a"
 DIVERGING = [[0.0, NEGATIVE], [0.5, "#b9bec6"], [1.0, POSITIVE]]
-_NEUTRAL = "#808a99"
+NEUTRAL = "#808a99"
+BREAKS = "#d33b3b"
 
 
 def dressed(figure: go.Figure, *, x: str, y: str, height: int = 320) -> go.Figure:
@@ -25,10 +26,16 @@ def dressed(figure: go.Figure, *, x: str, y: str, height: int = 320) -> go.Figur
         margin={"l": 12, "r": 12, "t": 16, "b": 12},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"size": 14, "color": _NEUTRAL, "family": "system-ui, sans-serif"},
+        font={"size": 14, "color": NEUTRAL, "family": "system-ui, sans-serif"},
         showlegend=False,
         hoverlabel={"font": {"size": 14}},
         xaxis={**axis, "title": {"text": x}},
         yaxis={**axis, "title": {"text": y}},
     )
     return figure
+
+
+def signed(value: float, form: str = "+.2f") -> str:
+    """Return a number with a real minus sign; one that rounds to 0 has no sign."""
+    text = format(value, form).replace("-", "−")
+    return text if any(digit in "123456789" for digit in text) else text.lstrip("+−")

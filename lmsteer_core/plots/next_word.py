@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from lmsteer_core.plots.look import NEGATIVE, POSITIVE, dressed
+from lmsteer_core.plots.look import BREAKS, NEGATIVE, NEUTRAL, POSITIVE, dressed, signed
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "16px,4px,2px,4px,2px,4px", "4px,9px")
 """Told apart without colour; the browser draws the same ones beside the words (nextword.css)."""
 
-_NEUTRAL = "#808a99"
-_BREAKS = "#d33b3b"
-_COLOURS = {"plus": POSITIVE, "minus": NEGATIVE, "even": _NEUTRAL}
+_COLOURS = {"plus": POSITIVE, "minus": NEGATIVE, "even": NEUTRAL}
 _CLEAR_CHANGE = 1.25
 """From one end to the other a word gains or loses if its probability changes by this factor."""
 _LABEL_WIDTH, _LABEL_HEIGHT = 1.1, 0.07
@@ -97,21 +95,21 @@ def next_word_curves(
     figure.add_vrect(
         max(low, useful[0]),
         min(high, useful[1]),
-        fillcolor=_NEUTRAL,
+        fillcolor=NEUTRAL,
         opacity=0.13,
         line_width=0,
         layer="below",
     )
     for limit in breaks:
         if low < limit < high:
-            figure.add_vline(limit, line={"color": _BREAKS, "width": 2, "dash": "dash"})
+            figure.add_vline(limit, line={"color": BREAKS, "width": 2, "dash": "dash"})
     dressed(figure, x=title, y="probability of the next word", height=height)
     figure.update_layout(
         dragmode=False, margin={"t": 30, "r": 24}, modebar={"remove": ["select2d", "lasso2d"]}
     )
     ticks = [*range(math.ceil(low), math.floor(high) + 1)]
     figure.update_xaxes(
-        range=[low, high], fixedrange=True, tickvals=ticks, ticktext=[_signed(e) for e in ticks]
+        range=[low, high], fixedrange=True, tickvals=ticks, ticktext=[signed(e, "+d") for e in ticks]
     )
     figure.update_yaxes(fixedrange=True, tickformat=".4~%" if is_log else ".0%", rangemode="tozero")
     if is_log:
@@ -155,10 +153,6 @@ def _position(heights: Sequence[float], place: int) -> str:
 
 def _heights(probability: Sequence[float], is_log: bool) -> list[float]:
     return [math.log(max(p, _LEAST_SHOWN) / _LEAST_SHOWN) if is_log else p for p in probability]
-
-
-def _signed(epsilon: int) -> str:
-    return f"{epsilon:+d}".replace("-", "−") if epsilon else "0"
 
 
 def _literal(text: str) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from lmsteer_core.plots.look import NEGATIVE, POSITIVE, dressed
+from lmsteer_core.plots.look import NEGATIVE, NEUTRAL, POSITIVE, dressed, signed
 
-_NEUTRAL = "#808a99"
 _DASHES = ("solid", "dash")
 _MARKS = ("circle", "diamond")
 
@@ -23,7 +22,7 @@ def posterior_curves(
         curves: Per text its name, "" where there is one text, with its posterior and its best ε.
     """
     figure = go.Figure()
-    colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else _NEUTRAL for e in epsilons]
+    colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else NEUTRAL for e in epsilons]
     peaks = [best for _, best in curves.values()]
     for nth, (name, (probability, best)) in enumerate(curves.items()):
         told = f"{name}: " if name else ""
@@ -32,7 +31,7 @@ def posterior_curves(
                 x=list(epsilons),
                 y=list(probability),
                 mode="lines+markers",
-                line={"color": _NEUTRAL, "width": 2.5, "dash": _DASHES[nth]},
+                line={"color": NEUTRAL, "width": 2.5, "dash": _DASHES[nth]},
                 marker={"size": 7, "color": colours, "symbol": _MARKS[nth]},
                 hovertemplate=f"{told}ε = %{{x:+g}}<br>probability %{{y:.1%}}<extra></extra>",
             )
@@ -59,4 +58,4 @@ def _side(best: float, peaks: Sequence[float]) -> str:
 def _peak(probability: Sequence[float], best: float) -> str:
     if max(probability) - min(probability) < 1e-6:
         return "every ε alike"
-    return f"best ε {best:+g}".replace("-", "−") if best else "best ε 0"
+    return f"best ε {signed(best, '+g')}"

@@ -8,6 +8,7 @@ from html import escape
 
 from lmsteer_core.compose import Plane
 from lmsteer_core.geometry import overlap
+from lmsteer_core.plots.look import signed
 from lmsteer_core.plots.plane import EXTENT, Heat, cells
 from lmsteer_core.steer import Steer, SteerCard
 from lmsteer_core.ui import render
@@ -71,8 +72,8 @@ def pad_html(setting: Setting, point: tuple[float, float], heat: Heat | None = N
         for axis, low in zip(("across", "up"), lows, strict=True)
         if not low
     )
-    ticks = [("−" if t < 0 else "+" if t else "") + str(abs(t)) for t in range(-int(EXTENT), int(EXTENT) + 1)]
-    scale = "".join(f"<span>{tick}</span>" for tick in ticks)
+    ticks = range(-int(EXTENT), int(EXTENT) + 1)
+    scale = "".join(f"<span>{signed(tick, '+d')}</span>" for tick in ticks)
     return (
         f'<div class="compose-pad"><div class="corners">{_corner(a, b, 0, 1)}{_corner(a, b, 1, 1)}</div>'
         f'<div class="frame"><div class="scale up" aria-hidden="true">{scale}</div>'
@@ -107,7 +108,7 @@ def word_heat(setting: Setting, found: Plane) -> Heat:
         [None if setting.is_locked(x, y) else p for x, p in zip(found.epsilons, row, strict=True)]
         for y, row in zip(found.epsilons, found.probability, strict=True)
     ]
-    told = [["locked" if p is None else share_text(p) for p in row] for row in values]
+    told = [["locked" if p is None else render.percent(p) for p in row] for row in values]
     return Heat(f"P(“{found.text}” comes next)", found.epsilons, values, told)
 
 
@@ -181,14 +182,3 @@ def overlap_text(setting: Setting) -> str:
 def lowest(steer: Steer, is_unlocked: bool) -> float:
     """Return the lowest ε that may be chosen: 0 where a notice keeps the − pole locked."""
     return 0.0 if steer.card.notice and not is_unlocked else -EXTENT
-
-
-def share_text(p: float) -> str:
-    """Return a probability in percent."""
-    percent = f"{100 * p:.0f}" if p >= 0.1 else f"{100 * p:.2g}" if p >= 1e-4 else "<\u00a00.01"
-    return f"{percent}\u00a0%"
-
-
-def signed(value: float) -> str:
-    """Return a number with its sign, a real minus."""
-    return f"{value:+.2f}".replace("-", "−")

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -17,6 +16,7 @@ from lmsteer_core.compose import Plane, plane, styles
 from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.generation import Row, growing
+from lmsteer_core.plots.look import signed
 from lmsteer_core.plots.plane import EXTENT, Heat, colour_bar
 from lmsteer_core.steer import Steer, SteerCard, check_epsilon
 from lmsteer_core.ui import live, render
@@ -31,14 +31,12 @@ from lmsteer_core.ui.compose_render import (
     numbers_table,
     overlap_text,
     pad_html,
-    share_text,
-    signed,
     style_heat,
     word_heat,
 )
 from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
 from lmsteer_core.ui.runs import Runs, Wanted
-from lmsteer_core.ui.session import SessionSteers, asked_at, session_of
+from lmsteer_core.ui.session import SessionSteers, asked_at, check_unlocked, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -63,7 +61,6 @@ _SATURATION = (
     "costs at its end."
 )
 _SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
-_LOCKED = "That pole is locked: read the notice and unlock it first."
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,8 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             raise InputError("Choose different steers: each can be used once.")
         a, b, *others = (own.steer(session, name) for name in used)
         kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
-        if any(epsilon < 0 and not lowest(steer, unlocked) for steer, epsilon in kept):
-            raise InputError(_LOCKED)
+        for steer, epsilon in kept:
+            check_unlocked(steer, epsilon, unlocked)
         return Setting(prompt[-PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked)
 
     def write_text(
@@ -133,8 +130,8 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             setting = setting_of(request, prompt, across, up, third, held, unlocked)
             point = check_epsilon(at_across, setting.across.name), check_epsilon(at_up, setting.up.name)
-            if setting.is_locked(*point):
-                raise InputError(_LOCKED)
+            for steer, epsilon in zip((setting.across, setting.up), point, strict=True):
+                check_unlocked(steer, epsilon, unlocked)
             mine = own.own(session_of(request))
             dice = _with_seed(_TEXT, seed)
             yield from live.side_by_side(
@@ -170,7 +167,9 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         pad = pad_html(setting, point, heat)
         if heat is None:
             return pad, "", ""
-        ends = (signed(-heat.bound), signed(heat.bound)) if heat.is_signed else ("0", share_text(heat.bound))
+        ends = (
+            (signed(-heat.bound), signed(heat.bound)) if heat.is_signed else ("0", render.percent(heat.bound))
+        )
         return pad, colour_bar(heat, *ends), numbers_table(setting, heat)
 
     def draw(
@@ -279,8 +278,10 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
                 go = gr.Button("Generate", variant="primary", elem_id="compose-go")
                 halt = gr.Button("Stop", variant="stop", elem_id="compose-stop")
             with gr.Row(elem_classes="columns"):
-                baseline = _panel("Baseline", "the model as it is", "baseline")
-                steered = _panel("Steered", "both moves added, the same dice", "steered")
+                baseline = live.panel("Baseline", "the model as it is", "baseline", "compose-baseline")
+                steered = live.panel(
+                    "Steered", "both moves added, the same dice", "steered", "compose-steered"
+                )
             status = gr.HTML(elem_id="compose-status")
             with gr.Column(elem_classes="card"):
                 kind = gr.Radio([WORD, STYLE, NOTHING], value=WORD, label="Map under the point",
@@ -366,7 +367,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     ).then(**maps)
     if first:
         demo.load(**maps)
-        example = _finished_example(workbench, first, start.point)
+        example = live.finished_example(workbench, first.prompt, first.epsilons(*start.point), _TEXT)
         demo.load(example.result, None, [baseline, steered, status], **QUIET)
     demo.unload(forget)
 
@@ -420,23 +421,3 @@ def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
     return gr.Slider(
         low, EXTENT, max(low, value), step=0.1, label=label, min_width=150, buttons=[], elem_id=elem_id
     )
-
-
-def _panel(title: str, subtitle: str, kind: str) -> gr.HTML:
-    with gr.Column(elem_classes=["card", kind], min_width=240):
-        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
-        return gr.HTML(elem_id=f"compose-{kind}")
-
-
-def _finished_example(
-    workbench: Workbench, setting: Setting, point: tuple[float, float]
-) -> Future[tuple[str, str, str]]:
-    """Write the opening example once, in the background, for every visitor."""
-
-    def finish() -> tuple[str, str, str]:
-        *_, panels = live.side_by_side(
-            workbench, setting.prompt, setting.epsilons(*point), _TEXT, lambda: True, {}
-        )
-        return panels
-
-    return ThreadPoolExecutor(1).submit(finish)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from lmsteer_core.plots.look import signed
 from lmsteer_core.scoring import Span, Unit, UnitKind, Weighed, units
 from lmsteer_core.steer import SteerCard
 from lmsteer_core.ui import render
@@ -175,15 +176,6 @@ def legend(poles: tuple[str, str], kind: UnitKind) -> str:
     )
 
 
-def progress(share: float, what: str) -> str:
-    """Return a bar filled to `share` (0 to 1) under what is being done."""
-    percent = f"{100 * min(max(share, 0.0), 1.0):.0f}"
-    return (
-        f'{render.progress(f"{what} {percent} %")}<div class="bar" role="progressbar" '
-        f'aria-label="{escape(what)}" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-    )
-
-
 def _visible(text: str) -> str:
     """Return a token's text with a sign for a line's end, or for spaces where there is nothing else."""
     return escape(text.replace("\n", "⏎")) if text.strip(" ") else "␣"
@@ -194,8 +186,7 @@ def _per_token(weighed: Weighed) -> float:
 
 
 def _nats(value: float, digits: int = 2) -> str:
-    text = f"{value:+.{digits}f}".replace("-", "−")
-    return text if any(c in "123456789" for c in text) else f"{0:.{digits}f}"
+    return signed(value, f"+.{digits}f")
 
 
 def _side(value: float) -> str:

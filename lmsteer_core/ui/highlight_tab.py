@@ -60,7 +60,7 @@ def create_highlight_tab(
         keep = [gr.skip()] * n_panels
 
         def saying(what: str) -> Callable[[float], tuple[Any, ...]]:
-            return lambda share: (*keep, draw.progress(share, what))
+            return lambda share: (*keep, _bar(share, what))
 
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             session = session_of(request)
@@ -84,7 +84,7 @@ def create_highlight_tab(
                 _curves(shown),
                 "",
                 "".join(map(render.note, draw.summary(shown))),
-                draw.progress(0, _WEIGHING),
+                _bar(0, _WEIGHING),
             )
             for i, text in enumerate(texts):
                 profile = yield from told(analyst.profile(text, every), saying(_WEIGHING))
@@ -251,6 +251,10 @@ def _curves(shown: Shown) -> Any:
             for name, text in zip(titles, shown.texts, strict=True)
         },
     )
+
+
+def _bar(share: float, what: str) -> str:
+    return render.progress_bar(share, f"{what} {share:.0%}", what)
 
 
 def _seen(example: ExampleText) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import gradio as gr
 
 from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.generation import Row, growing
@@ -42,6 +45,25 @@ def side_by_side(
     setting = ", ".join(f"{name} {render.epsilon_text(e)}" for name, e in active.items())
     text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}. {rate:.0f} tokens/s."
     yield (*_columns(shown, base, steered), render.note(text.strip(), "warning" if cut else "info"))
+
+
+def finished_example(
+    workbench: Workbench, prompt: str, epsilons: Mapping[str, float], sampling: Sampling
+) -> Future[tuple[str, str, str]]:
+    """Write an opening example once, in the background, for every visitor."""
+
+    def finish() -> tuple[str, str, str]:
+        *_, panels = side_by_side(workbench, prompt, epsilons, sampling, lambda: True, {})
+        return panels
+
+    return ThreadPoolExecutor(1).submit(finish)
+
+
+def panel(title: str, subtitle: str, kind: str, elem_id: str) -> gr.HTML:
+    """Add a titled card and return what shows its text; `kind`, baseline or steered, is how it looks."""
+    with gr.Column(elem_classes=["card", kind], min_width=240):
+        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
+        return gr.HTML(elem_id=elem_id)
 
 
 def continuum(

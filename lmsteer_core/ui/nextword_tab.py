@@ -21,7 +21,7 @@ from lmsteer_core.plots.next_word import Line, lines, next_word_curves
 from lmsteer_core.scoring import is_unspaced
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
-from lmsteer_core.ui.session import SessionSteers, session_of
+from lmsteer_core.ui.session import SessionSteers, check_unlocked, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
 from lmsteer_core.workbench import Workbench
 
@@ -46,7 +46,6 @@ _LIMITS = (
 )
 _FORMULA = "P(v | ε) = softmax(E h + ε E Wᵀ h + Σ held ε_s E W_sᵀ h)_v"
 _TOLD = "h is the hidden state after the prompt, which no steer moves; E holds the output embeddings."
-_LOCKED = "That pole is locked: read the notice and unlock it first."
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,7 @@ class _Question:
         for steer, epsilon in self.held:
             if steer.name == self.axis.name:
                 raise InputError(f"'{steer.name}' is on the axis, so it cannot be held too.")
-            if steer.card.notice and epsilon < 0 and not self.unlocked:
-                raise InputError(_LOCKED)
+            check_unlocked(steer, epsilon, self.unlocked)
 
 
 class _View:
@@ -402,7 +400,7 @@ def shown_token(text: str) -> str:
     word = text.removeprefix(" ")
     if word[:1].isalnum() and word == word.strip() and (word != text or is_unspaced(word[0])):
         return word
-    return f"“{text.translate({32: '␣', 10: '⏎', 13: '⏎', 9: '⇥'})}”"
+    return f"“{render.visible(text)}”"
 
 
 def shown_curve(curve: WordCurve) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from lmsteer_core.decoding import Token
+from lmsteer_core.plots.look import signed
 from lmsteer_core.steer import SteerCard
 
 FULL_TINT_NATS = 4.0
@@ -41,7 +42,7 @@ def continuation(prompt: str, tokens: Sequence[Token], *, first_change: int | No
         tip = (
             f"steering made this {math.exp(min(abs(waiting), 50)):.3g} × "
             f"{'likelier' if waiting >= 0 else 'less likely'} ({waiting:+.2f} nats); "
-            f"probability {_percent(token.base_logprob)} → {_percent(token.logprob)}"
+            f"probability {percent(math.exp(token.base_logprob))} → {percent(math.exp(token.logprob))}"
         )
         mark = " first-change" if i == first_change else ""
         parts.append(tinted(token.text, waiting, tip, mark))
@@ -98,12 +99,12 @@ def track_legend() -> str:
     return f'<p class="key">{"".join(swatches)}</p>'
 
 
-def progress_bar(share: float, text: str) -> str:
-    """Return a bar filled to `share` (0 to 1) above what is being done."""
-    percent = f"{100 * min(max(share, 0.0), 1.0):.0f}"
+def progress_bar(share: float, text: str, label: str) -> str:
+    """Return a bar named `label`, filled to `share` (0 to 1), above what is being done."""
+    filled = f"{100 * min(max(share, 0.0), 1.0):.0f}"
     return (
-        f'<div class="bar" role="progressbar" aria-label="Training" aria-valuenow="{percent}">'
-        f'<i style="width:{percent}%"></i></div>{progress(text)}'
+        f'<div class="bar" role="progressbar" aria-label="{escape(label)}" aria-valuenow="{filled}">'
+        f'<i style="width:{filled}%"></i></div>{progress(text)}'
     )
 
 
@@ -152,9 +153,15 @@ def progress(text: str) -> str:
 
 def epsilon_text(epsilon: float) -> str:
     """Return ε with a real minus sign, e.g. "+1.5", "0", "−3"."""
-    return f"{epsilon:+.3g}".replace("-", "−") if epsilon else "0"
+    return signed(epsilon, "+.3g")
 
 
-def _percent(logprob: float) -> str:
-    p = 100 * math.exp(logprob)
-    return f"{p:.0f} %" if p >= 10 else f"{p:.2g} %" if p >= 0.01 else "< 0.01 %"
+def percent(p: float) -> str:
+    """Return a probability in percent."""
+    number = f"{100 * p:.0f}" if p >= 0.1 else f"{100 * p:.2g}" if p >= 1e-4 else "<\u00a00.01"
+    return f"{number}\u00a0%"
+
+
+def visible(text: str) -> str:
+    """Return text with its spaces, tabs and line ends shown."""
+    return text.translate({32: "␣", 10: "⏎", 13: "⏎", 9: "⇥"})

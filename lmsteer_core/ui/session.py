@@ -97,6 +97,12 @@ class SessionSteers:
         return gr.update(choices=names, value=chosen if chosen in names else next(iter(names), None))
 
 
+def check_unlocked(steer: Steer, epsilon: float, unlocked: bool) -> None:
+    """Raise InputError for a − pole that its notice keeps locked."""
+    if steer.card.notice and epsilon < 0 and not unlocked:
+        raise InputError("That pole is locked: read the notice and unlock it first.")
+
+
 def session_of(request: gr.Request) -> str:
     """Return what tells this page from every other."""
     return request.session_hash or ""

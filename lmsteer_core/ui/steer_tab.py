@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from html import escape
 from typing import Any
 
@@ -16,7 +15,7 @@ from lmsteer_core.ui import live, render
 from lmsteer_core.ui.examples import EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.ui.nextword_tab import create_nextword_card
 from lmsteer_core.ui.runs import Runs, Wanted
-from lmsteer_core.ui.session import N_SLOTS, SessionSteers, asked_at, session_of
+from lmsteer_core.ui.session import N_SLOTS, SessionSteers, asked_at, check_unlocked, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, QUIET, SLIDER_EXTENT, STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -51,8 +50,7 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
                     raise InputError("A steer you made is no longer held here: make it or upload it again.")
                 if steer:
                     epsilons[steer.name] = epsilon
-                    if steer.card.notice and epsilon < 0 and not unlocked:
-                        raise InputError("That pole is locked: read the notice and unlock it first.")
+                    check_unlocked(steer, epsilon, unlocked)
             dice = _sampling(temperature, top_p, n_tokens, seed)
             mine = own.own(session_of(request))
             yield from live.side_by_side(workbench, prompt, epsilons, dice, is_wanted, mine)
@@ -134,8 +132,8 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
                 go = gr.Button("Generate", variant="primary", elem_id="generate")
                 halt = gr.Button("Stop", variant="stop", elem_id="stop")
             with gr.Row(elem_classes="columns"):
-                baseline = _panel("Baseline", "the model as it is", "baseline")
-                steered = _panel("Steered", "the same dice, moved embeddings", "steered")
+                baseline = live.panel("Baseline", "the model as it is", "baseline", "baseline")
+                steered = live.panel("Steered", "the same dice, moved embeddings", "steered", "steered")
             status = gr.HTML(elem_id="status")
             gr.HTML(render.legend("steering made it less likely", "likelier"))
             sampling = _sampling_settings()
@@ -171,7 +169,8 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
     unlock.change(set_lock, unlock, [*sliders, notice], **QUIET)
     changed.change(show_slots, unlock, [*(part for slot in slots for part in slot), unlock], **QUIET)
     changed.change(own.offer, which, which, **QUIET)
-    example = _finished_example(workbench, {start: EXAMPLE_EPSILON} if start else {})
+    epsilons = {start: EXAMPLE_EPSILON} if start else {}
+    example = live.finished_example(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT)
     demo.load(example.result, None, [baseline, steered, status], **QUIET)
     demo.unload(forget)
 
@@ -194,16 +193,6 @@ def _sampling_settings() -> list[gr.Slider | gr.Number]:
     return [temperature, top_p, n_tokens, seed]
 
 
-def _finished_example(workbench: Workbench, epsilons: dict[str, float]) -> Future[tuple[str, str, str]]:
-    """Generate the opening example once, in the background, for every visitor."""
-
-    def finish() -> tuple[str, str, str]:
-        *_, panels = live.side_by_side(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT, lambda: True, {})
-        return panels
-
-    return ThreadPoolExecutor(1).submit(finish)
-
-
 def _shared_slider(steer: Steer, value: float) -> gr.Slider:
     low = 0.0 if steer.card.notice else -SLIDER_EXTENT
     elem_id = f"steer-{steer.name}"
@@ -218,9 +207,3 @@ def _slot(elem_id: str) -> tuple[gr.Column, gr.Slider, gr.HTML]:
     with gr.Column(elem_classes="steer-slider", elem_id=f"{elem_id}-box", visible=False) as box:
         slider = gr.Slider(-SLIDER_EXTENT, SLIDER_EXTENT, 0, step=0.1, elem_id=f"steer-{elem_id}", buttons=[])
         return box, slider, gr.HTML()
-
-
-def _panel(title: str, subtitle: str, elem_id: str) -> gr.HTML:
-    with gr.Column(elem_classes=["card", elem_id], min_width=240):
-        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
-        return gr.HTML(elem_id=elem_id)

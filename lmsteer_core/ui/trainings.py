@@ -49,9 +49,9 @@ class Training:
     def bar(self) -> str:
         """Return the progress bar as HTML."""
         if not self._reports:
-            return render.progress_bar(0, "Waiting for its turn …")
+            return render.progress_bar(0, "Waiting for its turn …", "Training")
         share = self._reports[-1][1]
-        return render.progress_bar(share, f"{self._doing} … {share:.0%}{self._time_left()}")
+        return render.progress_bar(share, f"{self._doing} … {share:.0%}{self._time_left()}", "Training")
 
     def _time_left(self) -> str:
         now, (began, _), (_, share) = time.monotonic(), self._reports[0], self._reports[-1]

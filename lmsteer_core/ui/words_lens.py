@@ -183,7 +183,7 @@ class Lens:
 
     def _title(self, axis: int) -> str:
         found = self._dimensions[axis]
-        ends = (words_render.visible(words[0]) for words in (found.negative, found.positive))
+        ends = (render.visible(words[0]) for words in (found.negative, found.positive))
         return escape("{} {} (− {} … {} +)".format(self._kind, axis + 1, *ends))
 
     def _key(self, x: int, y: int) -> str:

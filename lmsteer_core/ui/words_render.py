@@ -10,6 +10,8 @@ from itertools import accumulate
 from torch import Tensor
 
 from lmsteer_core.geometry import Dimension, Place
+from lmsteer_core.plots.look import signed
+from lmsteer_core.ui import render
 
 
 def dimension_table(
@@ -62,9 +64,9 @@ def place_table(
         return ""
     heads = "".join(f'<th scope="col" aria-label="{kind} {i}">{i}</th>' for i in range(1, len(extremes) + 1))
     rows = "".join(
-        f'<tr><th scope="row">{escape(visible(place.word))}</th><td class="num">{_signed(shift)}</td>'
+        f'<tr><th scope="row">{escape(render.visible(place.word))}</th><td class="num">{signed(shift)}</td>'
         + "".join(
-            f'<td class="num">{_signed(score)}<span class="sits {"plus" if score > 0 else "minus"}" '
+            f'<td class="num">{signed(score)}<span class="sits {"plus" if score > 0 else "minus"}" '
             f'style="--s:{min(1.0, abs(score) / (extreme or 1.0)):.3f}"></span>'
             f"<small>{rank:,}</small></td>"
             for score, rank, extreme in zip(place.scores, place.ranks, extremes, strict=True)
@@ -83,7 +85,10 @@ def place_table(
 
 def pins(key: str, words: Sequence[str], places: Sequence[Sequence[float]]) -> str:
     """Return what the page draws on the map `key`: each word with (x, y, Δx, Δy, style score)."""
-    told = [[visible(word), *(round(v, 5) for v in place)] for word, place in zip(words, places, strict=True)]
+    told = [
+        [render.visible(word), *(round(v, 5) for v in place)]
+        for word, place in zip(words, places, strict=True)
+    ]
     return f'<div hidden data-map="{escape(key)}" data-pins="{escape(json.dumps(told))}"></div>'
 
 
@@ -94,7 +99,7 @@ def overlap_table(names: Sequence[str], cosines: Tensor) -> str:
         f'<tr><th scope="row">{escape(name)}</th>'
         + "".join(
             f'<td class="num tok {"plus" if value > 0 else "minus"}" style="--t:{abs(value):.2f}">'
-            f"{_signed(value)}</td>"
+            f"{signed(value)}</td>"
             for value in row
         )
         + "</tr>"
@@ -107,8 +112,8 @@ def overlap_table(names: Sequence[str], cosines: Tensor) -> str:
     if pairs:
         (low, opposed), (high, alike) = pairs[0], pairs[-1]
         told = (
-            f"<p>The nearest to each other are {escape(alike)} ({_signed(high)}), "
-            f"the farthest apart {escape(opposed)} ({_signed(low)}).</p>"
+            f"<p>The nearest to each other are {escape(alike)} ({signed(high)}), "
+            f"the farthest apart {escape(opposed)} ({signed(low)}).</p>"
         )
     return (
         f'<div class="scroll"><table class="overlap"><thead><tr><td></td>{heads}</tr></thead>'
@@ -123,12 +128,3 @@ def tried(name: str, told: str) -> str:
         f'{escape(told)}. <button type="button" class="try" data-open-tab="Steer">Go to its slider</button> '
         "To remove it, choose it under Your steers on the New steer tab.</p>"
     )
-
-
-def visible(token: str) -> str:
-    """Return a token with its leading space shown; words have none."""
-    return token.replace(" ", "␣").replace("\n", "⏎")
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")  # + 0.0 turns −0.0 into 0.0
