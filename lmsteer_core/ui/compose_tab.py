@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -34,7 +33,7 @@ from lmsteer_core.ui.compose_render import (
     style_heat,
     word_heat,
 )
-from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
+from lmsteer_core.ui.examples import EXAMPLE_PROMPTS, PLANE_EXAMPLES, PlaneExample
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, asked_at, check_unlocked, session_of
 from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
@@ -63,50 +62,11 @@ _SATURATION = (
 _SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A pair of steers and a word that teach something, and what."""
-
-    label: str
-    prompt: str
-    across: str | None
-    up: str | None
-    point: tuple[float, float]
-    word: str
-    told: str = ""
-
-
-PRESETS = (
-    Preset(
-        "Praise in a dinner jacket", "The food at the restaurant was", "sentiment", "formality",
-        (1.4, 1.8), "exceptional",
-        "“exceptional” is both glad and formal: it is likely in one corner only. Try “amazing”, "
-        "“unacceptable” and “bad” for the other three.",
-    ),
-    Preset(
-        "The boss at sea", "My neighbour is a", "corporate", "pirate", (1.5, 2.2), "captain",
-        "Neither steer alone makes a captain: boardroom alone gives “business”, pirate alone “sailor”; "
-        "where both moves add up, “captain” appears.",
-    ),
-    Preset(
-        "No good pirates", "My neighbour is a", "sentiment", "pirate", (-1.5, 2.0), "pirate",
-        "A word has a place on both axes: a “pirate” is no good neighbour, so it takes the pirate steer and "
-        "− sentiment. Try “beautiful” and “corporate”.",
-    ),
-    Preset(
-        "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
-        (-1.5, 2.0), "bad",
-        "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, detoxification "
-        "how it is said.",
-    ),
-)  # fmt: skip
-
-
 def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
-    presets = [p for p in PRESETS if {p.across, p.up} <= set(names)]
-    start = presets[0] if presets else Preset("", EXAMPLE_PROMPTS[0], *_two(names), (1.0, 1.0), "good")
+    presets = [p for p in PLANE_EXAMPLES if {p.across, p.up} <= set(names)]
+    start = presets[0] if presets else PlaneExample("", EXAMPLE_PROMPTS[0], *_two(names), (1.0, 1.0), "good")
     text_runs, map_runs = Runs(), Runs()
 
     def setting_of(

@@ -1,4 +1,4 @@
-"""Example prompts and texts of the app, all our own writing."""
+"""What the app opens with and offers: our own writing, chosen by looking at what the embedded model does."""
 
 from __future__ import annotations
 
@@ -110,3 +110,141 @@ Why is this still not done? Fix it now.
 Shut the door, it's freezing, and stop complaining.
 Nobody asked you. Just read the manual.
 You are late again. Sit down and get to work."""
+
+
+@dataclass(frozen=True)
+class NextWordExample:
+    """Curves of the next word.
+
+    Attributes:
+        label: What its button says.
+        steer: The steer on the axis.
+        prompt: What is continued.
+        told: What to look for.
+        epsilon: Where the slider stands.
+        follow: Words to follow besides.
+        held: A steer to hold, and its ε.
+    """
+
+    label: str
+    steer: str
+    prompt: str
+    told: str
+    epsilon: float
+    follow: tuple[str, ...] = ()
+    held: tuple[str, float] | None = None
+
+
+NEXT_WORD_EXAMPLES = (
+    NextWordExample(
+        "A film review", "sentiment", "The movie was absolutely",
+        "“terrible” rises towards − only until a plainer word outgrows it: the curves share one whole, so a "
+        "word can fall although the steer favours it.",
+        1.0, ("terrible",),
+    ),
+    NextWordExample(
+        "Contractions", "formality", "Thank you so much, I",
+        "One word changes hands: casual “I'm”, formal “I am”. They cross at an ε you can read off.", 1.0,
+    ),
+    NextWordExample(
+        "Every morning", "pirate", "Every morning I go to the",
+        "The clerk goes to the office, the pirate to sea; the gym belongs to neither and peaks between.",
+        2.0, ("ship",),
+    ),
+    NextWordExample(
+        "Thee and you", "shakespeare", "I will not speak with",
+        "“you” gives way to “him” and “them”. “thee” grows many times over but stays rare, because the model "
+        "rarely uses it at all: tick the logarithmic scale to see its line.",
+        2.0, ("thee",),
+    ),
+    NextWordExample(
+        "A headline", "clickbait", "You won't believe",
+        "The news reports on “it” and “the” matter; clickbait talks to “you”.", 1.0,
+    ),
+    NextWordExample(
+        "Two steers", "sentiment", "At dawn they saw a",
+        "pirate is held at +1 and makes “ship” likely; sentiment on the axis sweeps it away towards +ε. Set "
+        "the held ε to 0 to see what it did.",
+        -1.0, ("ship",), ("pirate", 1.0),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WordsExample:
+    """A view that teaches something, found by looking at the embedded model's steers."""
+
+    label: str
+    steer: str
+    reading: Literal["SVD of W", "PCA of W e"]
+    x: int
+    y: int
+    pins: str
+    epsilon: float
+    told: str
+
+
+WORDS_EXAMPLES = (
+    WordsExample(
+        "Praise and blame", "sentiment", "SVD of W", 1, 2, "wonderful, love, terrible, hate, worse", 2,
+        "One dimension holds over half of this steer, and its + end is praise. The − end is not what you may "
+        "expect: 'worse' and 'wrong' are there, but 'terrible' lies in the middle. A steer is what its texts "
+        "taught it, not what its name says.",
+    ),
+    WordsExample(
+        "Sea and office", "pirate", "PCA of W e", 1, 2, "ship, captain, treasure, rum, meeting, office", 2.5,
+        "Drag ε: one axis parts the ship from the office. 'treasure' goes along, 'rum' does not: this "
+        "pirate learned the sea and its ships, not the bottle.",
+    ),
+    WordsExample(
+        "Same meaning, other register", "formality", "SVD of W", 1, 2,
+        "kids, children, buy, purchase, gonna, shall", 2,
+        "Compare the pairs kids and children, buy and purchase, gonna and shall: they mean the same, yet the "
+        "first dimension sets each apart. 'children' is at 0: it is plain, not formal.",
+    ),
+    WordsExample(
+        "Two styles in one steer", "shakespeare", "PCA of W e", 1, 2,
+        "thou, thee, you, king, lady, company, policy", 3,
+        "The first axis is how one speaks (thou, not you), the second whom one speaks of (kings, not "
+        "companies): a steer learns whatever its texts share. Try either alone below, under SVD of W.",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaneExample:
+    """A pair of steers and a word that teach something, and what."""
+
+    label: str
+    prompt: str
+    across: str | None
+    up: str | None
+    point: tuple[float, float]
+    word: str
+    told: str = ""
+
+
+PLANE_EXAMPLES = (
+    PlaneExample(
+        "Praise in a dinner jacket", "The food at the restaurant was", "sentiment", "formality",
+        (1.4, 1.8), "exceptional",
+        "“exceptional” is both glad and formal: it is likely in one corner only. Try “amazing”, "
+        "“unacceptable” and “bad” for the other three.",
+    ),
+    PlaneExample(
+        "The boss at sea", "My neighbour is a", "corporate", "pirate", (1.5, 2.2), "captain",
+        "Neither steer alone makes a captain: boardroom alone gives “business”, pirate alone “sailor”; "
+        "where both moves add up, “captain” appears.",
+    ),
+    PlaneExample(
+        "No good pirates", "My neighbour is a", "sentiment", "pirate", (-1.5, 2.0), "pirate",
+        "A word has a place on both axes: a “pirate” is no good neighbour, so it takes the pirate steer and "
+        "− sentiment. Try “beautiful” and “corporate”.",
+    ),
+    PlaneExample(
+        "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
+        (-1.5, 2.0), "bad",
+        "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, detoxification "
+        "how it is said.",
+    ),
+)  # fmt: skip

@@ -1,31 +1,22 @@
-"""Next word: exact probabilities of what comes next, as curves over ε.
-
-The server computes the curves once per prompt and setting; the line at the slider's ε and every
-number beside the chart are the browser's (assets/nextword.js), so a slider asks nobody.
-"""
+"""Next word: exact probabilities of what comes next, as curves over ε, as a tab and as a card."""
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.errors import InputError, LMSteerError
-from lmsteer_core.nextword import EPSILON_GRID, NextWords, WordCurve, next_words
-from lmsteer_core.plots.next_word import Line, lines, next_word_curves
-from lmsteer_core.scoring import is_unspaced
-from lmsteer_core.steer import Steer
+from lmsteer_core.errors import LMSteerError
+from lmsteer_core.nextword import EPSILON_GRID
 from lmsteer_core.ui import render
-from lmsteer_core.ui.session import SessionSteers, check_unlocked, session_of
+from lmsteer_core.ui.examples import NEXT_WORD_EXAMPLES, NextWordExample
+from lmsteer_core.ui.nextword_view import Question, View
+from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
 from lmsteer_core.workbench import Workbench
 
-_N_LINES = 8
 _MAX_FOLLOWED = 5
 _N_HELD = 2
 _CARD_READS = 2000
@@ -34,10 +25,6 @@ _CARD_READS = 2000
 _CAPTION = (
     "How likely each next word is at every ε, exactly and over the whole vocabulary; the upright line stands "
     "at the slider's ε."
-)
-_KEY = (
-    "Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of one colour apart. The ground "
-    "is grey where the steer is useful; a dashed red line marks where its text breaks."
 )
 _LIMITS = (
     "These are probabilities before temperature and top-p. They look one token ahead: in a longer text, ε "
@@ -48,159 +35,11 @@ _FORMULA = "P(v | ε) = softmax(E h + ε E Wᵀ h + Σ held ε_s E W_sᵀ h)_v"
 _TOLD = "h is the hidden state after the prompt, which no steer moves; E holds the output embeddings."
 
 
-@dataclass(frozen=True)
-class Preset:
-    """An example that was chosen by looking at what the embedded model does.
-
-    Attributes:
-        name: What its button says.
-        steer: The steer on the axis.
-        prompt: What is continued.
-        told: What to look for.
-        epsilon: Where the slider stands.
-        follow: Words to follow besides.
-        held: A steer to hold, and its ε.
-    """
-
-    name: str
-    steer: str
-    prompt: str
-    told: str
-    epsilon: float
-    follow: tuple[str, ...] = ()
-    held: tuple[str, float] | None = None
-
-
-PRESETS = (
-    Preset(
-        "A film review", "sentiment", "The movie was absolutely",
-        "“terrible” rises towards − only until a plainer word outgrows it: the curves share one whole, so a "
-        "word can fall although the steer favours it.",
-        1.0, ("terrible",),
-    ),
-    Preset(
-        "Contractions", "formality", "Thank you so much, I",
-        "One word changes hands: casual “I'm”, formal “I am”. They cross at an ε you can read off.", 1.0,
-    ),
-    Preset(
-        "Every morning", "pirate", "Every morning I go to the",
-        "The clerk goes to the office, the pirate to sea; the gym belongs to neither and peaks between.",
-        2.0, ("ship",),
-    ),
-    Preset(
-        "Thee and you", "shakespeare", "I will not speak with",
-        "“you” gives way to “him” and “them”. “thee” grows many times over but stays rare, because the model "
-        "rarely uses it at all: tick the logarithmic scale to see its line.",
-        2.0, ("thee",),
-    ),
-    Preset(
-        "A headline", "clickbait", "You won't believe",
-        "The news reports on “it” and “the” matter; clickbait talks to “you”.", 1.0,
-    ),
-    Preset(
-        "Two steers", "sentiment", "At dawn they saw a",
-        "pirate is held at +1 and makes “ship” likely; sentiment on the axis sweeps it away towards +ε. Set "
-        "the held ε to 0 to see what it did.",
-        -1.0, ("ship",), ("pirate", 1.0),
-    ),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What one chart answers: hashable, so that answers are kept."""
-
-    prompt: str
-    axis: Steer
-    held: tuple[tuple[Steer, float], ...] = ()
-    follow: tuple[str, ...] = ()
-    unlocked: bool = False
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether the − pole of the axis stays out of sight."""
-        return bool(self.axis.card.notice) and not self.unlocked
-
-    @property
-    def epsilons(self) -> list[float]:
-        """The grid of the axis."""
-        return [epsilon for epsilon in EPSILON_GRID if epsilon >= 0 or not self.is_locked]
-
-    def check(self) -> None:
-        """Raise InputError for a steer in two places, or an offensive pole that is locked."""
-        for steer, epsilon in self.held:
-            if steer.name == self.axis.name:
-                raise InputError(f"'{steer.name}' is on the axis, so it cannot be held too.")
-            check_unlocked(steer, epsilon, self.unlocked)
-
-
-class _View:
-    """The chart with its words: the same on both tabs."""
-
-    def __init__(self, workbench: Workbench, elem_id: str, *, height: int, n_ranked: int) -> None:
-        """Add the widgets to the open Blocks: a chart of `height` pixels, lists of `n_ranked` words."""
-        self._height = height
-        with gr.Row(elem_classes="next-words", elem_id=elem_id):
-            with gr.Column(scale=3, min_width=320):
-                self.plot = gr.Plot(show_label=False, elem_id=f"{elem_id}-chart")
-            with gr.Column(scale=2, min_width=260):
-                self.now = gr.HTML(elem_id=f"{elem_id}-now")
-        self._elem_id = elem_id
-
-        @functools.lru_cache(maxsize=32)
-        def answer(question: _Question) -> NextWords:
-            question.check()
-            grid = question.epsilons
-            return next_words(
-                workbench.lm, question.prompt, question.axis, held=question.held, epsilons=grid,
-                ranked=grid, n_ranked=n_ranked, top=_N_LINES, follow=question.follow,
-            )  # fmt: skip
-
-        self._answer = answer
-
-    def add_lists(self) -> None:
-        """Add what stands below the chart."""
-        gr.HTML(f'<p class="limits">{_KEY}</p>', padding=False)
-        self.status = gr.HTML(elem_id=f"{self._elem_id}-status", padding=False)
-        gr.HTML(f'<div class="nw-lists" data-of="{self._elem_id}"></div>', padding=False)
-
-    @property
-    def outputs(self) -> list[Any]:
-        """The widgets that `show` fills."""
-        return [self.plot, self.now, self.status]
-
-    def show(
-        self, question: _Question, slider: str, *, is_log: bool = False, note: str = "", **given: Any
-    ) -> tuple[Any, str, str]:
-        """Return the figure, the words for the browser, and a status line.
-
-        Args:
-            question: What to show.
-            slider: Element id of the slider that the line follows.
-            is_log: Whether probabilities are on a logarithmic axis.
-            note: Said first in the status line.
-            given: What else the browser needs to know.
-        """
-        found = self._answer(question)
-        words = _shown_words(found)
-        drawn = lines([(shown_curve(word), word.probability) for word in words])
-        card = question.axis.card
-        figure = next_word_curves(
-            drawn, found.epsilons, title=f"← {card.negative} · ε of {card.name} · {card.positive} →",
-            useful=card.epsilon_range, breaks=card.collapse_range, is_log=is_log, height=self._height,
-        )  # fmt: skip
-        data = {
-            **given, "view": self._elem_id, "slider": slider, "locked": question.is_locked,
-            "poles": (card.negative, card.positive), **_payload(found, words, drawn),
-        }  # fmt: skip
-        return figure, _data_html(data), render.note(_status(question, found, note))
-
-
 def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
     """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
-    presets = [p for p in PRESETS if {p.steer, *(p.held or ())[:1]} <= set(names)]
-    first = presets[0] if presets else Preset("", names[0] if names else "", "My life is", "", 1.0)
+    presets = [p for p in NEXT_WORD_EXAMPLES if {p.steer, *(p.held or ())[:1]} <= set(names)]
+    first = presets[0] if presets else NextWordExample("", names[0] if names else "", "My life is", "", 1.0)
 
     def show(
         request: gr.Request, prompt: str, name: str | None, follow: list[str] | None, unlocked: bool,
@@ -211,7 +50,7 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
             pairs = zip(held[::2], held[1::2], strict=True)
             kept = tuple((own.steer(session, other), float(e)) for other, e in pairs if other and e)
             words = tuple(word for word in follow or () if word.strip())
-            question = _Question(prompt, own.steer(session, name), kept, words, unlocked)
+            question = Question(prompt, own.steer(session, name), kept, words, unlocked)
             return view.show(question, slider.elem_id or "", is_log=is_log)
         except LMSteerError as error:
             return gr.skip(), gr.skip(), render.note(str(error), "error")
@@ -261,7 +100,7 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
             elem_id="nextword-follow",
         )  # fmt: skip
     with gr.Row(elem_classes="examples"):
-        buttons = [gr.Button(preset.name, size="sm", variant="secondary") for preset in presets]
+        buttons = [gr.Button(preset.label, size="sm", variant="secondary") for preset in presets]
     told = gr.HTML(_told(first.told), elem_id="nextword-told", padding=False)
     with gr.Row():
         which = gr.Dropdown(
@@ -277,7 +116,7 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
                 elem_id="nextword-epsilon",
             )  # fmt: skip
             poles = gr.HTML()
-    view = _View(workbench, "nextword-view", height=360, n_ranked=10)
+    view = View(workbench, "nextword-view", height=360, n_ranked=10)
     with gr.Row():
         with gr.Column(min_width=240):
             is_log = gr.Checkbox(False, label="Logarithmic scale", elem_id="nextword-log")
@@ -362,7 +201,7 @@ def create_nextword_card(
             held = tuple((st, float(e)) for s, st, e in rows if st and e and s.elem_id != at)
             note = f"The card reads the prompt's last {_CARD_READS} characters."
             return view.show(
-                _Question(text[-_CARD_READS:], axis, held, (), unlocked), at or "",
+                Question(text[-_CARD_READS:], axis, held, (), unlocked), at or "",
                 note=note if len(text) > _CARD_READS else "",
                 ask=ask.elem_id, unlock=unlock.elem_id, unlocked=unlocked,
                 held={s.elem_id: e or 0.0 for s, _, e in rows if s.elem_id != at},
@@ -381,7 +220,7 @@ def create_nextword_card(
                 names, value=names[0] if names else None, label="Steer on the axis", min_width=200,
                 elem_id="steer-next-axis",
             )  # fmt: skip
-        view = _View(workbench, "steer-next", height=330, n_ranked=6)
+        view = View(workbench, "steer-next", height=330, n_ranked=6)
         view.add_lists()
         ask = gr.Button("Ask", visible="hidden", elem_id="steer-next-ask")
     look: dict[str, Any] = {
@@ -392,71 +231,6 @@ def create_nextword_card(
     changed.change(own.offer, which, which, **QUIET).then(**look)
 
 
-def shown_token(text: str) -> str:
-    """Return a token as a word, or in quotation marks with its spaces visible if it is not a word.
-
-    A word is set off by a space, or its script has none.
-    """
-    word = text.removeprefix(" ")
-    if word[:1].isalnum() and word == word.strip() and (word != text or is_unspaced(word[0])):
-        return word
-    return f"“{render.visible(text)}”"
-
-
-def shown_curve(curve: WordCurve) -> str:
-    """Return the name of a curve: its token, with … if the word that was asked for goes on."""
-    return shown_token(curve.text) + ("" if curve.is_whole else "…")
-
-
-def _shown_words(found: NextWords) -> list[WordCurve]:
-    """Return the words that were asked for, then the likeliest others."""
-    ids = {word.token_id for word in found.followed}
-    return [*found.followed, *(word for word in found.words if word.token_id not in ids)]
-
-
-def _payload(found: NextWords, words: Sequence[WordCurve], drawn: Sequence[Line]) -> dict[str, Any]:
-    """Return what the browser draws from: words over the grid, and the likeliest ones at each ε."""
-    return {
-        "epsilons": found.epsilons,
-        "words": [
-            {
-                "text": line.text, "side": line.side, "dash": line.dash,
-                "p": [_short(p) for p in line.probability],
-                "of": "" if word.is_whole else word.word.strip(),
-            }
-            for word, line in zip(words, drawn, strict=True)
-        ],
-        "tops": [
-            [(shown_token(text), _short(p)) for text, p in zip(at.texts, at.probability, strict=True)]
-            for at in found.rankings
-        ],
-    }  # fmt: skip
-
-
-def _short(p: float) -> float:
-    return float(f"{p:.4g}")
-
-
-def _data_html(data: dict[str, Any]) -> str:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f'<div class="nw-now" data-next="{escape(text)}"></div>'
-
-
-def _status(question: _Question, found: NextWords, note: str) -> str:
-    """Return what a reader must know about these curves, in sentences."""
-    held = ", ".join(f"{steer.name} at {render.epsilon_text(e)}" for steer, e in question.held)
-    told = [note, f"Held: {held}." if held else ""]
-    if found.cut:
-        told.append("The prompt was cut: the model reads its end.")
-    told += [
-        f"“{word.word.strip()}” is several tokens: its curve is that of the first, {shown_token(word.text)}, "
-        "and so of every word that begins with it."
-        for word in found.followed
-        if not word.is_whole
-    ]
-    return " ".join(filter(None, told))
-
-
 def _told(text: str) -> str:
     return f'<p class="nw-told">{escape(text)}</p>' if text else ""
 
@@ -465,7 +239,7 @@ def _held_choices(names: Sequence[str]) -> list[tuple[str, str]]:
     return [("none", ""), *((name, name) for name in names)]
 
 
-def _preset_values(preset: Preset) -> tuple[Any, ...]:
+def _preset_values(preset: NextWordExample) -> tuple[Any, ...]:
     held = [*(preset.held or ("", 0.0)), *["", 0.0] * (_N_HELD - 1)]
     return (
         preset.prompt, preset.steer, list(preset.follow), preset.epsilon, _told(preset.told), *held,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -40,47 +39,6 @@ READINGS = {
     PCA: "the principal axes of the moves W eᵥ over the vocabulary: where the words go. A word's score is "
     "how far ε = 1 moves it; on the map it starts where it is, and its arrow ends where ε takes it.",
 }
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A view that teaches something, found by looking at the embedded model's steers."""
-
-    label: str
-    steer: str
-    reading: str
-    x: int
-    y: int
-    pins: str
-    epsilon: float
-    told: str
-
-
-PRESETS = (
-    Preset(
-        "Praise and blame", "sentiment", SVD, 1, 2, "wonderful, love, terrible, hate, worse", 2,
-        "One dimension holds over half of this steer, and its + end is praise. The − end is not what you may "
-        "expect: 'worse' and 'wrong' are there, but 'terrible' lies in the middle. A steer is what its texts "
-        "taught it, not what its name says.",
-    ),
-    Preset(
-        "Sea and office", "pirate", PCA, 1, 2, "ship, captain, treasure, rum, meeting, office", 2.5,
-        "Drag ε: one axis parts the ship from the office. 'treasure' goes along, 'rum' does not: this "
-        "pirate learned the sea and its ships, not the bottle.",
-    ),
-    Preset(
-        "Same meaning, other register", "formality", SVD, 1, 2,
-        "kids, children, buy, purchase, gonna, shall", 2,
-        "Compare the pairs kids and children, buy and purchase, gonna and shall: they mean the same, yet the "
-        "first dimension sets each apart. 'children' is at 0: it is plain, not formal.",
-    ),
-    Preset(
-        "Two styles in one steer", "shakespeare", PCA, 1, 2,
-        "thou, thee, you, king, lady, company, policy", 3,
-        "The first axis is how one speaks (thou, not you), the second whom one speaks of (kings, not "
-        "companies): a steer learns whatever its texts share. Try either alone below, under SVD of W.",
-    ),
-)  # fmt: skip
 
 
 class Lens:

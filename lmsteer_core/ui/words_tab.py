@@ -15,9 +15,10 @@ from lmsteer_core.geometry import dimension_steer, overlap
 from lmsteer_core.plots.word_map import EXTENT
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render, words_render
+from lmsteer_core.ui.examples import WORDS_EXAMPLES
 from lmsteer_core.ui.session import SessionSteers, session_of
 from lmsteer_core.ui.theme import LOOK, QUIET
-from lmsteer_core.ui.words_lens import N_DIMS, PRESETS, READINGS, SVD, Lens
+from lmsteer_core.ui.words_lens import N_DIMS, READINGS, SVD, Lens
 from lmsteer_core.workbench import Workbench
 
 _TRY_JS = """element.addEventListener("click", (event) => {
@@ -114,7 +115,7 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
             min_width=200,
         )  # fmt: skip
     with gr.Row(elem_classes="examples"):
-        presets = {p: gr.Button(p.label, size="sm") for p in PRESETS if p.steer in names}
+        presets = {p: gr.Button(p.label, size="sm") for p in WORDS_EXAMPLES if p.steer in names}
     hint = gr.HTML(elem_id="words-hint")
     about = gr.HTML(elem_id="words-about")
     with gr.Row():
@@ -134,7 +135,7 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
                 y = gr.Dropdown([*range(1, N_DIMS + 1)], value=2, label="Up", min_width=90)
             with gr.Row(elem_classes="own"):
                 typed = gr.Textbox(
-                    PRESETS[0].pins, label="Words to find and pin (commas between them)", max_lines=2,
+                    WORDS_EXAMPLES[0].pins, label="Words to find and pin (commas between them)", max_lines=2,
                     elem_id="words-pins",
                 )  # fmt: skip
                 go = gr.Button("Find", variant="primary", elem_id="words-find", min_width=90)

@@ -8,8 +8,9 @@ from playwright.sync_api import Page
 
 from lmsteer_core import SteerCard
 from lmsteer_core.plots.plane import Heat, cells, colour_bar
-from lmsteer_core.ui.compose_render import COARSE_GRID, Setting, pad_html, share_text
-from lmsteer_core.ui.compose_tab import PRESETS
+from lmsteer_core.ui.compose_render import COARSE_GRID, Setting, pad_html
+from lmsteer_core.ui.examples import PLANE_EXAMPLES
+from lmsteer_core.ui.render import percent
 
 PLANE = ".compose-plane"
 NUMBERS = "#compose-across input[type=number]", "#compose-up input[type=number]"
@@ -71,7 +72,7 @@ def test_coarse_cells_cover_the_plane() -> None:
     ("p", "told"), [(0.5, "50 %"), (0.0321, "3.2 %"), (0.00012, "0.012 %"), (1e-9, "< 0.01 %")]
 )
 def test_probabilities_are_told_in_percent(p: float, told: str) -> None:
-    assert share_text(p) == told.replace(" ", "\u00a0")
+    assert percent(p) == told.replace(" ", "\u00a0")
 
 
 def opened(visit) -> Page:
@@ -103,7 +104,7 @@ def write(page: Page, prompt: str) -> None:
 
 def test_the_point_moves_by_mouse_keys_and_numbers(visit) -> None:
     page = opened(visit)
-    first = PRESETS[0]
+    first = PLANE_EXAMPLES[0]
     finished(page, f"{first.across} \\+{first.point[0]}")
     assert at(page) == first.point
     assert page.locator(f"{PLANE} rect").count() == 625
@@ -133,7 +134,7 @@ def test_the_point_moves_by_mouse_keys_and_numbers(visit) -> None:
 
 def test_presets_set_everything_and_offensive_poles_stay_locked(visit) -> None:
     page = opened(visit)
-    locked = PRESETS[-1]
+    locked = PLANE_EXAMPLES[-1]
     page.get_by_role("button", name=locked.label).click()
     page.wait_for_selector(f"{PLANE} .locked.up")
     finished(page, f"{locked.across} −1.5, {locked.up} \\+2")
@@ -174,7 +175,9 @@ def test_both_maps_tell_numbers_and_a_third_steer_can_be_held(visit) -> None:
     assert page.locator("#compose-table tbody tr").count() == 25
     assert "not an outside judge" in page.inner_text("#compose-map-status")
     page.locator("#compose-judge input").nth(1).check()
-    page.wait_for_function(f"document.querySelector('#compose-key').innerText.includes('{PRESETS[0].up}')")
+    page.wait_for_function(
+        f"document.querySelector('#compose-key').innerText.includes('{PLANE_EXAMPLES[0].up}')"
+    )
     assert page.locator(f"{PLANE} text").all_text_contents() != numbers
     page.get_by_role("button", name="A third steer").click()
     page.get_by_label("Third steer, held").click()
@@ -217,7 +220,7 @@ def test_any_prompt_is_survived(visit) -> None:
     page.click("#compose-go")
     page.wait_for_function("document.querySelector('#compose-status').innerText.includes('seed is empty')")
     page.get_by_label("Up: ε₂").click()
-    page.get_by_role("option", name=PRESETS[0].across, exact=True).click()
+    page.get_by_role("option", name=PLANE_EXAMPLES[0].across, exact=True).click()
     page.wait_for_function("document.querySelector('#compose-status').innerText.includes('different steers')")
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from lmsteer_core.ui.nextword_tab import PRESETS, shown_token
+from lmsteer_core.ui.examples import NEXT_WORD_EXAMPLES
+from lmsteer_core.ui.nextword_view import shown_token
 
 AXIS = "#nextword-epsilon input[type=range]"
 VIEW = "#nextword-view .nw-now"
@@ -171,8 +172,8 @@ def test_words_can_be_added_and_a_long_one_is_followed_by_its_first_token(visit)
 def test_presets_show_what_they_tell(visit) -> None:
     open_tab(visit)
     came = data(visit)
-    for preset in [*PRESETS[1:], PRESETS[0]]:
-        visit.page.get_by_role("button", name=preset.name, exact=True).click()
+    for preset in [*NEXT_WORD_EXAMPLES[1:], NEXT_WORD_EXAMPLES[0]]:
+        visit.page.get_by_role("button", name=preset.label, exact=True).click()
         came = wait_for_curves(visit, came)
         assert visit.page.input_value("#nextword-prompt textarea") == preset.prompt
         assert visit.page.inner_text("#nextword-told") == preset.told
