@@ -109,7 +109,7 @@ def word_heat(setting: Setting, found: Plane) -> Heat:
         for y, row in zip(found.epsilons, found.probability, strict=True)
     ]
     told = [["locked" if p is None else render.percent(p) for p in row] for row in values]
-    return Heat(f"P(“{found.text}” comes next)", found.epsilons, values, told)
+    return Heat(f"P(“{found.text.removeprefix(' ')}” comes next)", found.epsilons, values, told)
 
 
 def style_heat(done: StyleMap, is_up: bool) -> Heat:
@@ -125,7 +125,7 @@ def by_first_token(found: Plane, word: str) -> str:
     """Return a sentence for a word of several tokens, else nothing."""
     if found.is_whole:
         return ""
-    return f"“{word.strip()}” has several tokens; the map shows its first, “{found.text}”."
+    return f"“{word.strip()}” has several tokens; the map shows its first, “{found.text.removeprefix(' ')}”."
 
 
 def map_note(prompt: str, told: str) -> str:

@@ -83,40 +83,32 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
         }
 
     box = "nextword-epsilon-box"
-    gr.HTML(f"<p>{_CAPTION}</p>", padding=False)
+    with gr.Row(elem_classes="examples"):
+        buttons = [gr.Button(preset.label, size="sm", variant="secondary") for preset in presets]
+    told = gr.HTML(_told(first.told), elem_id="nextword-told", padding=False)
     with gr.Row():
         prompt = gr.Textbox(
-            first.prompt,
-            label="Prompt",
-            lines=1,
-            max_lines=5,
-            scale=3,
-            min_width=280,
+            first.prompt, label="Prompt", lines=1, max_lines=5, scale=3, min_width=280,
             elem_id="nextword-prompt",
-        )
+        )  # fmt: skip
         follow = gr.Dropdown(
             [], value=list(first.follow), multiselect=True, allow_custom_value=True,
             label="Add a word (press Enter)", max_choices=_MAX_FOLLOWED, scale=2, min_width=240,
             elem_id="nextword-follow",
         )  # fmt: skip
-    with gr.Row(elem_classes="examples"):
-        buttons = [gr.Button(preset.label, size="sm", variant="secondary") for preset in presets]
-    told = gr.HTML(_told(first.told), elem_id="nextword-told", padding=False)
-    with gr.Row():
         which = gr.Dropdown(
-            names,
-            value=first.steer or None,
-            label="Steer on the axis",
-            min_width=200,
+            names, value=first.steer or None, label="Steer on the axis", min_width=200,
             elem_id="nextword-steer",
-        )
-        with gr.Column(elem_classes="steer-slider", elem_id=box, scale=3, min_width=300):
-            slider = gr.Slider(
-                EPSILON_GRID[0], EPSILON_GRID[-1], first.epsilon, step=0.1, label="ε", buttons=[],
-                elem_id="nextword-epsilon",
-            )  # fmt: skip
-            poles = gr.HTML()
-    view = View(workbench, "nextword-view", height=360, n_ranked=10)
+        )  # fmt: skip
+    view = View(workbench, "nextword-view", height=330, n_ranked=10)
+    with view.side, gr.Column(elem_classes="steer-slider", elem_id=box):
+        slider = gr.Slider(
+            EPSILON_GRID[0], EPSILON_GRID[-1], first.epsilon, step=0.1, label="ε", buttons=[],
+            elem_id="nextword-epsilon",
+        )  # fmt: skip
+        poles = gr.HTML()
+    view.add_words()
+    gr.HTML(f"<p>{_CAPTION}</p>", padding=False)
     with gr.Row():
         with gr.Column(min_width=240):
             is_log = gr.Checkbox(False, label="Logarithmic scale", elem_id="nextword-log")
@@ -221,6 +213,7 @@ def create_nextword_card(
                 elem_id="steer-next-axis",
             )  # fmt: skip
         view = View(workbench, "steer-next", height=330, n_ranked=6)
+        view.add_words()
         view.add_lists()
         ask = gr.Button("Ask", visible="hidden", elem_id="steer-next-ask")
     look: dict[str, Any] = {

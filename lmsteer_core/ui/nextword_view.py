@@ -68,8 +68,7 @@ class View:
         with gr.Row(elem_classes="next-words", elem_id=elem_id):
             with gr.Column(scale=3, min_width=320):
                 self.plot = gr.Plot(show_label=False, elem_id=f"{elem_id}-chart")
-            with gr.Column(scale=2, min_width=260):
-                self.now = gr.HTML(elem_id=f"{elem_id}-now")
+            self.side = gr.Column(scale=2, min_width=260)
         self._elem_id = elem_id
 
         @functools.lru_cache(maxsize=32)
@@ -82,6 +81,11 @@ class View:
             )  # fmt: skip
 
         self._answer = answer
+
+    def add_words(self) -> None:
+        """Add the words at the slider's ε to the column beside the chart."""
+        with self.side:
+            self.now = gr.HTML(elem_id=f"{self._elem_id}-now")
 
     def add_lists(self) -> None:
         """Add what stands below the chart."""

@@ -102,6 +102,9 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         session = session_of(request)
         return overlaps(tuple(own.steer(session, name) for name in own.names(session)))
 
+    with gr.Row(elem_classes="examples"):
+        presets = {p: gr.Button(p.label, size="sm") for p in WORDS_EXAMPLES if p.steer in names}
+    hint = gr.HTML(elem_id="words-hint")
     with gr.Row():
         which = gr.Dropdown(
             names, value=names[0] if names else None, label="Steer", elem_id="words-steer", min_width=200
@@ -114,18 +117,15 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
             False, label="Show offensive words (for research)", visible=False, elem_id="words-unlock",
             min_width=200,
         )  # fmt: skip
-    with gr.Row(elem_classes="examples"):
-        presets = {p: gr.Button(p.label, size="sm") for p in WORDS_EXAMPLES if p.steer in names}
-    hint = gr.HTML(elem_id="words-hint")
-    about = gr.HTML(elem_id="words-about")
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
-            gr.HTML(
-                "<h2>Where the words are, and where ε moves them</h2><p>▲ blue gains with +ε, ▼ orange "
-                "loses, grey hardly changes. Drag to move, pinch or Ctrl + wheel to zoom, double-click to "
-                "see all; click a word to pin it.</p>"
-            )
+            gr.HTML("<h2>Where the words are, and where ε moves them</h2>")
             points = gr.Plot(show_label=False, elem_id="word-map")
+            gr.HTML(
+                "<p>▲ blue gains with +ε, ▼ orange loses, grey hardly changes. Drag to move, pinch or Ctrl + "
+                "wheel to zoom, double-click to see all; click a word to pin it.</p>"
+            )
+            about = gr.HTML(elem_id="words-about")
         with gr.Column(scale=3, min_width=300):
             epsilon = gr.Slider(
                 -EXTENT, EXTENT, 2, step=0.1, label="ε on the map", elem_id="words-epsilon", buttons=[]
