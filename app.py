@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
-    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors to log in")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors to log in; also the API's key")
     args = parser.parse_args()
     user, colon, password = (args.auth or "").partition(":")
     if args.auth and not (user and colon and password):
@@ -30,6 +30,7 @@ def main() -> int:
     from transformers.utils import logging
 
     from lmsteer_core.errors import LMSteerError
+    from lmsteer_core.http_api import routes
     from lmsteer_core.ui.app import build_app, launch_options
     from lmsteer_core.ui.trainings import CLOSING
     from lmsteer_core.workbench import Workbench
@@ -46,6 +47,7 @@ def main() -> int:
             server_port=args.port,
             share=args.share,
             auth=(user, password) if args.auth else None,
+            app_kwargs={"routes": routes(workbench, key=args.auth)},
             **launch_options(),
         )
     except OSError:

@@ -1,0 +1,407 @@
+"""The HTTP API: what OpenAI's clients speak, with ε by steer name as `steer` in the body.
+
+    POST /v1/completions, /v1/chat/completions      GET /v1/models, /v1/steers
+
+Source of the formats: OpenAI's API reference. What is not supported is refused, never ignored.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import anyio
+from anyio.to_thread import run_sync
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from lmsteer_core.decoding import LiveRow, Sampling, Token
+from lmsteer_core.engine import Busy
+from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.generation import Row, live_rows
+from lmsteer_core.workbench import Workbench
+
+MAX_BYTES = 2_000_000
+"""Largest body that is read."""
+
+_MAX_STOPS = 4
+
+_WAITERS = anyio.CapacityLimiter(256)
+"""Threads that may wait for the engine; gradio's own are few and do other work."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Refused(Exception):
+    """A request that gets an error instead of an answer."""
+
+    def __init__(self, status: int, told: str) -> None:
+        super().__init__(told)
+        self.status = status
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class _Asked(BaseModel):
+    """What both kinds of request have in common."""
+
+    model_config = ConfigDict(extra="forbid")
+    object: ClassVar[str]
+    chunk: ClassVar[str]
+
+    model: str | None = None
+    max_tokens: int = Field(16, ge=1)
+    temperature: float = 1.0
+    top_p: float = 1.0
+    n: int = Field(1, ge=1)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stream: bool = False
+    stream_options: _StreamOptions | None = None
+    steer: dict[str, float] = {}
+    user: str | None = None
+    frequency_penalty: Literal[0] | None = None
+    presence_penalty: Literal[0] | None = None
+
+    @property
+    def stops(self) -> list[str]:
+        """Texts that end the answer, not part of it."""
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        if len(stops) > _MAX_STOPS or not all(stops):
+            raise InputError(f"stop takes up to {_MAX_STOPS} texts, none of them empty.")
+        return stops
+
+    def prompts(self, workbench: Workbench) -> list[str]:
+        """Return the texts to continue."""
+        raise NotImplementedError
+
+    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, *, part: bool) -> Any:
+        """Return an answer, or with `part` the next piece of one."""
+        raise NotImplementedError
+
+
+class Completion(_Asked):
+    """The body of POST /v1/completions."""
+
+    object = "text_completion"
+    chunk = "text_completion"
+    prompt: str | list[str]
+    logprobs: Literal[0, 1] | None = None
+    echo: Literal[False] = False
+    best_of: Literal[1] | None = None
+
+    def prompts(self, workbench: Workbench) -> list[str]:
+        """Return the texts to continue."""
+        del workbench
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, *, part: bool) -> Any:
+        """Return an answer, or with `part` the next piece of one."""
+        del part
+        told = None
+        if self.logprobs is not None:
+            told = {
+                "tokens": [token.text for token in scores.tokens],
+                "token_logprobs": [token.logprob for token in scores.tokens],
+                "top_logprobs": [{t.text: t.logprob} for t in scores.tokens] if self.logprobs else None,
+                "text_offset": scores.offsets,
+                "base_token_logprobs": [token.base_logprob for token in scores.tokens],
+            }
+        return {"index": index, "text": text, "logprobs": told, "finish_reason": finish}
+
+
+class _TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class _Message(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str | list[_TextPart]
+
+
+class Chat(_Asked):
+    """The body of POST /v1/chat/completions."""
+
+    object = "chat.completion"
+    chunk = "chat.completion.chunk"
+    messages: list[_Message] = Field(min_length=1)
+    max_tokens: int = Field(256, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: Literal[0] | None = None
+
+    def prompts(self, workbench: Workbench) -> list[str]:
+        """Return the chat as the model's own template writes it, where the assistant is about to speak."""
+        tokenizer = workbench.lm.tokenizer
+        if not tokenizer.chat_template:
+            raise InputError(f"{workbench.lm.model_id} has no chat template; use /v1/completions.")
+        messages = [
+            {
+                "role": message.role,
+                "content": message.content
+                if isinstance(message.content, str)
+                else "".join(part.text for part in message.content),
+            }
+            for message in self.messages
+        ]
+        try:
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # templates raise their own errors about the order of roles
+            raise InputError(f"The model's chat template refuses these messages: {error}") from error
+        return [str(text)]
+
+    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, *, part: bool) -> Any:
+        """Return an answer, or with `part` the next piece of one."""
+        message = {"role": "assistant", "content": text}
+        told = None
+        if self.logprobs:
+            told = {
+                "content": [
+                    {
+                        "token": t.text, "logprob": t.logprob, "bytes": [*t.text.encode()],
+                        "top_logprobs": [], "base_logprob": t.base_logprob,
+                    }
+                    for t in scores.tokens
+                ]
+            }  # fmt: skip
+        return {"index": index, "delta" if part else "message": message, "logprobs": told,
+                "finish_reason": finish}  # fmt: skip
+
+
+@dataclass
+class _Scores:
+    """Tokens with the place where each begins in the answer."""
+
+    tokens: list[Token] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+
+
+class _Answer:
+    """One row's text as it grows: what may be sent, and whether a stop text ended it."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._sent = 0
+        self.text = ""
+        self.scores = _Scores()
+        self.is_stopped = False
+
+    def take(self, token: Token) -> tuple[str, _Scores]:
+        """Add a token and return the characters that no stop text can claim any more."""
+        if self.is_stopped:
+            return "", _Scores()
+        new = _Scores([token], [len(self.text)])
+        self.scores.tokens.append(token)
+        self.scores.offsets.append(len(self.text))
+        self.text += token.text
+        found = [at for stop in self._stops if (at := self.text.find(stop)) >= 0]
+        if found:
+            self.text, self.is_stopped = self.text[: min(found)], True
+        held = 0 if found else max((_overlap(self.text, stop) for stop in self._stops), default=0)
+        return self._send(len(self.text) - held), new
+
+    def rest(self) -> str:
+        """Return what was held back in case it grew into a stop text."""
+        return self._send(len(self.text))
+
+    def _send(self, end: int) -> str:
+        piece, self._sent = self.text[self._sent : end], max(self._sent, end)
+        return piece
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of `text` that begins `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-n:])), 0)
+
+
+def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
+    """Return the API's routes.
+
+    Args:
+        workbench: The model and its steers.
+        key: If given, requests must carry it as their bearer token.
+    """
+
+    def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                given = request.headers.get("authorization", "").removeprefix("Bearer ")
+                if key and not hmac.compare_digest(given.encode(), key.encode()):
+                    raise _Refused(401, "Send the app's USER:PASSWORD as the API key.")
+                return await answer(request)
+            except _Refused as error:
+                return _error(error.status, str(error))
+            except Busy as error:
+                return _error(429, str(error))
+            except LMSteerError as error:
+                return _error(400, str(error))
+            except Exception:
+                _log.exception("A request failed.")
+                return _error(500, "The server failed; its log says why.")
+
+        return endpoint
+
+    def writes(kind: type[_Asked]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return await _answer(workbench, await _read(request, kind, workbench))
+
+        return answer
+
+    async def models(_request: Request) -> Response:
+        model = {"id": workbench.lm.model_id, "object": "model", "created": 0, "owned_by": "lmsteer"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def steers(_request: Request) -> Response:
+        shown = ("name", "negative", "positive", "epsilon_range", "collapse_range", "notice")
+        cards = [workbench.steers[name].card for name in workbench.names]
+        data = [{"object": "steer", **{name: getattr(card, name) for name in shown}} for card in cards]
+        return JSONResponse({"object": "list", "data": data})
+
+    return [
+        Route("/v1/completions", guarded(writes(Completion)), methods=["POST"]),
+        Route("/v1/chat/completions", guarded(writes(Chat)), methods=["POST"]),
+        Route("/v1/models", guarded(models)),
+        Route("/v1/steers", guarded(steers)),
+    ]
+
+
+async def _read(request: Request, kind: type[_Asked], workbench: Workbench) -> _Asked:
+    """Return the body of a request, or refuse it."""
+    # A page of another site can post to this machine, but not as JSON.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise _Refused(400, "Send JSON, with the header Content-Type: application/json.")
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise _Refused(413, f"The request is larger than {MAX_BYTES:,} bytes; shorten the prompt.")
+    try:
+        asked = kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _Refused(400, f"{place}: {first['msg']}." if place else f"{first['msg']}.") from error
+    known = workbench.lm.model_id
+    if asked.model not in (None, known, "embedded"):
+        raise _Refused(404, f"There is no model '{asked.model}' here; this is {known}.")
+    return asked
+
+
+async def _answer(workbench: Workbench, asked: _Asked) -> Response:
+    """Return the whole answer, or a stream of its pieces."""
+    limit = getattr(asked, "max_completion_tokens", None) or asked.max_tokens
+    seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
+    sampling = Sampling(asked.temperature, asked.top_p, limit, seed)
+    prompts, stops = asked.prompts(workbench), asked.stops
+    wanted = [Row(prompt, asked.steer, seed_offset=i) for prompt in prompts for i in range(asked.n)]
+    scored = getattr(asked, "logprobs", None)
+    # Tokenizing a long prompt must not hold up everybody's stream.
+    with_scores = scored not in (None, False)
+    rows = await run_sync(
+        lambda: live_rows(workbench.lm, wanted, workbench.steers, sampling, logprobs=with_scores),
+        limiter=_WAITERS,
+    )
+    kind = "chatcmpl" if isinstance(asked, Chat) else "cmpl"
+    head = {
+        "id": f"{kind}-{secrets.token_hex(12)}", "object": asked.chunk if asked.stream else asked.object,
+        "created": int(time.time()), "model": workbench.lm.model_id,
+    }  # fmt: skip
+    answers = [_Answer(stops) for _ in rows]
+    pieces = _pieces(workbench, rows, answers)
+    if asked.stream:
+        sent = _events(asked, head, rows, answers, pieces)
+        # Its first piece comes before the headers, so that a full line is a 429.
+        return StreamingResponse(_again(await anext(sent), sent), media_type="text/event-stream")
+    async for _ in pieces:
+        pass
+    choices = [
+        asked.choice(i, answer.text, answer.scores, _finish(row, answer), part=False)
+        for i, (row, answer) in enumerate(zip(rows, answers, strict=True))
+    ]
+    return JSONResponse({**head, "choices": choices, "usage": _usage(rows[:: asked.n], answers)})
+
+
+async def _pieces(
+    workbench: Workbench, rows: Sequence[LiveRow], answers: Sequence[_Answer]
+) -> AsyncGenerator[tuple[int, str, _Scores], None]:
+    """Yield each row's new text as the engine writes it; leaving early frees the rows."""
+    job = workbench.engine.submit(rows)
+    steps = job.steps(lambda: not job.is_cancelled)
+    try:
+        while True:
+            step = await run_sync(next, steps, None, abandon_on_cancel=True, limiter=_WAITERS)
+            if step is None:
+                return
+            for i, (token, answer) in enumerate(zip(step, answers, strict=True)):
+                if token is not None:
+                    yield i, *answer.take(token)
+            if all(answer.is_stopped for answer in answers):
+                return
+    finally:
+        job.cancel()
+
+
+async def _events(
+    asked: _Asked, head: Mapping[str, Any], rows: Sequence[LiveRow], answers: Sequence[_Answer],
+    pieces: AsyncGenerator[tuple[int, str, _Scores], None],
+) -> AsyncGenerator[str, None]:  # fmt: skip
+    """Yield server-sent events: one per piece, one that ends each answer, and the end."""
+    try:
+        async with aclosing(pieces):
+            async for i, text, scores in pieces:
+                yield _event({**head, "choices": [asked.choice(i, text, scores, None, part=True)]})
+        for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+            last = asked.choice(i, answer.rest(), _Scores(), _finish(row, answer), part=True)
+            yield _event({**head, "choices": [last]})
+        if asked.stream_options and asked.stream_options.include_usage:
+            yield _event({**head, "choices": [], "usage": _usage(rows[:: asked.n], answers)})
+    except Busy:
+        raise
+    except LMSteerError as error:  # the headers are gone, so the stream itself must say it
+        yield _event(_told(400, str(error)))
+    yield "data: [DONE]\n\n"
+
+
+async def _again(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event
+
+
+def _event(data: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _finish(row: LiveRow, answer: _Answer) -> str:
+    """Return why an answer ended: at its limit, or at the model's end or a stop text."""
+    is_long = not answer.is_stopped and len(answer.scores.tokens) >= row.sampling.max_new_tokens
+    return "length" if is_long else "stop"
+
+
+def _usage(prompts: Sequence[LiveRow], answers: Sequence[_Answer]) -> dict[str, int]:
+    n_prompt, n_new = sum(len(row.ids) for row in prompts), sum(len(a.scores.tokens) for a in answers)
+    return {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new}
+
+
+def _told(status: int, message: str) -> dict[str, Any]:
+    kind = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error"}.get(
+        status, "invalid_request_error"
+    )
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse(_told(status, message), status_code=status)
