@@ -69,12 +69,14 @@ class Token:
         text: The characters it completes; "" while a multi-token character is unfinished.
         logprob: Log-probability under the row's steered distribution, in nats, at temperature 1.
         base_logprob: The same under the unsteered model for the same context.
+        epsilons: ε by steer name that it was written under.
     """
 
     id: int
     text: str
     logprob: float
     base_logprob: float
+    epsilons: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def shift(self) -> float:
@@ -88,7 +90,7 @@ class LiveRow:
 
     Attributes:
         ids: The prompt's tokens.
-        epsilons: ε by steer name; whatever it holds at a step counts for that step's token.
+        epsilons: ε by steer name; whatever mapping stands here at a step counts for that step's token.
         steers: Steers by those names.
         sampling: How its tokens are drawn.
         seed_offset: Added to the seed, so that rows of one request may roll other dice.
@@ -202,7 +204,9 @@ class Batch:
         options: dict[str, Any] = dict(self._options)
         if self._takes_positions:
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, columns]
-        steering = self._steering(group.rows[:1] if group.shared else group.rows)
+        epsilons = [row.epsilons for row in group.rows]  # another thread may set new ones meanwhile
+        steered = group.rows[:1] if group.shared else group.rows
+        steering = self._steering(steered, epsilons)
         with steering:
             output = self._lm.model(
                 group.ids[:, columns],
@@ -224,24 +228,28 @@ class Batch:
         if steering.base_logits is not None:
             scores = [_logprob(x, drawn) for x in (logits, steering.base_logits[:, -1])]
         table = torch.stack([x.double().cpu() for x in (drawn, *scores)], dim=1).tolist()
-        return {row: self._token(row, *figures) for row, figures in zip(group.rows, table, strict=True)}
+        lines = zip(group.rows, epsilons, table, strict=True)
+        return {row: self._token(row, written_under, *figures) for row, written_under, figures in lines}
 
-    def _token(self, row: LiveRow, token_id: float, logprob: float, base: float) -> Token | None:
+    def _token(
+        self, row: LiveRow, epsilons: Mapping[str, float], token_id: float, logprob: float, base: float
+    ) -> Token | None:
         row.n_new += 1
         if int(token_id) in self._lm.end_ids:
             return None
         text = row.decoder.step(self._lm.tokenizer.backend_tokenizer, int(token_id))
-        return Token(int(token_id), text or "", logprob, base)
+        return Token(int(token_id), text or "", logprob, base, epsilons)
 
-    def _steering(self, rows: Sequence[LiveRow]) -> Steering:
+    def _steering(self, rows: Sequence[LiveRow], epsilons: Sequence[Mapping[str, float]]) -> Steering:
+        pairs = list(zip(rows, epsilons, strict=False))
         used = list(
-            {id(row.steers[n]): row.steers[n] for row in rows for n, e in row.epsilons.items() if e}.values()
+            {id(s): s for row, at in pairs for n, e in at.items() if e and (s := row.steers[n])}.values()
         )
-        epsilons = [
-            [sum(e for name, e in row.epsilons.items() if row.steers[name] is steer) for steer in used]
-            for row in rows
+        values = [
+            [sum(e for name, e in at.items() if row.steers[name] is steer) for steer in used]
+            for row, at in pairs
         ]
-        return Steering(self._lm.model, used, epsilons, keep_base=any(row.logprobs for row in rows))
+        return Steering(self._lm.model, used, values, keep_base=any(row.logprobs for row in rows))
 
     def _merge(self) -> None:
         """Let rows whose prompts are read share one cache, where the model's kind of cache allows it."""

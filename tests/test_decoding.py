@@ -100,7 +100,7 @@ def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
     batch = Batch(lm)
     batch.join([row])
     write(batch, texts, 5)
-    row.epsilons["style"] = 0.0
+    row.epsilons = {"style": 0.0}
     write(batch, texts)
     shifts = [abs(token.shift) for token in texts[row]]
     assert min(shifts[:5]) > 1e-3
