@@ -1,12 +1,19 @@
 window.lmsteer = (() => {
-  const PAUSE_MS = 250;
-  let latest = 0;
+  const PAUSE_MS = 250, DRIVE_MS = 120;
+  let latest = 0, sent = 0;
 
-  // A slider sends one value after a short pause; values it passed on the way are never sent.
+  // A slider sends one value after a short pause; values it passed on the way are never sent. While a
+  // text is driven it sends on the way too, but not more often than tokens come.
   const debounce = (values) => {
     const mine = ++latest;
+    const isDriving = document.querySelector("#drive")?.checkVisibility();
+    const pause = isDriving ? Math.max(0, sent + DRIVE_MS - performance.now()) : PAUSE_MS;
     return new Promise((resolve) =>
-      setTimeout(() => mine === latest && resolve(values), PAUSE_MS));
+      setTimeout(() => {
+        if (mine !== latest) return;
+        sent = performance.now();
+        resolve(values);
+      }, pause));
   };
 
   // Every request says when it was sent, so that the server knows the latest whatever order it begins them in.

@@ -16,12 +16,16 @@ _WINDOW = 512
 
 _BREAK = "\n\n"
 
+_STUCK_TOKENS, _STUCK_KINDS = 24, 4
+"""So many tokens in a row of no more than so many kinds are a loop, which no later ε would leave."""
+
 
 class Drive:
     """One endless text.
 
-    The model's own end of text becomes a new paragraph. The text is written in stretches, of which each
-    begins with the end of the one before, so that neither memory nor the time per token grows with it.
+    The model's own end of text becomes a new paragraph, and so does a loop of a few words, after which
+    the model reads the prompt alone again. The text is written in stretches, of which each begins with the
+    end of the one before, so that neither memory nor the time per token grows with it.
 
     Attributes:
         prompt: What was continued.
@@ -43,7 +47,7 @@ class Drive:
         self._window = min(_WINDOW, lm.context_length // 2)
         self._lm, self._engine = lm, engine
         self._sampling = dataclasses.replace(sampling, max_new_tokens=self._window)
-        self._ids = lm.encode(prompt, reserve=self._window)[0]
+        self._ids = self._prompt_ids = lm.encode(prompt, reserve=self._window)[0]
         self._break: list[int] = lm.tokenizer(_BREAK, add_special_tokens=False)["input_ids"]
         self._steers: dict[str, Steer] = {}
         self._epsilons: dict[str, float] = {}
@@ -77,13 +81,19 @@ class Drive:
                 self._ids[-self._window :], self._epsilons, self._steers, self._sampling, self._n_stretches
             )
             self._n_stretches += 1
-            n_before = len(self.written)
+            n_before, is_stuck = len(self.written), False
             for (token,) in self._engine.submit([row]).steps(is_wanted):
                 if token:
                     yield self._add(token)
-            if is_wanted() and len(self.written) - n_before < self._window:
+                    last = self.written[n_before:][-_STUCK_TOKENS:]
+                    if len(last) == _STUCK_TOKENS and len({each.id for each in last}) <= _STUCK_KINDS:
+                        is_stuck = True
+                        break
+            if is_stuck or (is_wanted() and len(self.written) - n_before < self._window):
                 for i, token_id in enumerate(self._break):
                     yield self._add(Token(token_id, "" if i else _BREAK, math.nan, math.nan, self._epsilons))
+            if is_stuck:
+                self._ids = self._prompt_ids
 
     def _add(self, token: Token) -> Token:
         self.written.append(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, genera
 from lmsteer_core.drive import Drive
 from lmsteer_core.engine import Engine
 
+ROOT = Path(__file__).parents[1]
 PROMPT = "The garden behind the house"
 DICE = Sampling(temperature=0.9, top_p=0.95, seed=3)
 
@@ -104,3 +106,19 @@ def test_a_bad_epsilon_or_prompt_is_refused_and_changes_nothing(
         drive.steer({"style": float("nan")}, {"style": steer})
     take(drive, 1)
     assert drive.written[0].epsilons == {"style": 1.0}
+
+
+def test_a_loop_ends_in_a_new_paragraph_and_the_prompt_is_read_again(
+    lm: LanguageModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    submit = engine.submit
+    monkeypatch.setattr(engine, "submit", lambda wanted: rows.extend(wanted) or submit(wanted))
+    drive = Drive(lm, engine, "My life is", Sampling(temperature=0))
+    sentiment = Steer.load(ROOT / "pretrained_steers/smollm2-135m-instruct/sentiment")
+    drive.steer({"sentiment": 5.0}, {"sentiment": sentiment})  # far beyond its useful range
+    goal = 120
+    for _ in drive.tokens(lambda: len(rows) < 2 and len(drive.written) < goal):
+        pass
+    assert len(drive.written) < goal
+    assert rows[1].ids == lm.encode("My life is")[0]

@@ -56,6 +56,7 @@ def launch_options() -> dict[str, Any]:
             f"<script>{path.read_text(encoding='utf-8')}</script>" for path in sorted(ASSETS.glob("*.js"))
         ),
         "max_file_size": MAX_UPLOAD,
+        "max_threads": 128,  # each text that is written keeps one waiting
         "run_history": False,
         "footer_links": [],
         "ssr_mode": False,

@@ -10,27 +10,13 @@ from html import escape
 from lmsteer_core.scoring import UnitKind, Weighed, strongest_spans
 from lmsteer_core.ui import highlight_render as draw
 from lmsteer_core.ui import render
+from lmsteer_core.ui.export import plain_cell, standalone
 from lmsteer_core.ui.highlight_analysis import Analysis, Shown
 
 _FILE_ROWS = 5_000
 """Rows of a saved page's table of units; the CSV has all."""
 
 _WIDTH, _HEIGHT = 640, 200
-
-_STYLE = """
-:root { color-scheme: light dark; --plus: #2f7fd0; --minus: #d9741a; }
-body { font: 17px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-.gen { white-space: pre-wrap; overflow-wrap: anywhere; }
-.tok.plus { background: color-mix(in srgb, var(--plus) calc(var(--t) * 55%), transparent);
-  border-bottom: 2px solid color-mix(in srgb, var(--plus) calc(var(--t) * 100%), transparent); }
-.tok.minus { background: color-mix(in srgb, var(--minus) calc(var(--t) * 55%), transparent);
-  border-bottom: 2px dashed color-mix(in srgb, var(--minus) calc(var(--t) * 100%), transparent); }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .2rem .7rem; text-align: left; }
-tr { border-bottom: 1px solid #8886; } .num { text-align: right; font-variant-numeric: tabular-nums; }
-th small { display: block; font-weight: 400; }
-.share { display: none; } .legend { font-size: .9rem; } svg { max-width: 100%; height: auto; }
-"""
 
 
 def csv_of(shown: Shown) -> str:
@@ -42,13 +28,13 @@ def csv_of(shown: Shown) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     names = [card.name for card in shown.cards] or [shown.card.name]
-    writer.writerow(["document", "index", "start", "end", "text", *map(_plain, names)])
+    writer.writerow(["document", "index", "start", "end", "text", *map(plain_cell, names)])
     for document, text in enumerate(shown.texts, 1):
         columns = list(_columns(shown, text, names))
         start = 0
         for i, piece in enumerate(text.token_texts):
             numbers = [f"{column[i]:.6f}" if i < len(column) else "" for column in columns]
-            writer.writerow([document, i, start, start + len(piece), _plain(piece), *numbers])
+            writer.writerow([document, i, start, start + len(piece), plain_cell(piece), *numbers])
             start += len(piece)
     # Without this mark some spreadsheets read UTF-8 as an older code page.
     return "\ufeff" + out.getvalue()
@@ -58,10 +44,6 @@ def _columns(shown: Shown, text: Analysis, names: Sequence[str]) -> Iterator[lis
     profile = {weighed.name: weighed.evidence for weighed in text.profile}
     for name in names:
         yield text.weighed.evidence if name == shown.card.name else profile.get(name, [])
-
-
-def _plain(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def html_of(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> str:
@@ -83,17 +65,13 @@ def html_of(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> str:
             + f"{draw.units_table(found, kind, limit=_FILE_ROWS)}</details>"
         )
     profile = draw.profile_table(shown)
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
+    return standalone(
+        title,
         f"<p>{'<br>'.join(map(escape, draw.summary(shown)))}</p>"
         f"{draw.legend(shown.poles, kind)}{''.join(parts)}"
         + (f"<h2>All steers</h2>{profile}" if profile else "")
         + "<p>Evidence is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats, under the language model "
-        f"{escape(shown.card.model_id)}. Made with LM-Steer Workbench.</p></body></html>"
+        f"{escape(shown.card.model_id)}. Made with LM-Steer Workbench.</p>",
     )
 
 

@@ -64,7 +64,12 @@ class Runs:
         return self._latest.get(session, (0.0, None))[1]
 
     def follow(
-        self, request: gr.Request, n_panels: int, write: Callable[[Wanted], Iterator[tuple[Any, ...]]]
+        self,
+        request: gr.Request,
+        n_panels: int,
+        write: Callable[[Wanted], Iterator[tuple[Any, ...]]],
+        *,
+        stopped: str = "Stopped.",
     ) -> Iterator[tuple[Any, ...]]:
         """Yield what a new run writes, until it ends, is stopped or is superseded.
 
@@ -72,6 +77,7 @@ class Runs:
             request: Whose run it is.
             n_panels: Panels before the status line; a mistake leaves them as they are.
             write: Given a check whether it is still wanted, yields panels and a status line.
+            stopped: The status line after Stop.
         """
         session = session_of(request)
         number = self.start(session, asked_at(request))
@@ -86,6 +92,6 @@ class Runs:
                     break
                 yield panels
             if self.is_stopped(session):
-                yield *keep, render.note("Stopped.")
+                yield *keep, render.note(stopped)
         except LMSteerError as error:
             yield *keep, render.note(str(error), "error")

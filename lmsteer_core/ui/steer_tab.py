@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.decoding import Sampling
-from lmsteer_core.errors import InputError
+from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.steer import Steer
 from lmsteer_core.ui import live, render
+from lmsteer_core.ui.drive_view import DriveView
 from lmsteer_core.ui.examples import EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.ui.nextword_tab import create_nextword_card
 from lmsteer_core.ui.runs import Runs, Wanted
@@ -19,6 +20,7 @@ from lmsteer_core.ui.session import N_SLOTS, SessionSteers, asked_at, check_unlo
 from lmsteer_core.ui.theme import DEBOUNCE_JS, QUIET, SLIDER_EXTENT, STREAMING
 from lmsteer_core.workbench import Workbench
 
+SIDE_BY_SIDE, DRIVE = "Side by side", "Drive"
 DEFAULT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=48, seed=3)
 _LIMITS = (
     "Steering changes wording, not facts, plot or argument, and each step away from 0 costs some "
@@ -39,23 +41,46 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
     start = names[0] if names else None
     column_runs, continuum_runs = Runs(), Runs()
 
+    def setting(
+        request: gr.Request, unlocked: bool, *values: float
+    ) -> tuple[dict[str, float], dict[str, Steer]]:
+        """Return ε by steer name as the sliders stand, and the steers."""
+        used: dict[str, float] = {}
+        steers: dict[str, Steer] = {}
+        for steer, epsilon in zip(shown(request).values(), values, strict=True):
+            if epsilon and not steer:
+                raise InputError("A steer you made is no longer held here: make it or upload it again.")
+            if steer:
+                check_unlocked(steer, epsilon, unlocked)
+                used[steer.name], steers[steer.name] = epsilon, steer
+        return used, steers
+
     def write_columns(
         request: gr.Request, prompt: str, temperature: float, top_p: float, n_tokens: float,
         seed: float | None, unlocked: bool, *values: float,
     ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
-            epsilons = {}
-            for steer, epsilon in zip(shown(request).values(), values, strict=True):
-                if epsilon and not steer:
-                    raise InputError("A steer you made is no longer held here: make it or upload it again.")
-                if steer:
-                    epsilons[steer.name] = epsilon
-                    check_unlocked(steer, epsilon, unlocked)
+            epsilons, _ = setting(request, unlocked, *values)
             dice = _sampling(temperature, top_p, n_tokens, seed)
             mine = own.own(session_of(request))
             yield from live.side_by_side(workbench, prompt, epsilons, dice, is_wanted, mine)
 
         yield from column_runs.follow(request, 2, write)
+
+    def follow_slider(request: gr.Request, mode: str, *settings: Any) -> Iterator[tuple[Any, ...]]:
+        if mode == SIDE_BY_SIDE:
+            yield from write_columns(request, *settings)
+            return
+        unlocked, *values = settings[5:]
+        try:
+            drive.steer(request, *setting(request, unlocked, *values))
+        except LMSteerError as error:
+            raise gr.Error(str(error)) from error
+        yield gr.skip(), gr.skip(), gr.skip()
+
+    def show_mode(request: gr.Request, mode: str) -> tuple[Any, ...]:
+        stop(request)
+        return gr.update(visible=mode == SIDE_BY_SIDE), gr.update(visible=mode == DRIVE)
 
     def write_continuum(
         request: gr.Request, prompt: str, temperature: float, top_p: float, n_tokens: float,
@@ -74,10 +99,12 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
     def stop(request: gr.Request) -> None:
         column_runs.stop(session_of(request), asked_at(request))
         continuum_runs.stop(session_of(request), asked_at(request))
+        drive.stop(request)
 
     def forget(request: gr.Request) -> None:
         for held in (column_runs, continuum_runs, own):
             held.forget(session_of(request))
+        drive.forget(request)
 
     def set_lock(request: gr.Request, unlocked: bool) -> dict[Any, Any]:
         low = -SLIDER_EXTENT if unlocked else 0.0
@@ -128,14 +155,18 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
                 )
             gr.HTML(f'{render.track_legend()}<p class="limits">{escape(_LIMITS)}</p>')
         with gr.Column(scale=3, min_width=320):
-            with gr.Row():
-                go = gr.Button("Generate", variant="primary", elem_id="generate")
-                halt = gr.Button("Stop", variant="stop", elem_id="stop")
-            with gr.Row(elem_classes="columns"):
-                baseline = live.panel("Baseline", "the model as it is", "baseline", "baseline")
-                steered = live.panel("Steered", "the same dice, moved embeddings", "steered", "steered")
-            status = gr.HTML(elem_id="status")
-            gr.HTML(render.legend("steering made it less likely", "likelier"))
+            mode = gr.Radio([SIDE_BY_SIDE, DRIVE], value=SIDE_BY_SIDE, show_label=False, label="View",
+                            container=False, elem_id="steer-mode")  # fmt: skip
+            with gr.Column() as both:
+                with gr.Row():
+                    go = gr.Button("Generate", variant="primary", elem_id="generate")
+                    halt = gr.Button("Stop", variant="stop", elem_id="stop")
+                with gr.Row(elem_classes="columns"):
+                    baseline = live.panel("Baseline", "the model as it is", "baseline", "baseline")
+                    steered = live.panel("Steered", "the same dice, moved embeddings", "steered", "steered")
+                status = gr.HTML(elem_id="status")
+                gr.HTML(render.legend("steering made it less likely", "likelier"))
+            drive = DriveView(workbench, setting)
             sampling = _sampling_settings()
     sliders = [*shared.values(), *(slider for _, slider, _ in slots)]
     create_nextword_card(workbench, own, changed, demo, prompt=prompt, unlock=unlock, sliders=sliders)
@@ -159,8 +190,11 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         **STREAMING,
     }
     gr.on([go.click, prompt.submit], **columns)
+    drive.listen(prompt, sampling, unlock, sliders)
+    mode.change(show_mode, mode, [both, drive.box], **QUIET)
+    followed = {**columns, "fn": follow_slider, "inputs": [mode, *columns["inputs"]]}
     for slider in sliders:
-        slider.change(js=DEBOUNCE_JS, **columns)
+        slider.change(js=DEBOUNCE_JS, **followed)
     for button, text in zip(examples, EXAMPLE_PROMPTS, strict=True):
         button.click(lambda text=text: text, None, prompt, **QUIET).then(**columns)
     show.click(write_continuum, [*settings, which, n_lines], [continuum, continuum_status], **STREAMING)

@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_prog
 
 STREAMING: dict[str, Any] = {
     "concurrency_id": "generate",
-    "concurrency_limit": 16,
+    "concurrency_limit": 64,  # the engine has its own line
     "api_visibility": "private",
     "show_progress": "hidden",
     "trigger_mode": "multiple",
