@@ -153,8 +153,8 @@ NEXT_WORD_EXAMPLES = (
     ),
     NextWordExample(
         "Thee and you", "shakespeare", "I will not speak with",
-        "“you” gives way to “him” and “them”. “thee” grows many times over but stays rare, because the model "
-        "rarely uses it at all: tick the logarithmic scale to see its line.",
+        "“you” gives way to “him” and “them”. “thee” grows hundreds of times over where the steer is "
+        "useful, yet rises into sight only beyond: tick the logarithmic scale to see it climb.",
         2.0, ("thee",),
     ),
     NextWordExample(
@@ -232,14 +232,14 @@ PLANE_EXAMPLES = (
         "“unacceptable” and “bad” for the other three.",
     ),
     PlaneExample(
-        "The boss at sea", "My neighbour is a", "corporate", "pirate", (1.5, 2.2), "captain",
-        "Neither steer alone makes a captain: boardroom alone gives “business”, pirate alone “sailor”; "
-        "where both moves add up, “captain” appears.",
+        "The boss at sea", "They put him in charge of the", "corporate", "pirate", (1.5, 2.2), "crew",
+        "The boardroom alone puts him in charge of a “project”, the pirate alone of a “ship”; where "
+        "both moves add up it is the “crew”: a team, and at sea.",
     ),
     PlaneExample(
         "No good pirates", "My neighbour is a", "sentiment", "pirate", (-1.5, 2.0), "pirate",
-        "A word has a place on both axes: a “pirate” is no good neighbour, so it takes the pirate steer and "
-        "− sentiment. Try “beautiful” and “corporate”.",
+        "A word has a place on both axes: a “pirate” is no good neighbour, so the pirate steer brings it and "
+        "+ sentiment drives it away. Try “beautiful” and “corporate”.",
     ),
     PlaneExample(
         "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
