@@ -9,6 +9,7 @@ import gradio as gr
 
 from lmsteer_core.ui import render
 from lmsteer_core.ui.compose_tab import create_compose_tab
+from lmsteer_core.ui.endpoints import create_endpoints
 from lmsteer_core.ui.highlight_tab import create_highlight_tab
 from lmsteer_core.ui.nextword_tab import create_nextword_tab
 from lmsteer_core.ui.session import SessionSteers
@@ -43,6 +44,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_highlight_tab(workbench, own, changed, demo)
             with gr.Tab("Compose", id="compose"):
                 create_compose_tab(workbench, own, changed, demo)
+        create_endpoints(workbench)
         demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
     return demo
 

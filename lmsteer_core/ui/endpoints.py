@@ -1,0 +1,119 @@
+"""Named endpoints: what the app can do, for gradio's clients and, with `--mcp`, as tools of an agent."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+from gradio.events import api
+
+from lmsteer_core.decoding import Sampling
+from lmsteer_core.errors import LMSteerError
+from lmsteer_core.generation import Row, growing
+from lmsteer_core.geometry import dimensions
+from lmsteer_core.nextword import next_words
+from lmsteer_core.scoring import read_text, strongest_spans, weigh
+from lmsteer_core.ui.theme import STREAMING
+from lmsteer_core.workbench import Workbench
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def create_endpoints(workbench: Workbench) -> None:
+    """Add /generate, /nextword, /words, /analyze and /steers to the open Blocks."""
+
+    def generate(
+        prompt: str, steer: dict[str, float], max_new_tokens: int = 40, temperature: float = 0.9,
+        top_p: float = 0.95, seed: int = 0,
+    ) -> Iterator[dict[str, Any]]:  # fmt: skip
+        """Continue a prompt without and with steering, the same dice for both; yields both as they grow.
+
+        Args:
+            prompt: What to continue.
+            steer: ε by steer name, e.g. {"sentiment": 2.0}; /steers lists the names.
+            max_new_tokens: Tokens to add at most.
+            temperature: 0 is greedy.
+            top_p: Probability mass kept by nucleus sampling.
+            seed: Names the dice.
+        """
+        rows = [Row(prompt), Row(prompt, steer)]
+        sampling = Sampling(temperature, top_p, max_new_tokens, seed)
+        try:
+            for texts in growing(workbench.stream(rows, sampling), len(rows)):
+                baseline, steered = ("".join(token.text for token in tokens) for tokens in texts)
+                yield {"baseline": baseline, "steered": steered}
+        except LMSteerError as error:
+            raise gr.Error(str(error)) from error
+
+    def nextword(prompt: str, steer: str, n_words: int = 8) -> dict[str, Any]:
+        """Return the probability of the likeliest next words, exactly, over a grid of ε.
+
+        Args:
+            prompt: What is continued.
+            steer: The steer whose ε varies.
+            n_words: Words to follow.
+        """
+        found = next_words(workbench.lm, prompt, workbench.steer(steer), top=n_words)
+        words = {word.text: word.probability for word in found.words}
+        return {"epsilon": found.epsilons, "probability": words}
+
+    def words(steer: str, n_dims: int = 3, n_words: int = 12) -> list[dict[str, Any]]:
+        """Return the words at both ends of a steer's strongest dimensions.
+
+        Args:
+            steer: The steer.
+            n_dims: Dimensions.
+            n_words: Words at either end.
+        """
+        found = dimensions(workbench.lm, workbench.steer(steer), n_dims=n_dims, n_words=n_words)
+        return [dataclasses.asdict(dimension) for dimension in found]
+
+    def analyze(text: str, steer: str) -> dict[str, Any]:
+        """Return what a text says about a steer: evidence per token in nats, P(ε | text), strongest spans.
+
+        Args:
+            text: The text.
+            steer: The steer.
+        """
+        read = read_text(workbench.lm, text)
+        found = weigh(workbench.lm, read, workbench.steer(steer))
+        spans = strongest_spans(read.token_texts, found.evidence)
+        return {
+            "tokens": read.token_texts,
+            "evidence": found.evidence,
+            "epsilon": found.epsilons,
+            "posterior": found.posterior,
+            "spans": [dataclasses.asdict(span) for span in spans],
+        }
+
+    def steers() -> dict[str, dict[str, Any]]:
+        """Return every steer's poles, the useful range of ε, and its notice."""
+        cards = {name: workbench.steers[name].card for name in workbench.names}
+        return {
+            name: {
+                "negative": card.negative, "positive": card.positive, "useful": card.epsilon_range,
+                "notice": card.notice,
+            }
+            for name, card in cards.items()
+        }  # fmt: skip
+
+    api(generate, concurrency_id=STREAMING["concurrency_id"])
+    for answer in (nextword, words, analyze, steers):
+        api(_in_a_sentence(answer))
+
+
+def _in_a_sentence(answer: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let an error reach the client as its sentence."""
+
+    @functools.wraps(answer)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return answer(*args, **kwargs)
+        except LMSteerError as error:
+            raise gr.Error(str(error)) from error
+
+    return wrapped
