@@ -82,12 +82,22 @@ class _Asked(BaseModel):
             raise InputError(f"stop takes up to {_MAX_STOPS} texts, none of them empty.")
         return stops
 
+    @property
+    def limit(self) -> int:
+        """Most new tokens."""
+        return self.max_tokens
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether log-probabilities are wanted."""
+        raise NotImplementedError
+
     def prompts(self, workbench: Workbench) -> list[str]:
         """Return the texts to continue."""
         raise NotImplementedError
 
-    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, *, part: bool) -> Any:
-        """Return an answer, or with `part` the next piece of one."""
+    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, is_part: bool) -> Any:
+        """Return an answer, or the next part of one."""
         raise NotImplementedError
 
 
@@ -101,16 +111,19 @@ class Completion(_Asked):
     echo: Literal[False] = False
     best_of: Literal[1] | None = None
 
-    def prompts(self, workbench: Workbench) -> list[str]:
+    @property
+    def is_scored(self) -> bool:
+        """Whether log-probabilities are wanted; 0 wants those of the chosen tokens."""
+        return self.logprobs is not None
+
+    def prompts(self, _workbench: Workbench) -> list[str]:
         """Return the texts to continue."""
-        del workbench
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
-    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, *, part: bool) -> Any:
-        """Return an answer, or with `part` the next piece of one."""
-        del part
+    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, _is_part: bool) -> Any:
+        """Return an answer, or the next part of one."""
         told = None
-        if self.logprobs is not None:
+        if self.is_scored:
             told = {
                 "tokens": [token.text for token in scores.tokens],
                 "token_logprobs": [token.logprob for token in scores.tokens],
@@ -142,6 +155,16 @@ class Chat(_Asked):
     logprobs: bool | None = None
     top_logprobs: Literal[0] | None = None
 
+    @property
+    def limit(self) -> int:
+        """Most new tokens, by either of its names."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether log-probabilities are wanted."""
+        return bool(self.logprobs)
+
     def prompts(self, workbench: Workbench) -> list[str]:
         """Return the chat as the model's own template writes it, where the assistant is about to speak."""
         tokenizer = workbench.lm.tokenizer
@@ -162,11 +185,11 @@ class Chat(_Asked):
             raise InputError(f"The model's chat template refuses these messages: {error}") from error
         return [str(text)]
 
-    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, *, part: bool) -> Any:
-        """Return an answer, or with `part` the next piece of one."""
+    def choice(self, index: int, text: str, scores: _Scores, finish: str | None, is_part: bool) -> Any:
+        """Return an answer, or the next part of one."""
         message = {"role": "assistant", "content": text}
         told = None
-        if self.logprobs:
+        if self.is_scored:
             told = {
                 "content": [
                     {
@@ -176,7 +199,7 @@ class Chat(_Asked):
                     for t in scores.tokens
                 ]
             }  # fmt: skip
-        return {"index": index, "delta" if part else "message": message, "logprobs": told,
+        return {"index": index, "delta" if is_part else "message": message, "logprobs": told,
                 "finish_reason": finish}  # fmt: skip
 
 
@@ -301,16 +324,13 @@ async def _read(request: Request, kind: type[_Asked], workbench: Workbench) -> _
 
 async def _answer(workbench: Workbench, asked: _Asked) -> Response:
     """Return the whole answer, or a stream of its pieces."""
-    limit = getattr(asked, "max_completion_tokens", None) or asked.max_tokens
     seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
-    sampling = Sampling(asked.temperature, asked.top_p, limit, seed)
+    sampling = Sampling(asked.temperature, asked.top_p, asked.limit, seed)
     prompts, stops = asked.prompts(workbench), asked.stops
     wanted = [Row(prompt, asked.steer, seed_offset=i) for prompt in prompts for i in range(asked.n)]
-    scored = getattr(asked, "logprobs", None)
     # Tokenizing a long prompt must not hold up everybody's stream.
-    with_scores = scored not in (None, False)
     rows = await run_sync(
-        lambda: live_rows(workbench.lm, wanted, workbench.steers, sampling, logprobs=with_scores),
+        lambda: live_rows(workbench.lm, wanted, workbench.steers, sampling, logprobs=asked.is_scored),
         limiter=_WAITERS,
     )
     kind = "chatcmpl" if isinstance(asked, Chat) else "cmpl"
@@ -327,7 +347,7 @@ async def _answer(workbench: Workbench, asked: _Asked) -> Response:
     async for _ in pieces:
         pass
     choices = [
-        asked.choice(i, answer.text, answer.scores, _finish(row, answer), part=False)
+        asked.choice(i, answer.text, answer.scores, _finish(row, answer), False)
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True))
     ]
     return JSONResponse({**head, "choices": choices, "usage": _usage(rows[:: asked.n], answers)})
@@ -361,9 +381,9 @@ async def _events(
     try:
         async with aclosing(pieces):
             async for i, text, scores in pieces:
-                yield _event({**head, "choices": [asked.choice(i, text, scores, None, part=True)]})
+                yield _event({**head, "choices": [asked.choice(i, text, scores, None, True)]})
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            last = asked.choice(i, answer.rest(), _Scores(), _finish(row, answer), part=True)
+            last = asked.choice(i, answer.rest(), _Scores(), _finish(row, answer), True)
             yield _event({**head, "choices": [last]})
         if asked.stream_options and asked.stream_options.include_usage:
             yield _event({**head, "choices": [], "usage": _usage(rows[:: asked.n], answers)})

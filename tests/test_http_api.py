@@ -107,6 +107,12 @@ def test_logprobs_are_of_the_steered_model_with_the_unsteered_beside(client, lm)
     assert choice.logprobs.top_logprobs[0] == {choice.logprobs.tokens[0]: choice.logprobs.token_logprobs[0]}
 
 
+def test_logprobs_of_0_are_those_of_the_chosen_tokens(client, lm) -> None:
+    done = client.completions.create(model=lm.model_id, prompt=PROMPT, max_tokens=3, logprobs=0)
+    assert len(done.choices[0].logprobs.token_logprobs) == done.usage.completion_tokens
+    assert done.choices[0].logprobs.top_logprobs is None
+
+
 def test_a_chat_is_answered_whole_and_streamed(client) -> None:
     asked = {
         "model": "embedded", "max_tokens": 10, "seed": 5, "temperature": 0.7, "logprobs": True,
