@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 from gradio.events import api
 
-from lmsteer_core.decoding import Sampling
+from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.generation import Row, growing
 from lmsteer_core.geometry import dimensions
@@ -32,6 +32,8 @@ def create_endpoints(workbench: Workbench) -> None:
     ) -> Iterator[dict[str, Any]]:  # fmt: skip
         """Continue a prompt without and with steering, the same dice for both; yields both as they grow.
 
+        Either is {"text", "token_ids", "logprobs"}, of which the last are in nats and at temperature 1.
+
         Args:
             prompt: What to continue.
             steer: ε by steer name, e.g. {"sentiment": 2.0}; /steers lists the names.
@@ -44,8 +46,9 @@ def create_endpoints(workbench: Workbench) -> None:
         sampling = Sampling(temperature, top_p, max_new_tokens, seed)
         try:
             for texts in growing(workbench.stream(rows, sampling), len(rows)):
-                baseline, steered = ("".join(token.text for token in tokens) for tokens in texts)
-                yield {"baseline": baseline, "steered": steered}
+                yield {
+                    name: _told(tokens) for name, tokens in zip(("baseline", "steered"), texts, strict=True)
+                }
         except LMSteerError as error:
             raise gr.Error(str(error)) from error
 
@@ -104,6 +107,14 @@ def create_endpoints(workbench: Workbench) -> None:
     api(generate, concurrency_id=STREAMING["concurrency_id"])
     for answer in (nextword, words, analyze, steers):
         api(_in_a_sentence(answer))
+
+
+def _told(tokens: Sequence[Token]) -> dict[str, Any]:
+    return {
+        "text": "".join(token.text for token in tokens),
+        "token_ids": [token.id for token in tokens],
+        "logprobs": [token.logprob for token in tokens],
+    }
 
 
 def _in_a_sentence(answer: Callable[_P, _R]) -> Callable[_P, _R]:

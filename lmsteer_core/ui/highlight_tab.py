@@ -93,7 +93,8 @@ def create_highlight_tab(
                 return
             cards = tuple(each.card for each in every)
             shown = on_page[session] = Shown(steer.card, tuple(analyses), cards)
-            yield *keep[:-2], draw.profile_table(shown), gr.skip(), ""
+            # Gradio forgets a chart that came while its tab was hidden if a later piece of the run skips it.
+            yield *keep[:-3], _curves(shown), draw.profile_table(shown), gr.skip(), ""
 
         yield from runs.follow(request, n_panels, write)
 

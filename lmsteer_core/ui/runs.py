@@ -93,5 +93,8 @@ class Runs:
                 yield panels
             if self.is_stopped(session):
                 yield *keep, render.note(stopped)
+            elif not is_wanted():
+                # Gradio shows a run's last panels again when the run ends, which may be after the newer run.
+                yield *keep, gr.skip()
         except LMSteerError as error:
             yield *keep, render.note(str(error), "error")

@@ -15,9 +15,10 @@ def client(app_url: str) -> Client:
 def test_generate_streams_both_texts(client: Client) -> None:
     job = client.submit("My life is", {"sentiment": 2.0}, 8, 0.9, 0.95, 3, api_name="/generate")
     done = job.result(timeout=120)
-    assert done["baseline"]
-    assert done["baseline"] != done["steered"]
-    assert done["steered"].startswith(job.outputs()[0]["steered"])
+    baseline, steered = done["baseline"], done["steered"]
+    assert baseline["text"] != steered["text"]
+    assert steered["text"].startswith(job.outputs()[0]["steered"]["text"])
+    assert len(steered["token_ids"]) == len(steered["logprobs"]) <= 8
 
 
 def test_the_lens_answers(client: Client) -> None:

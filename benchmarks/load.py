@@ -1,0 +1,200 @@
+"""A class on one machine: simultaneous gradio clients against the same requests one after another.
+
+    python -m benchmarks.load [--clients N] [--tokens N] [--port N]
+
+Starts the app in a process of its own, as `python app.py` does. Each client is a real `gradio_client`
+that asks /generate for a baseline and a steered text with an ε and a prompt of its own. Afterwards
+every text is scored again, alone, in this process: under its own ε each token must have the
+log-probability that the app reported, under another client's ε it must not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from gradio_client import Client
+from torch import Tensor
+
+from lmsteer_core import LanguageModel, Row, Sampling, generate, load_model
+from lmsteer_core.scoring import logits_over_epsilon
+from lmsteer_core.workbench import Workbench
+
+STEER = "sentiment"
+PROMPTS = ("The old man by the river", "Our train was late, so", "In the second week of May",
+           "Nobody in the office", "She opened the box and", "The weather on the island",
+           "When the music stopped", "My brother's new job")  # fmt: skip
+
+
+@dataclass
+class Answer:
+    """What one client got, and when, in seconds after it asked."""
+
+    prompt: str
+    epsilon: float
+    first: float = 0.0
+    whole: float = 0.0
+    texts: dict[str, dict[str, Any]] | None = None
+
+    def ask(self, client: Client, n_tokens: int, seed: int) -> None:
+        """Ask and keep the last answer."""
+        start = time.perf_counter()
+        job = client.submit(
+            self.prompt, {STEER: self.epsilon}, n_tokens, 0.9, 0.95, seed, api_name="/generate"
+        )
+        for texts in job:
+            self.first = self.first or time.perf_counter() - start
+            self.texts = texts
+        self.whole = time.perf_counter() - start
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of both texts."""
+        assert self.texts
+        return sum(len(text["token_ids"]) for text in self.texts.values())
+
+
+def main() -> None:
+    """Print the throughputs, the waiting times, and whether anybody got somebody else's ε."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--port", type=int, default=7898)
+    options = parser.parse_args()
+
+    def asked() -> list[Answer]:
+        n = options.clients
+        return [Answer(PROMPTS[i % len(PROMPTS)], round(-3 + 6 * i / (n - 1), 2)) for i in range(n)]
+
+    with app(options.port) as url:
+        clients = [Client(url, verbose=False) for _ in range(options.clients)]
+        Answer(PROMPTS[0], 1.0).ask(clients[0], 4, 0)
+        together, apart = asked(), asked()
+        threads = [
+            threading.Thread(target=answer.ask, args=(client, options.tokens, i))
+            for i, (client, answer) in enumerate(zip(clients, together, strict=True))
+        ]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        at_once = sum(answer.n_tokens for answer in together) / (time.perf_counter() - start)
+        start = time.perf_counter()
+        for i, (client, answer) in enumerate(zip(clients, apart, strict=True)):
+            answer.ask(client, options.tokens, i)
+        in_turn = sum(answer.n_tokens for answer in apart) / (time.perf_counter() - start)
+    print(f"tokens/s, {options.clients} clients at once / one after another: {at_once / in_turn:.2f} "
+          f"(target ≥ 5; {at_once:.1f} and {in_turn:.1f})")  # fmt: skip
+    for name, answers in (("at once", together), ("one after another", apart)):
+        first = sorted(answer.first for answer in answers)
+        print(f"time to the first token, {name}: median {statistics.median(first):.2f} s, "
+              f"95 % {first[int(0.95 * (len(first) - 1))]:.2f} s")  # fmt: skip
+    lm = load_model()
+    steers = Workbench(lm).steers
+    own, other = cross_talk(lm, steers, together)
+    print(f"log-probability reported − scored again alone: at most {own:.1e} nats under the own ε, "
+          f"{other:.3f} in the mean under another client's")  # fmt: skip
+    alone(lm, options.tokens)
+
+
+def cross_talk(lm: LanguageModel, steers: dict[str, Any], answers: list[Answer]) -> tuple[float, float]:
+    """Return the largest difference under the own ε, and the mean one under the ε farthest from it."""
+    worst, others = 0.0, []
+    farthest = {
+        a.epsilon: max((b.epsilon for b in answers), key=lambda e: abs(e - a.epsilon)) for a in answers
+    }
+    for answer in answers:
+        assert answer.texts
+        for name, epsilon in (("baseline", 0.0), ("steered", answer.epsilon)):
+            ids = answer.texts[name]["token_ids"]
+            told = torch.tensor(answer.texts[name]["logprobs"])
+            prompt = lm.encode(answer.prompt)[0]
+            hidden = lm.hidden_states([prompt + ids])[0][len(prompt) - 1 : -1]
+            tables = logits_over_epsilon(lm, steers[STEER], hidden)
+            worst = max(worst, float((told - scores(lm, tables, ids, epsilon)).abs().max()))
+            if name == "steered":
+                there = scores(lm, tables, ids, farthest[answer.epsilon])
+                others.append(float((told - there).abs().mean()))
+    return worst, statistics.mean(others)
+
+
+def scores(lm: LanguageModel, tables: tuple[Tensor, Tensor], ids: list[int], epsilon: float) -> Tensor:
+    """Return each token's log-probability at ε, (n_tokens,)."""
+    logits = lm.finish(tables[0] + epsilon * tables[1])
+    return logits.log_softmax(dim=-1).gather(1, torch.tensor(ids)[:, None])[:, 0]
+
+
+def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
+    """Print a lone user's time per token through the engine against plain `generate` of transformers."""
+    lm.__dict__["end_ids"] = frozenset()
+    lm.model.generation_config.eos_token_id = None
+    workbench = Workbench(lm)
+    inputs = lm.tokenizer(PROMPTS[0], return_tensors="pt")
+    sampling = Sampling(0.9, 0.95, n_tokens, 0)
+
+    def plain() -> None:
+        lm.model.generate(
+            **inputs, max_new_tokens=n_tokens, min_new_tokens=n_tokens, do_sample=True, temperature=0.9,
+            top_p=0.95, top_k=0, pad_token_id=0,
+        )  # fmt: skip
+
+    def engine() -> None:
+        for _ in workbench.stream([Row(PROMPTS[0])], sampling):
+            pass
+
+    def inline() -> None:
+        generate(lm, [Row(PROMPTS[0])], {}, sampling)
+
+    ratios: dict[str, list[float]] = {"engine": [], "the library, no thread": []}
+    plain(), engine()
+    for _ in range(repeats):
+        reference = seconds(plain)
+        ratios["engine"].append(seconds(engine) / reference)
+        ratios["the library, no thread"].append(seconds(inline) / reference)
+    for name, found in ratios.items():
+        print(f"a lone user's time per token, {name} / plain generate: {statistics.median(found):.2f} "
+              f"({min(found):.2f}–{max(found):.2f}; target ≤ 1.15)")  # fmt: skip
+
+
+def seconds(run: Any) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+@contextmanager
+def app(port: int) -> Iterator[str]:
+    """Serve the app in a process of its own and return its address."""
+    url = f"http://127.0.0.1:{port}"
+    served = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port)],
+        env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while served.poll() is None:
+            try:
+                urllib.request.urlopen(f"{url}/config", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        served.terminate()
+        served.wait()
+
+
+if __name__ == "__main__":
+    main()
