@@ -104,7 +104,8 @@ def create_endpoints(workbench: Workbench) -> None:
             for name, card in cards.items()
         }  # fmt: skip
 
-    api(generate, concurrency_id=STREAMING["concurrency_id"])
+    # Of events that share an id the lowest limit counts, and an unnamed one is 1.
+    api(generate, **{name: STREAMING[name] for name in ("concurrency_id", "concurrency_limit")})
     for answer in (nextword, words, analyze, steers):
         api(_in_a_sentence(answer))
 
