@@ -1,4 +1,4 @@
-"""Named endpoints: what the app can do, for gradio's clients and, with `--mcp`, as tools of an agent."""
+"""Named endpoints: what the app can do, for gradio's clients."""
 
 from __future__ import annotations
 
