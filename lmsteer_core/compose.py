@@ -18,6 +18,7 @@ from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.nextword import first_token
 from lmsteer_core.scoring import ReadText, logits_over_epsilon, profile
 from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint
+from lmsteer_core.steps import finished
 
 PLANE_GRID = [round(-3 + 0.25 * i, 2) for i in range(25)]
 """ε of both axes, over the useful range of a calibrated steer."""
@@ -79,7 +80,7 @@ def plane(
         check_epsilon(epsilon, steer.name)
     ids, cut = lm.encode(prompt, reserve=1)
     token_id, is_whole = first_token(lm, prompt, word)
-    hidden = lm.hidden_states([ids])[0][-1:]
+    hidden = finished(lm.next_state(ids))
     base, moved_a = logits_over_epsilon(lm, steer_a, hidden)
     moved_b = logits_over_epsilon(lm, steer_b, hidden)[1]
     for steer, epsilon in held:

@@ -185,6 +185,7 @@ class Batch:
             The rows that got a token; None where the text has ended. Finished rows have left.
         """
         found: dict[LiveRow, Token | None] = {}
+        self._gather()
         prompts = [group for group in self._groups if group.n_unread > 1]
         for group in self._groups:
             if group not in prompts[1:]:
@@ -251,6 +252,19 @@ class Batch:
         ]
         return Steering(self._lm.model, used, values, keep_base=any(row.logprobs for row in rows))
 
+    def _gather(self) -> None:
+        """Let short prompts that came together be read in one pass, so that nobody waits for all others."""
+        fresh = [group for group in self._groups if group.n_read == 0 and group.shared is None]
+        n_rows = width = 0
+        together = []
+        for group in fresh:
+            n_rows, width = n_rows + len(group.rows), max(width, group.ids.shape[1])
+            if n_rows * width > _PROMPT_TOKENS_PER_STEP:
+                break
+            together.append(group)
+        if len(together) > 1:
+            self._join_up(together)
+
     def _merge(self) -> None:
         """Let rows whose prompts are read share one cache, where the model's kind of cache allows it."""
         alike = [group for group in self._groups if group.n_unread == 1 and _is_plain(group.cache)]
@@ -260,12 +274,16 @@ class Batch:
         for layers in zip(*(group.cache.layers for group in alike), strict=True):
             layers[0].keys = _stacked([layer.keys for layer in layers], width - 1)
             layers[0].values = _stacked([layer.values for layer in layers], width - 1)
-        first = alike[0]
+        self._join_up(alike)
+        alike[0].n_read = width - 1
+
+    def _join_up(self, alike: Sequence[_Group]) -> None:
+        """Let the first of some groups have the rows of all, padded on the left to one width."""
+        first, width = alike[0], max(group.ids.shape[1] for group in alike)
         first.ids, first.mask = (
             torch.cat([nn.functional.pad(t, (width - t.shape[1], 0)) for t in side])
             for side in zip(*((group.ids, group.mask) for group in alike), strict=True)
         )
-        first.n_read = width - 1
         first.rows = [row for group in alike for row in group.rows]
         self._groups = [group for group in self._groups if group is first or group not in alike]
 

@@ -9,11 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lmsteer_core.decoding import Batch, LiveRow, Token
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.language_model import OUT_OF_MEMORY, ROWS_AT_FULL_CONTEXT, LanguageModel, is_out_of_memory
+from lmsteer_core.steps import Steps
 
 Step = list[Token | None]
 """Each row's next token, None once it has ended."""
@@ -24,6 +25,8 @@ MAX_WAITING = 64
 """Requests in line; beyond it nobody would wait so long."""
 
 MAX_SECONDS = 900.0
+
+_DONE = -1.0
 
 _IDLE_SECONDS = 0.05
 """How often a caller looks whether its text is still wanted."""
@@ -115,12 +118,30 @@ class Engine:
         return job
 
     def call(self, work: Callable[[], _T]) -> _T:
-        """Run something short in the engine's thread, between two steps, and return its result."""
+        """Run something short in the engine's thread and return its result.
+
+        Between two steps of the texts there is one call, so neither keeps the other waiting for long.
+        """
         future: Future[_T] = Future()
         with self._changed:
             self._calls.append((work, future))
             self._wake()
         return future.result()
+
+    def work(self, steps: Steps[_T]) -> Steps[_T]:
+        """Run each of the steps as a `call`."""
+
+        def step() -> tuple[float, _T | None]:
+            try:
+                return next(steps), None
+            except StopIteration as end:
+                return _DONE, end.value
+
+        while True:
+            share, result = self.call(step)
+            if share == _DONE:
+                return cast(_T, result)
+            yield share
 
     def close(self) -> None:
         """Stop the thread; whoever still waits gets an error."""
@@ -168,9 +189,9 @@ class Engine:
                     if not job.is_cancelled:
                         self._running.append(job)
                         batch.join(job.rows)
-                calls = list(self._calls)
-                self._calls.clear()
-            for work, future in calls:
+                call = self._calls.popleft() if self._calls else None
+            if call:
+                work, future = call
                 try:
                     future.set_result(work())
                 except BaseException as error:
@@ -202,7 +223,11 @@ class Engine:
         with self._changed:
             jobs = [*self._running, *(self._waiting if everybody else [])]
             self._running = []
+            calls = list(self._calls) if everybody else []
             if everybody:
                 self._waiting.clear()
+                self._calls.clear()
         for job in jobs:
             job.put(InputError(reason))
+        for _, future in calls:
+            future.set_exception(InputError(reason))

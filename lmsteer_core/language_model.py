@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import (
-    Cache,
     DynamicCache,
     GenerationConfig,
     PreTrainedModel,
@@ -21,9 +21,15 @@ from transformers import (
 
 from lmsteer_core.errors import InputError, ModelError
 from lmsteer_core.steer import fingerprint_rows
+from lmsteer_core.steps import Steps
 
 ROWS_AT_FULL_CONTEXT = 4
 """Rows that may all be as long as the context; more rows get shorter prompts, not more memory."""
+
+_TOKENS_PER_STEP = 512
+"""Of a text that is read in steps: those who wait for their turn wait about a second on two cores."""
+
+_KEPT_PROMPTS = 64
 
 
 @dataclass(eq=False)
@@ -39,6 +45,7 @@ class LanguageModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     model_id: str
+    _next_states: OrderedDict[tuple[int, ...], Tensor] = field(default_factory=OrderedDict, repr=False)
 
     def __post_init__(self) -> None:
         """Freeze the weights; keep nothing of the model's own sampling settings but where text ends."""
@@ -162,7 +169,6 @@ class LanguageModel:
             module._forward_hooks.clear()
         return LanguageModel(twin, self.tokenizer, self.model_id)
 
-    @torch.inference_mode()
     def hidden_states(self, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()) -> list[Tensor]:
         """Return the hidden states that enter the output embedding, float32, one text an item.
 
@@ -174,6 +180,55 @@ class LanguageModel:
             Per text (n_tokens, d_model), without the prefix; row t is the state that predicts
             token t + 1.
         """
+        cache: Any = None
+        if prefix and len(token_ids) > 1:
+            _, cache = self._read([prefix], keep=True)
+            if isinstance(cache, DynamicCache):
+                cache.batch_repeat_interleave(len(token_ids))
+            else:
+                cache = None
+        skip = len(prefix) if cache is None else 0
+        texts = [[*prefix, *t] for t in token_ids] if skip else token_ids
+        states, _ = self._read(texts, cache, n_before=0 if cache is None else len(prefix))
+        return [rows[skip : len(t)].float() for rows, t in zip(states, texts, strict=True)]
+
+    def reading(self, token_ids: Sequence[int]) -> Steps[Tensor]:
+        """Return one text's hidden states, (n_tokens, d_model), float32, read in steps."""
+        found: list[Tensor] = []
+        cache, is_long = None, len(token_ids) > _TOKENS_PER_STEP
+        for start in range(0, len(token_ids), _TOKENS_PER_STEP):
+            piece = token_ids[start : start + _TOKENS_PER_STEP]
+            states, cache = self._read([piece], cache, n_before=start, keep=is_long)
+            if is_long and not isinstance(cache, DynamicCache):  # it can only read a text whole
+                found = [self._read([token_ids])[0][0].float()]
+                break
+            found.append(states[0].float())
+            yield (start + len(piece)) / len(token_ids)
+        return torch.cat(found)
+
+    def next_state(self, token_ids: Sequence[int]) -> Steps[Tensor]:
+        """Return the state that predicts what follows a prompt, (1, d_model); the latest few are kept."""
+        key = tuple(token_ids)
+        state = self._next_states.get(key)
+        if state is None:
+            state = (yield from self.reading(token_ids))[-1:].clone()
+            self._next_states[key] = state
+            while len(self._next_states) > _KEPT_PROMPTS:
+                self._next_states.popitem(last=False)
+        return state
+
+    @torch.inference_mode()
+    def _read(
+        self, texts: Sequence[Sequence[int]], cache: Any = None, *, n_before: int = 0, keep: bool = False
+    ) -> tuple[Tensor, Any]:
+        """Return states of texts padded on the right, (n_texts, width, d_model), and the cache if any.
+
+        Args:
+            texts: What follows the tokens in `cache`.
+            cache: Keys and values of `n_before` tokens of every text, or None.
+            n_before: See there.
+            keep: Start a cache.
+        """
         caught: list[Tensor] = []
         thread = threading.get_ident()
 
@@ -184,27 +239,15 @@ class LanguageModel:
             # The head's own product over the vocabulary is not needed.
             return (_packed(args[0][:, :1]),)
 
+        width = max(map(len, texts))
+        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=self.device)
+        mask = torch.tensor([[1] * (n_before + len(t)) + [0] * (width - len(t)) for t in texts])
         with self.model.get_output_embeddings().register_forward_pre_hook(catch):
-            cache = self._read_prefix(prefix, len(token_ids)) if prefix and len(token_ids) > 1 else None
-            skip = 0 if cache is not None else len(prefix)
-            texts = [[*prefix, *t] for t in token_ids] if skip else token_ids
-            width = max(map(len, texts))
-            n_cached = 0 if cache is None else len(prefix)
-            ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=self.device)
-            mask = torch.tensor([[1] * (n_cached + len(t)) + [0] * (width - len(t)) for t in texts])
-            self.model(
-                ids, attention_mask=mask.to(self.device), past_key_values=cache, use_cache=cache is not None
-            )
-        return [states[skip : len(t)].float() for states, t in zip(caught[-1], texts, strict=True)]
-
-    def _read_prefix(self, prefix: Sequence[int], n_rows: int) -> Cache | None:
-        """Return the prefix's key-value cache for n_rows rows, or None if the model keeps none."""
-        output = self.model(torch.tensor([[*prefix]], device=self.device), use_cache=True)
-        cache = getattr(output, "past_key_values", None)
-        if not isinstance(cache, DynamicCache):
-            return None
-        cache.batch_repeat_interleave(n_rows)
-        return cache
+            output = self.model(
+                ids, attention_mask=mask.to(self.device), past_key_values=cache,
+                use_cache=keep or cache is not None,
+            )  # fmt: skip
+        return caught[-1], getattr(output, "past_key_values", None)
 
     def encode(self, prompt: str, *, reserve: int = 0, n_rows: int = 1) -> tuple[list[int], bool]:
         """Return the prompt's token ids and whether its beginning had to be cut off.

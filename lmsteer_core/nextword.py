@@ -17,6 +17,7 @@ from lmsteer_core.geometry import token_text
 from lmsteer_core.language_model import LanguageModel, check_text
 from lmsteer_core.scoring import is_unspaced, logits_over_epsilon
 from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint
+from lmsteer_core.steps import finished
 
 EPSILON_GRID = [round(-3 + 0.1 * i, 1) for i in range(61)]
 """The useful range of a calibrated steer."""
@@ -112,7 +113,7 @@ def next_words(
     at = abs(check_epsilon(at, steer.name))
     ids, cut = lm.encode(prompt, reserve=1)
     asked = [first_token(lm, prompt, word) for word in follow]
-    hidden = lm.hidden_states([ids])[0][-1:]
+    hidden = finished(lm.next_state(ids))
     base, moved = logits_over_epsilon(lm, steer, hidden)
     for other, epsilon in held:
         check_fingerprint(other, lm.fingerprint_rows, lm.model_id)

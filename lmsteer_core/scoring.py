@@ -9,9 +9,9 @@ from __future__ import annotations
 import bisect
 import re
 import unicodedata
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lmsteer_core.language_model import LanguageModel, check_text
 from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint
+from lmsteer_core.steps import Steps, finished, scaled
 
 POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
 """ε values of the posterior, wider than the recommended ±3 so that its peak is not cut off."""
@@ -30,8 +31,6 @@ _WINDOW = 2_048
 """Widest window of a text longer than the context: attention over more costs more than it tells."""
 
 UnitKind = Literal["tokens", "words", "sentences"]
-
-_Result = TypeVar("_Result")
 
 _TOKENS_PER_CHUNK = 64
 
@@ -126,10 +125,10 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
     Raises:
         InputError: If the text is empty.
     """
-    return _finished(reading(lm, text))
+    return finished(reading(lm, text))
 
 
-def reading(lm: LanguageModel, text: str) -> Generator[float, None, ReadText]:
+def reading(lm: LanguageModel, text: str) -> Steps[ReadText]:
     """Do what `read_text` does in steps, each yielding the share that is read; closing it ends the work."""
     check_text(text)
     # A token is seldom longer than 16 characters.
@@ -142,9 +141,9 @@ def reading(lm: LanguageModel, text: str) -> Generator[float, None, ReadText]:
     room = lm.context_length - len(lm.prefix_ids)
     width = room if len(token_ids) <= room else min(room, _WINDOW)
     for start, first, stop in _windows(len(token_ids), width):
-        states = lm.hidden_states([lm.prefix_ids + token_ids[start:stop]])[0][len(lm.prefix_ids) :]
-        hidden.append(states[first - 1 - start : -1])
-        yield stop / len(token_ids)
+        window = lm.reading(lm.prefix_ids + token_ids[start:stop])
+        states = yield from scaled(window, (first - 1) / len(token_ids), stop / len(token_ids))
+        hidden.append(states[len(lm.prefix_ids) :][first - 1 - start : -1])
     texts = [text[a:b] for a, b in zip(starts, ends, strict=True)]
     return ReadText(token_ids, texts, torch.cat(hidden), cut)
 
@@ -186,12 +185,12 @@ def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons:
         steer: The steer whose ε varies.
         epsilons: Any values within the allowed range.
     """
-    return _finished(_log_probabilities(lm, read, [steer], epsilons))[0]
+    return finished(_log_probabilities(lm, read, [steer], epsilons))[0]
 
 
 def _log_probabilities(
     lm: LanguageModel, read: ReadText, steers: Sequence[Steer], epsilons: Sequence[float]
-) -> Generator[float, None, Tensor]:
+) -> Steps[Tensor]:
     """Yield the finished share; return log P_ε(x_t | x_<t), (n_steers, n_epsilons, n_tokens)."""
     for steer in steers:
         check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
@@ -206,7 +205,7 @@ def _log_probabilities(
         for i, steer in enumerate(steers):
             moved = _moved_logits(lm, steer, hidden)
             out[i, :, start + 1 : stop + 1] = _chosen(lm, base, moved, chunk, epsilons).cpu()
-        yield stop / len(targets)
+            yield (start + (stop - start) * (i + 1) / len(steers)) / len(targets)
     return out
 
 
@@ -270,7 +269,7 @@ def profile(
         epsilon: The ± at which evidence is taken.
         epsilons: The posterior's grid.
     """
-    return _finished(profiling(lm, read, steers, epsilon=epsilon, epsilons=epsilons))
+    return finished(profiling(lm, read, steers, epsilon=epsilon, epsilons=epsilons))
 
 
 def profiling(
@@ -280,7 +279,7 @@ def profiling(
     *,
     epsilon: float = 1.0,
     epsilons: Sequence[float] = POSTERIOR_GRID,
-) -> Generator[float, None, list[Weighed]]:
+) -> Steps[list[Weighed]]:
     """Do what `profile` does in steps, each yielding the finished share; closing it ends the work."""
     grid = list(epsilons)
     wanted = list(dict.fromkeys([*grid, epsilon, -epsilon]))
@@ -291,16 +290,6 @@ def profiling(
         Weighed(steer.name, (log_p[plus] - log_p[minus]).tolist(), grid, _posterior(log_p[at]))
         for steer, log_p in zip(steers, table, strict=True)
     ]
-
-
-def _finished(steps: Generator[float, None, _Result]) -> _Result:
-    """Run steps to their end and return what they made."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
 
 
 def units(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from lmsteer_core.decoding import Sampling
 from lmsteer_core.engine import Engine, Step
@@ -14,8 +15,10 @@ from lmsteer_core.generation import Row, live_rows
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.models import EMBEDDED, load_model
 from lmsteer_core.neutral import Progress
+from lmsteer_core.nextword import NextWords, next_words
 from lmsteer_core.sources import Source
 from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
+from lmsteer_core.steps import finished
 from lmsteer_core.training import train
 
 
@@ -81,6 +84,12 @@ class Workbench:
         """
         steers = {**self.steers, **extra}
         return self.engine.submit(live_rows(self.lm, rows, steers, sampling)).steps(is_wanted)
+
+    def next_words(self, prompt: str, steer: Steer, **options: Any) -> NextWords:
+        """Return `nextword.next_words`, made in the engine's thread; a long prompt is read in steps."""
+        ids, _ = self.lm.encode(prompt, reserve=1)
+        finished(self.engine.work(self.lm.next_state(ids)))
+        return self.engine.call(lambda: next_words(self.lm, prompt, steer, **options))
 
     def train(self, name: str, source: Source, progress: Progress) -> Steer:
         """Return a steer made from a source, as `training.train` does; nothing here changes."""

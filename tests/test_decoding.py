@@ -141,6 +141,20 @@ def test_rows_of_one_prompt_read_it_once_and_write_what_each_would_alone(lm, ste
         assert ids_of(texts[row]) == ids_of(alone(lm, row))
 
 
+def test_short_prompts_that_come_together_are_read_in_one_pass(lm, rows, monkeypatch):
+    monkeypatch.setattr("lmsteer_core.decoding._PROMPT_TOKENS_PER_STEP", 3 * max(len(r.ids) for r in rows))
+    batch, texts, n_rows = Batch(lm), {}, []
+    for row in rows:
+        batch.join([row])
+    hook = lm.model.register_forward_pre_hook(lambda _, args: n_rows.append(len(args[0])))
+    write(batch, texts, 2)
+    hook.remove()
+    assert n_rows == [3, 3, 1]  # the fourth did not fit
+    write(batch, texts)
+    for row in rows:
+        assert ids_of(texts[row]) == ids_of(alone(lm, row))
+
+
 def test_two_steers_of_one_name_keep_to_their_own_rows(lm):
     one, other = (make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2))
     rows = [live(lm, LONG, steer=s, epsilon=2.0) for s in (one, other)]

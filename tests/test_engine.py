@@ -13,6 +13,7 @@ from lmsteer_core import engine as engine_module
 from lmsteer_core.decoding import Batch
 from lmsteer_core.engine import Busy, Engine, Job
 from lmsteer_core.generation import live_rows
+from lmsteer_core.steps import finished
 
 PROMPTS = [
     "The old harbour",
@@ -125,6 +126,57 @@ def test_a_call_runs_between_steps_in_the_engines_thread_and_its_error_is_the_ca
     with pytest.raises(ZeroDivisionError):
         engine.call(lambda: 1 / 0)
     assert len(list(job.steps())) == 6
+
+
+def test_work_takes_turns_with_a_text_and_returns_what_its_steps_return(engine, lm, steer):
+    def counting():
+        for i in range(4):
+            names.append(threading.current_thread().name)
+            yield i / 4
+        return "done"
+
+    names: list[str] = []
+    written: list[int] = []
+    job = submit(engine, lm, steer, "He", 400, 1.0)
+    steps = job.steps()
+    next(steps)
+    shares = []
+    for share in engine.work(counting()):
+        shares.append(share)
+        written.append(job.rows[0].n_new)
+    assert shares == [0, 0.25, 0.5, 0.75]
+    assert len(set(names)) == 1
+    assert names[0].startswith("lmsteer-engine")
+    assert written == sorted(set(written))  # the text grew between any two steps of the work
+    assert finished(engine.work(counting())) == "done"
+    job.cancel()
+
+
+def test_closing_tells_whoever_waits_for_a_call(engine):
+    began, go_on = threading.Event(), threading.Event()
+    told_so: list[BaseException] = []
+
+    def wait() -> None:
+        began.set()
+        go_on.wait()
+
+    def late() -> None:
+        try:
+            engine.call(lambda: None)
+        except InputError as error:
+            told_so.append(error)
+
+    threads = [threading.Thread(target=engine.call, args=(wait,))]
+    threads[0].start()
+    began.wait()
+    threads += [threading.Thread(target=late), threading.Thread(target=engine.close)]
+    for thread in threads[1:]:
+        thread.start()
+    wait_until(lambda: engine._calls and engine._is_closed)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert "shutting down" in str(told_so[0])
 
 
 def test_room_is_counted_in_padded_tokens(engine, lm, steer, monkeypatch):

@@ -11,6 +11,7 @@ from transformers import MambaConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from lmsteer_core import LanguageModel, Steering
+from lmsteer_core.steps import finished, told
 
 TEXTS = [[5, 6, 7, 8, 9], [10, 11], [40, 41, 42, 43, 44, 45, 46, 47, 48]]
 PREFIXES = [[3], [50, 51, 52], list(range(20, 41))]
@@ -27,23 +28,35 @@ def assert_prefix_is_concatenation(small, prefix):
     torch.testing.assert_close(alone, found[0], atol=1e-4, rtol=1e-4)
 
 
+def assert_steps_read_the_same(small, monkeypatch, n_steps):
+    monkeypatch.setattr("lmsteer_core.language_model._TOKENS_PER_STEP", 12)
+    text = list(range(5, 50))
+    shares = []
+    found = finished(told(small.reading(text), shares.append))
+    torch.testing.assert_close(found, small.hidden_states([text])[0], atol=1e-4, rtol=1e-4)
+    assert len(shares) == n_steps
+    assert shares == sorted(shares)
+    assert torch.equal(finished(small.next_state(text)), found[-1:])
+    assert finished(told(small.next_state(text), pytest.fail)).shape == (1, small.d_model)
+
+
 @pytest.mark.parametrize("prefix", PREFIXES, ids=len)
-def test_a_cached_prefix_equals_concatenation_on_every_architecture(tiny, lm, prefix):
+def test_a_cached_prefix_equals_concatenation_on_every_architecture(tiny, lm, prefix, monkeypatch):
     small = LanguageModel(tiny, lm.tokenizer, "tiny")
-    assert small._read_prefix(prefix, 2) is not None
     assert_prefix_is_concatenation(small, prefix)
+    assert_steps_read_the_same(small, monkeypatch, n_steps=4)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES, ids=len)
-def test_a_model_without_a_key_value_cache_reads_the_prefix_with_every_text(lm, prefix):
+def test_a_model_without_a_key_value_cache_reads_texts_whole(lm, prefix, monkeypatch):
     config = MambaConfig(
         vocab_size=97, hidden_size=32, state_size=4, num_hidden_layers=2, time_step_rank=4, eos_token_id=2
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         small = LanguageModel(AutoModelForCausalLM.from_config(config), lm.tokenizer, "tiny")
-    assert small._read_prefix(prefix, 2) is None
     assert_prefix_is_concatenation(small, prefix)
+    assert_steps_read_the_same(small, monkeypatch, n_steps=0)
 
 
 def test_hidden_states_behind_a_prefix_leave_no_hook(llama, lm):

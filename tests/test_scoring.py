@@ -94,10 +94,8 @@ def test_a_profile_reads_the_backbone_once_for_all_steers(
 ) -> None:
     other = make_steer(lm.output_embedding, norm=0.6, seed=9, name="other", model_id=lm.model_id)
     passes = []
-    original = LanguageModel.hidden_states
-    monkeypatch.setattr(
-        LanguageModel, "hidden_states", lambda *args, **kw: passes.append(1) or original(*args, **kw)
-    )
+    original = LanguageModel._read
+    monkeypatch.setattr(LanguageModel, "_read", lambda *args, **kw: passes.append(1) or original(*args, **kw))
     read = read_text(lm, TEXT)
     found = profile(lm, read, [steer, other])
     assert len(passes) == 1

@@ -120,7 +120,9 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
 
     @functools.lru_cache(maxsize=64)
     def word_plane(setting: Setting, word: str) -> Plane:
-        return plane(workbench.lm, setting.prompt, setting.across, setting.up, word, held=setting.third)
+        return workbench.engine.call(
+            lambda: plane(workbench.lm, setting.prompt, setting.across, setting.up, word, held=setting.third)
+        )
 
     def drawn(setting: Setting, point: tuple[float, float], heat: Heat | None) -> tuple[str, str, str]:
         """Return the pad, the colour bar and the table."""
@@ -345,7 +347,8 @@ def _score_texts(
     if not is_wanted():
         return
     yield "Scoring …"
-    scores = styles(workbench.lm, setting.prompt, tokens, [setting.across, setting.up])
+    judges = [setting.across, setting.up]
+    scores = workbench.engine.call(lambda: styles(workbench.lm, setting.prompt, tokens, judges))
     texts = ["".join(token.text for token in each) for each in tokens]
     found = dict(zip(points, zip(texts, scores, strict=True), strict=True))
     grid = [[found.get((x, y), ("", None)) for x in COARSE_GRID] for y in COARSE_GRID]

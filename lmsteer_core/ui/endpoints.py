@@ -14,8 +14,8 @@ from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.generation import Row, growing
 from lmsteer_core.geometry import dimensions
-from lmsteer_core.nextword import next_words
-from lmsteer_core.scoring import read_text, strongest_spans, weigh
+from lmsteer_core.scoring import profiling, reading, strongest_spans
+from lmsteer_core.steps import finished
 from lmsteer_core.ui.theme import STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -60,7 +60,7 @@ def create_endpoints(workbench: Workbench) -> None:
             steer: The steer whose ε varies.
             n_words: Words to follow.
         """
-        found = next_words(workbench.lm, prompt, workbench.steer(steer), top=n_words)
+        found = workbench.next_words(prompt, workbench.steer(steer), top=n_words)
         words = {word.text: word.probability for word in found.words}
         return {"epsilon": found.epsilons, "probability": words}
 
@@ -72,7 +72,10 @@ def create_endpoints(workbench: Workbench) -> None:
             n_dims: Dimensions.
             n_words: Words at either end.
         """
-        found = dimensions(workbench.lm, workbench.steer(steer), n_dims=n_dims, n_words=n_words)
+        chosen = workbench.steer(steer)
+        found = workbench.engine.call(
+            lambda: dimensions(workbench.lm, chosen, n_dims=n_dims, n_words=n_words)
+        )
         return [dataclasses.asdict(dimension) for dimension in found]
 
     def analyze(text: str, steer: str) -> dict[str, Any]:
@@ -82,8 +85,9 @@ def create_endpoints(workbench: Workbench) -> None:
             text: The text.
             steer: The steer.
         """
-        read = read_text(workbench.lm, text)
-        found = weigh(workbench.lm, read, workbench.steer(steer))
+        chosen = workbench.steer(steer)
+        read = finished(workbench.engine.work(reading(workbench.lm, text)))
+        (found,) = finished(workbench.engine.work(profiling(workbench.lm, read, [chosen])))
         spans = strongest_spans(read.token_texts, found.evidence)
         return {
             "tokens": read.token_texts,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.scoring import ReadText, Weighed, profiling, reading
 from lmsteer_core.steer import Steer, SteerCard
+from lmsteer_core.steps import Steps, scaled
 
 PROFILE_TOKENS = 2_048
 """Of a longer text only this much is weighed by every steer; the chosen one weighs all of it."""
@@ -17,9 +18,6 @@ PROFILE_TOKENS = 2_048
 _KEPT_TEXTS = 4
 _KEPT_RESULTS = 256
 _Value = TypeVar("_Value")
-_Said = TypeVar("_Said")
-Steps = Generator[float, None, _Value]
-"""Yields the finished share; closing it ends the work."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,8 @@ class Analyst:
         Raises:
             InputError: If the text is empty.
         """
-        read = yield from _scaled(self._read(text), 0, 0.5)
-        (weighed,) = yield from _scaled(self._weigh(text, read, [steer]), 0.5, 1)
+        read = yield from scaled(self._read(text), 0, 0.5)
+        (weighed,) = yield from scaled(self._weigh(text, read, [steer]), 0.5, 1)
         return Analysis(read.token_texts, read.cut, weighed)
 
     def profile(self, text: str, steers: Sequence[Steer]) -> Steps[tuple[Weighed, ...]]:
@@ -129,19 +127,3 @@ class _Kept(Generic[_Value]):
         self._values[key] = value
         while len(self._values) > self._size:
             self._values.popitem(last=False)
-
-
-def told(steps: Steps[_Value], tell: Callable[[float], _Said]) -> Generator[_Said, None, _Value]:
-    """Yield what `tell` makes of each share; return what the steps return."""
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as done:
-            value: _Value = done.value
-            return value
-        yield tell(share)
-
-
-def _scaled(steps: Steps[_Value], start: float, end: float) -> Steps[_Value]:
-    """Let the steps' shares run from `start` to `end`."""
-    return told(steps, lambda share: start + (end - start) * share)

@@ -14,10 +14,11 @@ import gradio as gr
 from lmsteer_core.language_model import check_text
 from lmsteer_core.plots.posterior import posterior_curves
 from lmsteer_core.scoring import UnitKind, strongest_spans
+from lmsteer_core.steps import told
 from lmsteer_core.ui import highlight_render as draw
 from lmsteer_core.ui import render
 from lmsteer_core.ui.examples import EXAMPLE_TEXTS, ExampleText
-from lmsteer_core.ui.highlight_analysis import Analyst, Shown, told
+from lmsteer_core.ui.highlight_analysis import Analyst, Shown
 from lmsteer_core.ui.highlight_export import csv_of, html_of
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, asked_at, session_of
@@ -49,7 +50,7 @@ def create_highlight_tab(
 ) -> None:
     """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
-    analyst, runs = Analyst(workbench.lm), Runs()
+    analyst, runs, work = Analyst(workbench.lm), Runs(), workbench.engine.work
     on_page: dict[str, Shown] = {}  # by session: what its page shows and would save
     opening = EXAMPLE_TEXTS[0]
 
@@ -73,7 +74,7 @@ def create_highlight_tab(
             for text, called in zip(texts, draw.NAMES, strict=False):
                 what = f"Reading the {called} …" if is_comparing else "Reading …"
                 yield saying(what)(0)
-                analyses.append((yield from told(analyst.weigh(text, steer), saying(what))))
+                analyses.append((yield from told(work(analyst.weigh(text, steer)), saying(what))))
             if not is_wanted():  # what is saved must be what is shown
                 return
             shown = on_page[session] = Shown(steer.card, tuple(analyses))
@@ -87,7 +88,7 @@ def create_highlight_tab(
                 _bar(0, _WEIGHING),
             )
             for i, text in enumerate(texts):
-                profile = yield from told(analyst.profile(text, every), saying(_WEIGHING))
+                profile = yield from told(work(analyst.profile(text, every)), saying(_WEIGHING))
                 analyses[i] = replace(analyses[i], profile=profile)
             if not is_wanted():
                 return

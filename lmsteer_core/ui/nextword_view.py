@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.errors import InputError
-from lmsteer_core.nextword import EPSILON_GRID, NextWords, WordCurve, next_words
+from lmsteer_core.nextword import EPSILON_GRID, NextWords, WordCurve
 from lmsteer_core.plots.next_word import Line, lines, next_word_curves
 from lmsteer_core.scoring import is_unspaced
 from lmsteer_core.steer import Steer
@@ -75,8 +75,8 @@ class View:
         def answer(question: Question) -> NextWords:
             question.check()
             grid = question.epsilons
-            return next_words(
-                workbench.lm, question.prompt, question.axis, held=question.held, epsilons=grid,
+            return workbench.next_words(
+                question.prompt, question.axis, held=question.held, epsilons=grid,
                 ranked=grid, n_ranked=n_ranked, top=_N_LINES, follow=question.follow,
             )  # fmt: skip
 

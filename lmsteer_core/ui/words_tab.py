@@ -52,7 +52,7 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
 
     @functools.lru_cache(maxsize=32)
     def lens_of(steer: Steer, reading: str, raw: bool) -> Lens:
-        return Lens(workbench.lm, steer, reading, raw)
+        return workbench.engine.call(lambda: Lens(workbench.lm, steer, reading, raw))
 
     @functools.lru_cache(maxsize=32)
     def overlaps(steers: tuple[Steer, ...]) -> str:
