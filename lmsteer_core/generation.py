@@ -126,10 +126,15 @@ def growing(steps: Iterable[list[Token | None]], n_rows: int) -> Iterator[list[l
         yield tokens
 
 
+def check_number_of_rows(n_rows: int) -> None:
+    """Raise InputError unless so many texts can be written at once."""
+    if not 1 <= n_rows <= MAX_ROWS:
+        raise InputError(f"Between 1 and {MAX_ROWS} texts can be generated at once, not {n_rows}.")
+
+
 def _check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> None:
     """Raise InputError on a bad ε or number of rows, SteerError on an unknown steer."""
-    if not 1 <= len(rows) <= MAX_ROWS:
-        raise InputError(f"Between 1 and {MAX_ROWS} texts can be generated at once, not {len(rows)}.")
+    check_number_of_rows(len(rows))
     for name in sorted({name for row in rows for name in row.epsilons}):
         if name not in steers:
             known = ", ".join(sorted(steers)) or "none"

@@ -27,7 +27,7 @@ from starlette.routing import Route
 from lmsteer_core.decoding import LiveRow, Sampling, Token
 from lmsteer_core.engine import Busy
 from lmsteer_core.errors import InputError, LMSteerError
-from lmsteer_core.generation import Row, live_rows
+from lmsteer_core.generation import Row, check_number_of_rows, live_rows
 from lmsteer_core.workbench import Workbench
 
 MAX_BYTES = 2_000_000
@@ -327,6 +327,7 @@ async def _answer(workbench: Workbench, asked: _Asked) -> Response:
     seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
     sampling = Sampling(asked.temperature, asked.top_p, asked.limit, seed)
     prompts, stops = asked.prompts(workbench), asked.stops
+    check_number_of_rows(len(prompts) * asked.n)  # before so many rows are made
     wanted = [Row(prompt, asked.steer, seed_offset=i) for prompt in prompts for i in range(asked.n)]
     # Tokenizing a long prompt must not hold up everybody's stream.
     rows = await run_sync(
