@@ -77,7 +77,7 @@ def main() -> None:
         n = options.clients
         return [Answer(PROMPTS[i % len(PROMPTS)], round(-3 + 6 * i / (n - 1), 2)) for i in range(n)]
 
-    with app(options.port) as url:
+    with app(options.port) as (url, _):
         clients = [Client(url, verbose=False) for _ in range(options.clients)]
         Answer(PROMPTS[0], 1.0).ask(clients[0], 4, 0)
         together, apart = asked(), asked()
@@ -176,8 +176,8 @@ def seconds(run: Any) -> float:
 
 
 @contextmanager
-def app(port: int) -> Iterator[str]:
-    """Serve the app in a process of its own and return its address."""
+def app(port: int) -> Iterator[tuple[str, int]]:
+    """Serve the app in a process of its own and return its address and the process's number."""
     url = f"http://127.0.0.1:{port}"
     served = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)],
@@ -190,7 +190,7 @@ def app(port: int) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.2)
-        yield url
+        yield url, served.pid
     finally:
         served.terminate()
         served.wait()
