@@ -419,12 +419,8 @@ def _usage(prompts: Sequence[LiveRow], answers: Sequence[_Answer]) -> dict[str, 
 
 
 def _told(status: int, message: str) -> dict[str, Any]:
-    kind = {
-        401: "authentication_error",
-        429: "rate_limit_error",
-        500: "server_error",
-        503: "server_error",
-    }.get(status, "invalid_request_error")
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    kind = {401: "authentication_error", 429: "rate_limit_error"}.get(status, kind)
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 

@@ -13,8 +13,10 @@ import asyncio
 import logging
 import os
 import secrets
+import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,15 +92,14 @@ class Replica:
             job.cancel()
             del self._jobs[name]
 
-    async def steer(self, name: str, epsilons: _Epsilons, refs: _Refs) -> None:
-        """Set the ε of a request's rows from the next token on, if this replica is writing it."""
-        if name not in self._jobs:
-            return
-        steers = await run_sync(self._fetch, refs)
+    async def steer(self, name: str, epsilons: _Epsilons, refs: _Refs) -> bool:
+        """Set the ε of a request's rows from the next token on; return whether this replica has it."""
         if job := self._jobs.get(name):
+            steers = await run_sync(self._fetch, refs)
             for row, new in zip(job.rows, epsilons, strict=True):
                 row.steers = {**row.steers, **steers}
                 row.epsilons = new
+        return job is not None
 
     def _fetch(self, refs: _Refs) -> dict[str, Steer]:
         # Rows with the same steer must hold the same object: the batch multiplies it once for all of them.
@@ -109,9 +110,13 @@ class Replica:
 
 
 class _FollowedJob(Job):
-    """A job whose reader leaving also ends it on its replica."""
+    """A job of which a replica knows the name, and which ends there when its reader leaves."""
 
-    following: Any = None
+    following: Future[None] | None = None
+
+    def __init__(self, rows: Sequence[LiveRow], position: Callable[[Job], int]) -> None:
+        super().__init__(rows, position)
+        self.name = secrets.token_hex(8)
 
     def cancel(self) -> None:
         super().cancel()
@@ -137,9 +142,10 @@ class Replicas(Engine):
         self._line: list[Job] = []
         self._put: WeakKeyDictionary[Steer, Any] = WeakKeyDictionary()
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="lmsteer-replicas", daemon=True).start()
+        self._follower = threading.Thread(target=self._loop.run_forever, name="lmsteer-replicas", daemon=True)
+        self._follower.start()
 
-    def submit(self, rows: Sequence[LiveRow]) -> Job:
+    def submit(self, rows: Sequence[LiveRow]) -> _FollowedJob:
         """Put a request in line; its rows are written in step by one of the replicas.
 
         The job's steps raise `Busy` if the line is full and `Lost` if the replica died.
@@ -152,13 +158,14 @@ class Replicas(Engine):
     def close(self) -> None:
         """Stop the threads; whoever still reads gets the end."""
         super().close()
-        for task in asyncio.all_tasks(self._loop):
-            self._loop.call_soon_threadsafe(task.cancel)
+        asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._follower.join()
+        self._loop.close()
 
-    async def _follow(self, job: Job) -> None:
+    async def _follow(self, job: _FollowedJob) -> None:
         """Hand a job the steps of its replica, and the replica the job's new ε."""
-        name, told = secrets.token_hex(8), _epsilons(job)
+        told = _epsilons(job)
         rows = [
             {
                 "ids": row.ids, "epsilons": at, "sampling": row.sampling,
@@ -166,13 +173,13 @@ class Replicas(Engine):
             }
             for row, at in zip(job.rows, told, strict=True)
         ]  # fmt: skip
-        steps = self._handle.options(stream=True).write.remote(name, rows, self._refs(job, told))
+        steps = self._handle.options(stream=True).write.remote(job.name, rows, self._refs(job, told))
         try:
             async for step in steps:
                 self._leave_line(job)
                 job.put(step)
                 if (now := _epsilons(job)) != told:
-                    sent = self._handle.broadcast("steer", name, now, self._refs(job, now))
+                    sent = self._handle.broadcast("steer", job.name, now, self._refs(job, now))
                     await sent.results_async(return_exceptions=True)  # another replica may be dying
                     told = now
         except BackPressureError:
@@ -202,6 +209,14 @@ class Replicas(Engine):
             self._line.remove(job)
 
 
+async def _end_all() -> None:
+    """Cancel all that runs beside this in the loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 def _epsilons(job: Job) -> _Epsilons:
     return [dict(row.epsilons) for row in job.rows]
 
@@ -217,7 +232,7 @@ def replicas(
         model_id: What each machine loads it by.
         n: Replicas to start.
         most: Replicas that Serve may start when many people write at once; n if None.
-        address: A running Ray cluster, "auto" for this machine's; None starts one here.
+        address: HOST:PORT of a running Ray cluster, "auto" for this machine's; None starts one here.
 
     Raises:
         InputError: If there is no such cluster, or fewer cores in it than replicas.
@@ -282,10 +297,13 @@ def _connect(address: str | None) -> None:
         # Other machines need the same packages, and get this one as it is here.
         options = {"runtime_env": {"py_modules": [str(Path(__file__).parent)]}}
     try:
+        if address and address != "auto":  # Ray itself would try for many minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         told = f"No Ray cluster answers at '{address}'" if address else "Ray cannot start here"
-        raise InputError(f"{told}: {error}") from error
+        raise InputError(f"{told}: {error}.") from error
 
 
 def _nodes() -> list[dict[str, Any]]:
