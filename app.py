@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -22,6 +23,8 @@ def main() -> int:
     parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
     parser.add_argument("--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]")
     args = parser.parse_args()
+    if args.mcp and not find_spec("mcp"):
+        parser.error('--mcp needs the package mcp; install it with: pip install "gradio[mcp]"')
 
     from transformers.utils import logging
 

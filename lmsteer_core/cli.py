@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -502,6 +503,7 @@ def _serve(args: argparse.Namespace) -> Result:
     workbench = _open(args)
     with replicas(workbench.lm, args.model, args.replicas, args.max_replicas, args.address) as engine:
         workbench.engine = engine
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # at Ray's own, processes would stay behind
         serve_app(workbench, host=args.host, port=args.port, auth=args.auth)
     return {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
@@ -41,13 +40,11 @@ def serve_app(
         port: Port to listen on.
         auth: User and password that visitors must give; with a colon between them, the API's key.
         share: Also serve through a public gradio link.
-        mcp: Also offer the named endpoints as tools of an MCP server.
+        mcp: Also offer the named endpoints as tools of an MCP server; needs the package mcp.
 
     Raises:
-        InputError: If the address cannot be listened on, or a package is missing.
+        InputError: If the address cannot be listened on.
     """
-    if mcp and not find_spec("mcp"):
-        raise InputError('--mcp needs the package mcp; install it with: pip install "gradio[mcp]".')
     try:
         build_app(workbench).queue(max_size=200).launch(
             server_name=host,
