@@ -127,7 +127,7 @@ class _FollowedJob(Job):
 class Replicas(Engine):
     """An engine whose texts are written by replicas; `call` still runs here.
 
-    A new ε holds from the token after the one on its way: it is sent when the front gets a token.
+    A new ε holds a few tokens later: it is sent when the front gets a token, and the text goes on meanwhile.
     """
 
     def __init__(self, lm: LanguageModel, handle: Any) -> None:
