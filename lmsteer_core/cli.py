@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -122,7 +123,37 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--steer", action="append", default=[], dest="more", metavar="NAME=E",
                      help="another steer in the same export; repeatable")  # fmt: skip
     sub.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+
+    sub = verb("serve", _serve, _show_serve, "Serve the app over replicas of the engine, on Ray Serve.")
+    sub.add_argument("--replicas", type=int, default=1, metavar="N", help="engines behind it (default 1)")
+    sub.add_argument("--max-replicas", type=int, metavar="M",
+                     help="let Ray start more, up to M, when many people write (default: N)")  # fmt: skip
+    sub.add_argument("--address", metavar="HOST:PORT",
+                     help="a running Ray cluster; auto is this machine's (default: start one)")  # fmt: skip
+    add_serving_options(sub)
     return parser
+
+
+def add_serving_options(parser: argparse.ArgumentParser) -> None:
+    """Add --host, --port and --auth, which `app.py` and the verb `serve` both take."""
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=_port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
+    parser.add_argument(
+        "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors to log in; also the API's key"
+    )
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError("must be between 1 and 65535")
+
+
+def _auth(text: str) -> tuple[str, str]:
+    user, _, password = text.partition(":")
+    if user and password:
+        return user, password
+    raise argparse.ArgumentTypeError("wants USER:PASSWORD")
 
 
 def _open(args: argparse.Namespace, dtype: str = "auto") -> Any:
@@ -460,6 +491,25 @@ def _show_export(result: Result) -> str:
     if result["format"] == "peft":
         loader = "PeftModel.from_pretrained(base_model, "
     return f'Wrote {result["folder"]}\nLoad it with {loader}"{result["folder"]}").'
+
+
+def _serve(args: argparse.Namespace) -> Result:
+    try:
+        from lmsteer_core.serve import replicas
+        from lmsteer_core.ui.app import serve_app
+    except ImportError as error:
+        told = f"serve runs in a checkout, with Ray: pip install -r requirements-serve.txt ({error})."
+        raise InputError(told) from error
+    workbench = _open(args)
+    with replicas(workbench.lm, args.model, args.replicas, args.max_replicas, args.address) as engine:
+        workbench.engine = engine
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # at Ray's own, processes would stay behind
+        serve_app(workbench, host=args.host, port=args.port, auth=args.auth)
+    return {}
+
+
+def _show_serve(_result: Result) -> str:
+    return "Stopped."
 
 
 def _progress() -> Callable[[float, str], None]:

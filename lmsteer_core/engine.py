@@ -36,6 +36,10 @@ class Busy(LMSteerError):
     """The line is full."""
 
 
+class Lost(LMSteerError):
+    """What was writing the text is gone; somebody else can write it."""
+
+
 class Job:
     """A request and its text as it is written; iterate over it for the steps, or cancel it.
 

@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lmsteer_core.decoding import LiveRow, Sampling, Token
-from lmsteer_core.engine import Busy
+from lmsteer_core.engine import Busy, Lost
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.generation import Row, check_number_of_rows, live_rows
 from lmsteer_core.workbench import Workbench
@@ -268,6 +268,8 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
                 return _error(error.status, str(error))
             except Busy as error:
                 return _error(429, str(error))
+            except Lost as error:
+                return _error(503, str(error))
             except LMSteerError as error:
                 return _error(400, str(error))
             except Exception:
@@ -391,7 +393,7 @@ async def _events(
     except Busy:
         raise
     except LMSteerError as error:  # the headers are gone, so the stream itself must say it
-        yield _event(_told(400, str(error)))
+        yield _event(_told(503 if isinstance(error, Lost) else 400, str(error)))
     yield "data: [DONE]\n\n"
 
 
@@ -418,9 +420,8 @@ def _usage(prompts: Sequence[LiveRow], answers: Sequence[_Answer]) -> dict[str, 
 
 
 def _told(status: int, message: str) -> dict[str, Any]:
-    kind = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error"}.get(
-        status, "invalid_request_error"
-    )
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    kind = {401: "authentication_error", 429: "rate_limit_error"}.get(status, kind)
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -279,3 +282,24 @@ def test_a_prompt_of_100k_characters_is_cut_with_a_note(
 def test_markup_in_a_prompt_is_only_text(capsys: Capture) -> None:
     prompt = "<script>alert(1)</script> 🙂"
     assert run_json(capsys, "generate", prompt, "--max-new-tokens", "2")["prompt"] == prompt
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("--port", "65536"), "between 1 and 65535"),
+        (("--auth", "ada"), "USER:PASSWORD"),
+        (("--replicas", "two"), "--replicas"),
+    ],
+)
+def test_serve_refuses_bad_options_before_it_loads_anything(capsys: Capture, option, told: str) -> None:
+    assert told in refused(capsys, "serve", *option)
+
+
+@pytest.mark.skipif(find_spec("mcp") is not None, reason="mcp is installed")
+def test_mcp_without_its_package_says_what_to_install() -> None:
+    app = Path(__file__).parents[1] / "app.py"
+    done = subprocess.run([sys.executable, str(app), "--mcp"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'pip install "gradio[mcp]"' in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,1 +1,5 @@
 """The Gradio app: `app.build_app` is the sitemap, one file per tab."""
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported

@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from lmsteer_core.errors import InputError
+from lmsteer_core.http_api import routes
 from lmsteer_core.ui import render
 from lmsteer_core.ui.compose_tab import create_compose_tab
 from lmsteer_core.ui.endpoints import create_endpoints
@@ -16,8 +18,50 @@ from lmsteer_core.ui.session import SessionSteers
 from lmsteer_core.ui.steer_tab import create_steer_tab
 from lmsteer_core.ui.theme import ASSETS, theme
 from lmsteer_core.ui.train_tab import MAX_UPLOAD, create_train_tab
+from lmsteer_core.ui.trainings import CLOSING
 from lmsteer_core.ui.words_tab import create_words_tab
 from lmsteer_core.workbench import Workbench
+
+
+def serve_app(
+    workbench: Workbench,
+    *,
+    host: str,
+    port: int,
+    auth: tuple[str, str] | None = None,
+    share: bool = False,
+    mcp: bool = False,
+) -> None:
+    """Serve the app and the HTTP API until interrupted.
+
+    Args:
+        workbench: The model and its steers.
+        host: Address to listen on.
+        port: Port to listen on.
+        auth: User and password that visitors must give; with a colon between them, the API's key.
+        share: Also serve through a public gradio link.
+        mcp: Also offer the named endpoints as tools of an MCP server; needs the package mcp.
+
+    Raises:
+        InputError: If the address cannot be listened on.
+    """
+    try:
+        build_app(workbench).queue(max_size=200).launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            auth=auth,
+            mcp_server=mcp,
+            app_kwargs={"routes": routes(workbench, key=":".join(auth) if auth else None)},
+            **launch_options(),
+        )
+    except OSError as error:
+        raise InputError(
+            f"Cannot serve on {host}, port {port}: the port is taken or the host is not this "
+            "machine's; choose others with --port and --host."
+        ) from error
+    finally:
+        CLOSING.set()
 
 
 def build_app(workbench: Workbench) -> gr.Blocks:

@@ -38,6 +38,7 @@ def test_a_mistake_is_one_sentence(client: Client) -> None:
         client.predict(" ", {}, 4, 0.9, 0.95, 3, api_name="/generate")
 
 
-def test_nothing_else_is_public(client: Client) -> None:
-    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+def test_nothing_else_is_public_and_all_say_what_they_are_for(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert all(endpoint["description"].endswith(".") for endpoint in endpoints.values())
     assert set(endpoints) == {"/generate", "/nextword", "/words", "/analyze", "/steers"}
