@@ -173,11 +173,11 @@ class Engine:
             batch = Batch(self._lm)
             try:
                 self._serve(batch)
-                self._end("The app is shutting down.", everybody=True)
+                self._end(Lost("The app is shutting down."), everybody=True)
                 return
             except BaseException as error:  # even SystemExit: nobody else would serve who waits
-                told = f"The model failed ({error!r}); try again."
-                self._end(OUT_OF_MEMORY if is_out_of_memory(error) else told)
+                failed = Lost(f"The model failed ({error!r}); try again.")
+                self._end(InputError(OUT_OF_MEMORY) if is_out_of_memory(error) else failed)
 
     def _serve(self, batch: Batch) -> None:
         while True:
@@ -223,7 +223,7 @@ class Engine:
         width = max(len(row.ids) + row.sampling.max_new_tokens for row in rows)
         return len(rows) * width <= ROWS_AT_FULL_CONTEXT * self._lm.context_length
 
-    def _end(self, reason: str, *, everybody: bool = False) -> None:
+    def _end(self, reason: LMSteerError, *, everybody: bool = False) -> None:
         with self._changed:
             jobs = [*self._running, *(self._waiting if everybody else [])]
             self._running = []
@@ -232,6 +232,6 @@ class Engine:
                 self._waiting.clear()
                 self._calls.clear()
         for job in jobs:
-            job.put(InputError(reason))
+            job.put(reason)
         for _, future in calls:
-            future.set_exception(InputError(reason))
+            future.set_exception(reason)

@@ -11,7 +11,7 @@ import pytest
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, generate
 from lmsteer_core import engine as engine_module
 from lmsteer_core.decoding import Batch
-from lmsteer_core.engine import Busy, Engine, Job
+from lmsteer_core.engine import Busy, Engine, Job, Lost
 from lmsteer_core.generation import live_rows
 from lmsteer_core.steps import finished
 
@@ -92,7 +92,7 @@ def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(engine, lm, ste
 
     monkeypatch.setattr(Batch, "step", fail_once)
     first, second = submit(engine, lm, steer, "He", 6, 1.0), submit(engine, lm, steer, "She", 6, 1.0)
-    with pytest.raises(InputError, match=str(error)):
+    with pytest.raises(Lost, match=str(error)):
         list(first.steps())
     assert len(list(second.steps())) == 6
 
@@ -163,7 +163,7 @@ def test_closing_tells_whoever_waits_for_a_call(engine):
     def late() -> None:
         try:
             engine.call(lambda: None)
-        except InputError as error:
+        except Lost as error:
             told_so.append(error)
 
     threads = [threading.Thread(target=engine.call, args=(wait,))]
