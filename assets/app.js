@@ -38,6 +38,16 @@ window.lmsteer = (() => {
     if (chosen) applyTheme(chosen === "dark");
   };
 
+  // Plotly gives a chart that comes while its tab is hidden a width of its own.
+  const fitCharts = () => {
+    for (const chart of document.querySelectorAll(".js-plotly-plot"))
+      if (chart.offsetWidth && chart._fullLayout && chart.offsetWidth !== chart._fullLayout.width)
+        window.Plotly.Plots.resize(chart);
+  };
+  new MutationObserver(() => requestAnimationFrame(fitCharts)).observe(document.documentElement, {
+    subtree: true, attributes: true, attributeFilter: ["aria-selected"],
+  });
+
   document.addEventListener("dblclick", (event) => {
     const slider = event.target;
     if (!slider.matches?.(".steer-slider input[type=range]")) return;

@@ -120,7 +120,7 @@ window.lmsteerNextword = (() => {
       const column = element("section", ["minus", "zero", "plus"][i]);
       const nearest = Math.round((epsilon - grid[0]) / step);
       const heading = element("h3", "", `ε = ${signed(grid[nearest] ?? epsilon)}`);
-      heading.append(element("small", "", ` ${[data.poles[0], "the model as it is", data.poles[1]][i]}`));
+      heading.append(element("small", "", ` ${[data.poles[0], data.isHeld ? "what is held, alone" : "the model as it is", data.poles[1]][i]}`));
       column.append(heading);
       if (nearest < 0) column.append(element("p", "", "This pole is locked."));
       else {
@@ -139,7 +139,7 @@ window.lmsteerNextword = (() => {
     const plot = document.querySelector(`#${data.view}-chart .js-plotly-plot`);
     const { width, height, _size: size, yaxis } = plot?._fullLayout ?? {};
     const hasLine = Boolean(plot?.querySelector(":scope > .nw-line"));
-    const state = [now.dataset.next.length, epsilon, width, height, size?.l, size?.w, yaxis?.type, yaxis?.range, hasLine].join();
+    const state = [now.dataset.next.length, epsilon, width, height, size?.l, size?.w, yaxis?.type, yaxis?.range, plot?.offsetWidth, hasLine].join();
     const last = drawn.get(now);
     if (last?.state === state && last.data === data) return;
     const { epsilons } = data;

@@ -37,8 +37,9 @@ def posterior_curves(
             )
         )
         figure.add_annotation(
-            x=best, y=max(probability), text=f"<b>{told}{_peak(probability, best)}</b>", showarrow=True,
-            arrowhead=2, ax=0, ay=-26 - 26 * nth, font={"size": 15}, xanchor=_side(best, peaks),
+            x=best, y=max(probability), text=f"<b>{_peak(probability, best, told)}</b>", showarrow=True,
+            arrowhead=2, arrowcolor=NEUTRAL, ax=0, ay=-26 - 26 * nth, font={"size": 15},
+            xanchor=_side(best, peaks),
         )  # fmt: skip
     # A flat curve, of a text that says nothing, must not look like a ceiling.
     highest = max(0.1, *(max(probability) for probability, _ in curves.values()))
@@ -55,7 +56,7 @@ def _side(best: float, peaks: Sequence[float]) -> str:
     return "right" if best == min(peaks) < max(peaks) and best > -2 else "center"
 
 
-def _peak(probability: Sequence[float], best: float) -> str:
+def _peak(probability: Sequence[float], best: float, told: str) -> str:
     if max(probability) - min(probability) < 1e-6:
-        return "every ε alike"
-    return f"best ε {signed(best, '+g')}"
+        return f"{told}every ε alike"
+    return f"{told or 'best '}ε {signed(best, '+g')}"  # two labels must fit a phone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -36,7 +35,7 @@ from lmsteer_core.ui.compose_render import (
 from lmsteer_core.ui.examples import EXAMPLE_PROMPTS, PLANE_EXAMPLES, PlaneExample
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, asked_at, check_unlocked, session_of
-from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
+from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING, told_js
 from lmsteer_core.workbench import Workbench
 
 NOTHING, WORD, STYLE = "None", "Probability of a word", "Style of the text"
@@ -68,6 +67,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     presets = [p for p in PLANE_EXAMPLES if {p.across, p.up} <= set(names)]
     start = presets[0] if presets else PlaneExample("", EXAMPLE_PROMPTS[0], *_two(names), (1.0, 1.0), "good")
     text_runs, map_runs = Runs(), Runs()
+    being_scored: dict[str, Setting] = {}  # by session: what its last style map was asked for
 
     def setting_of(
         request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
@@ -106,6 +106,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             setting = setting_of(request, prompt, across, up, third, held, unlocked)
+            being_scored[session_of(request)] = setting
             keep = [gr.skip()] * 4
             for done in _score_texts(
                 workbench, setting, _with_seed(_SCORED, seed), own.own(session_of(request)), is_wanted
@@ -149,6 +150,8 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
             elif kind == STYLE and scored and scored.setting == setting:
                 heat, told = style_heat(scored, judge == "up"), _JUDGE
             elif kind == STYLE:
+                if being_scored.get(session_of(request)) != setting:
+                    map_runs.stop(session_of(request), asked_at(request))
                 told = "Press the button: short texts are written and scored, which takes some seconds."
             return *drawn(setting, point, heat), map_note(prompt, told)
         except LMSteerError as error:
@@ -204,6 +207,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     def forget(request: gr.Request) -> None:
         text_runs.forget(session_of(request))
         map_runs.forget(session_of(request))
+        being_scored.pop(session_of(request), None)
 
     first = None
     if start.across and start.up:
@@ -268,7 +272,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
                                      elem_id="compose-seed")  # fmt: skip
                 held = gr.Slider(
                     -EXTENT, EXTENT, 0, step=0.1, label="ε of the third steer", visible=False, buttons=[],
-                    elem_id="compose-held",
+                    elem_id="compose-held", elem_classes="epsilon",
                 )  # fmt: skip
                 gr.HTML(f'<p class="limits">{escape(_SATURATION)}</p>')
     gr.HTML(
@@ -313,16 +317,18 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
     kind.input(**kinds).then(**maps)
     gr.on([word.submit, word.blur, judge.input], **maps)
     score.click(write_map, [*who, *point, seed, judge], [*shown, scored, map_status], **STREAMING)
+    taught = {(p.prompt, p.across or "", p.up or ""): _told(p.told) for p in presets}
+    teach: dict[str, Any] = {
+        "fn": None, "inputs": [prompt, across, up], "outputs": about_preset, "js": told_js(taught, _told()),
+    }  # fmt: skip
+    gr.on([prompt.change, across.change, up.change], **teach)
     for button, preset in zip(buttons, presets, strict=True):
         values = (
             preset.prompt, preset.across, preset.up, *preset.point, preset.word, WORD, NOBODY, 0.0,
-            _told(preset.told),
         )  # fmt: skip
-        outputs = [prompt, across, up, *point, word, kind, third, held, about_preset]
+        outputs = [prompt, across, up, *point, word, kind, third, held]
         pressed = button.click(lambda values=values: values, None, outputs, **QUIET)
-        pressed.then(**fitted).then(**kinds).then(**maps).then(**texts)
-    plain = f"() => {json.dumps(_told())}"  # what a preset taught is not told of anything else
-    gr.on([across.input, up.input, prompt.input], None, None, about_preset, js=plain)
+        pressed.then(**teach).then(**fitted).then(**kinds).then(**maps).then(**texts)
     halt.click(stop, None, None, **QUIET)
     changed.change(offer, [across, up, third], [across, up, third], **QUIET).then(**fitted).then(
         **kinds
@@ -375,12 +381,13 @@ def _slider_label(card: SteerCard) -> str:
 
 
 def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(names, value=value, label=label, min_width=150, elem_id=elem_id)
+    return gr.Dropdown(names, value=value, label=label, min_width=170, elem_id=elem_id)
 
 
 def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
     low = lowest(steer, False) if steer else -EXTENT
     label = _slider_label(steer.card) if steer else "ε"
     return gr.Slider(
-        low, EXTENT, max(low, value), step=0.1, label=label, min_width=150, buttons=[], elem_id=elem_id
-    )
+        low, EXTENT, max(low, value), step=0.1, label=label, min_width=170, buttons=[],
+        elem_id=elem_id, elem_classes="epsilon",
+    )  # fmt: skip

@@ -243,7 +243,7 @@ PLANE_EXAMPLES = (
     ),
     PlaneExample(
         "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
-        (-1.5, 2.0), "bad",
+        (-2.5, 2.0), "bad",
         "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, detoxification "
         "how it is said.",
     ),

@@ -24,7 +24,7 @@ FULL_TINT: dict[UnitKind, float] = {"tokens": 4.0, "words": 4.0, "sentences": 12
 LEAST_NATS = 1.0
 """Weaker spans are not listed: they are noise."""
 
-NAMES = ("first text", "second text")
+NAMES, SHORT_NAMES = ("first text", "second text"), ("1st", "2nd")
 
 
 def units_of(analysis: Analysis, kind: UnitKind) -> list[Unit]:
@@ -117,7 +117,7 @@ def _profile_rows(card: SteerCard, found: Sequence[Weighed], largest: float, *, 
             if nth == 0
             else ""
         )
-        which = f'<td class="which">{("1st", "2nd")[nth]}</td>' if len(found) > 1 else ""
+        which = f'<td class="which">{SHORT_NAMES[nth]}</td>' if len(found) > 1 else ""
         value = _per_token(weighed)
         width = 50 * abs(value) / largest
         lines.append(

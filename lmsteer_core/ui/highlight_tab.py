@@ -22,7 +22,7 @@ from lmsteer_core.ui.highlight_analysis import Analyst, Shown
 from lmsteer_core.ui.highlight_export import csv_of, html_of
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.session import SessionSteers, asked_at, session_of
-from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING
+from lmsteer_core.ui.theme import LOOK, QUIET, STREAMING, told_js
 from lmsteer_core.workbench import Workbench
 
 _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurrency_limit": 4}
@@ -123,7 +123,7 @@ def create_highlight_tab(
 
     def fill(example: ExampleText) -> tuple[Any, ...]:
         steer = example.steer if example.steer in names else gr.skip()
-        return example.text, example.second, bool(example.second), steer, example.unit, _seen(example)
+        return example.text, example.second, bool(example.second), steer, example.unit
 
     def stop(request: gr.Request) -> str:
         runs.stop(session_of(request), asked_at(request))
@@ -139,11 +139,17 @@ def create_highlight_tab(
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(example.label, size="sm") for example in EXAMPLE_TEXTS]
             seen = gr.HTML(_seen(opening), elem_id="highlight-seen")
-            text = gr.Textbox(opening.text, label="Text", lines=5, max_lines=14, elem_id="highlight-text")
+            text = gr.Textbox(
+                opening.text, label="Text", placeholder="Write or paste a text …", lines=5, max_lines=14,
+                elem_id="highlight-text",
+            )  # fmt: skip
             take = gr.Button("Take the current generation", size="sm", elem_id="highlight-take")
             compare = gr.Checkbox(False, label="Compare with a second text", elem_id="highlight-compare")
             with gr.Column(visible=False) as second_box:
-                second = gr.Textbox(label="Second text", lines=4, max_lines=14, elem_id="highlight-second")
+                second = gr.Textbox(
+                    label="Second text", placeholder="Write or paste a text …", lines=4, max_lines=14,
+                    elem_id="highlight-second",
+                )  # fmt: skip
                 take_baseline = gr.Button("Take the current baseline", size="sm", elem_id="highlight-take-2")
             which = gr.Radio(
                 names, value=opening.steer if opening.steer in names else next(iter(names), None),
@@ -200,13 +206,15 @@ def create_highlight_tab(
     gr.on([kind.change, order.change], redraw, [kind, order], tinted, **QUIET)
     gr.on([n_spans.change, max_tokens.change], find_spans, [n_spans, max_tokens], spans, **QUIET)
     changed.change(own.offer, which, which, **QUIET).then(show, **event)
-    filled = [text, second, compare, which, kind, seen]
+    filled = [text, second, compare, which, kind]
+    taught = {(example.text, example.second): _seen(example) for example in EXAMPLE_TEXTS}
+    teach: dict[str, Any] = {"fn": None, "inputs": [text, second], "outputs": seen, "js": told_js(taught)}
+    gr.on([text.change, second.change], **teach)
     for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):
-        button.click(partial(fill, example), None, filled, **QUIET).then(show, **event)
-    gr.on([text.input, second.input], lambda: "", None, seen, **QUIET)
+        button.click(partial(fill, example), None, filled, **QUIET).then(**teach).then(show, **event)
     for button, box, panel in ((take, text, "steered"), (take_baseline, second, "baseline")):
         js = f"(now) => window.lmsteerHighlight.generation('{panel}') || now"
-        button.click(None, box, box, js=js, **QUIET).then(lambda: "", None, seen, **QUIET).then(show, **event)
+        button.click(None, box, box, js=js, **QUIET).then(**teach).then(show, **event)
     halt.click(stop, None, status, **QUIET)
     save_js = "(file) => window.lmsteerHighlight.save(file)"
     save_page.click(page_file, [kind, n_spans, max_tokens], saved, **LOOK).then(None, saved, None, js=save_js)
@@ -245,7 +253,7 @@ def spans_of(shown: Shown, n_spans: float, max_tokens: float) -> str:
 
 
 def _curves(shown: Shown) -> Any:
-    titles = draw.NAMES if len(shown.texts) > 1 else ("",)
+    titles = draw.SHORT_NAMES if len(shown.texts) > 1 else ("",)
     return posterior_curves(
         shown.texts[0].weighed.epsilons,
         {

@@ -14,7 +14,7 @@ from lmsteer_core.ui import render
 from lmsteer_core.ui.examples import NEXT_WORD_EXAMPLES, NextWordExample
 from lmsteer_core.ui.nextword_view import Question, View
 from lmsteer_core.ui.session import SessionSteers, session_of
-from lmsteer_core.ui.theme import LOOK, QUIET
+from lmsteer_core.ui.theme import LOOK, QUIET, told_js
 from lmsteer_core.workbench import Workbench
 
 _MAX_FOLLOWED = 5
@@ -88,8 +88,8 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
     told = gr.HTML(_told(first.told), elem_id="nextword-told", padding=False)
     with gr.Row():
         prompt = gr.Textbox(
-            first.prompt, label="Prompt", lines=1, max_lines=5, scale=3, min_width=280,
-            elem_id="nextword-prompt",
+            first.prompt, label="Prompt", placeholder="Write a few words to continue …", lines=1, max_lines=5,
+            scale=3, min_width=280, elem_id="nextword-prompt",
         )  # fmt: skip
         follow = gr.Dropdown(
             [], value=list(first.follow), multiselect=True, allow_custom_value=True,
@@ -129,8 +129,15 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
                     )
                     held.append(
                         gr.Slider(
-                            -3, 3, 0, step=0.1, label=f"ε of held steer {i}", buttons=[], elem_id=f"held-{i}"
-                        )
+                            -3,
+                            3,
+                            0,
+                            step=0.1,
+                            label=f"ε of held steer {i}",
+                            buttons=[],
+                            elem_id=f"held-{i}",
+                            elem_classes="epsilon",
+                        )  # fmt: skip
                     )
     notice = gr.HTML(padding=False, elem_id="nextword-notice")
     view.add_lists()
@@ -148,11 +155,14 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
     changed.change(own.offer, which, which, **QUIET).then(offer_held, held[::2], held[::2], **QUIET).then(
         **look
     )
+    taught = {(preset.prompt, preset.steer): _told(preset.told) for preset in presets}
+    teach: dict[str, Any] = {"fn": None, "inputs": [prompt, which], "outputs": told, "js": told_js(taught)}
+    gr.on([prompt.change, which.change], **teach)
     for button, preset in zip(buttons, presets, strict=True):
         button.click(
             lambda preset=preset: _preset_values(preset), None,
-            [prompt, which, follow, slider, told, *held], **QUIET,
-        )  # fmt: skip
+            [prompt, which, follow, slider, *held], **QUIET,
+        ).then(**teach)  # fmt: skip
 
 
 def create_nextword_card(
@@ -234,9 +244,7 @@ def _held_choices(names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _preset_values(preset: NextWordExample) -> tuple[Any, ...]:
     held = [*(preset.held or ("", 0.0)), *["", 0.0] * (_N_HELD - 1)]
-    return (
-        preset.prompt, preset.steer, list(preset.follow), preset.epsilon, _told(preset.told), *held,
-    )  # fmt: skip
+    return preset.prompt, preset.steer, list(preset.follow), preset.epsilon, *held
 
 
 def _pause(of: str) -> str:

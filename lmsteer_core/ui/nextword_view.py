@@ -120,7 +120,8 @@ class View:
         )  # fmt: skip
         data = {
             **given, "view": self._elem_id, "slider": slider, "locked": question.is_locked,
-            "poles": (card.negative, card.positive), **_payload(found, words, drawn),
+            "poles": (card.negative, card.positive), "isHeld": bool(question.held),
+            **_payload(found, words, drawn),
         }  # fmt: skip
         return figure, _data_html(data), render.note(_status(question, found, note))
 

@@ -87,8 +87,8 @@ def poles(card: SteerCard, box: str) -> str:
     track = ";".join(f"{name}:{value:.4f}" for name, value in values)
     return (
         f"<style>[id='{escape(box)}'] {{{track}}}</style>"
-        f'<div class="poles"><span class="minus">− {escape(card.negative)}</span>'
-        f'<span class="plus">{escape(card.positive)} +</span></div>'
+        f'<div class="poles"><span class="minus">−&nbsp;{escape(card.negative)}</span>'
+        f'<span class="plus">{escape(card.positive)}&nbsp;+</span></div>'
     )
 
 

@@ -128,8 +128,9 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
             about = gr.HTML(elem_id="words-about")
         with gr.Column(scale=3, min_width=300):
             epsilon = gr.Slider(
-                -EXTENT, EXTENT, 2, step=0.1, label="ε on the map", elem_id="words-epsilon", buttons=[]
-            )
+                -EXTENT, EXTENT, 2, step=0.1, label="ε on the map", elem_id="words-epsilon",
+                elem_classes="epsilon", buttons=[],
+            )  # fmt: skip
             with gr.Row():
                 x = gr.Dropdown([*range(1, N_DIMS + 1)], value=1, label="Across", min_width=90)
                 y = gr.Dropdown([*range(1, N_DIMS + 1)], value=2, label="Up", min_width=90)

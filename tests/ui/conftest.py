@@ -112,8 +112,22 @@ def visit_at(browser: Browser, app_url: str):
 
 @pytest.fixture
 def visit(visit_at) -> Iterator[Visit]:
+    """A page of the test's own."""
     opened: Visit = visit_at(1280, 900)
     yield opened
+    leave(opened)
+
+
+@pytest.fixture(scope="module")
+def shared(visit_at) -> Iterator[Visit]:
+    """A page for the tests of a module that set what they need: loading one costs Chromium seconds."""
+    opened: Visit = visit_at(1280, 900)
+    yield opened
+    leave(opened)
+
+
+def leave(opened: Visit) -> None:
+    """Close a page; fail if it asked anybody outside or complained."""
     outside = [u for u in opened.requests if "127.0.0.1" not in u and not u.startswith(("data:", "blob:"))]
     complaints = [text for text in opened.complaints if "AbortError" not in text]
     if opened.n_loads > 1:

@@ -137,7 +137,7 @@ def test_presets_set_everything_and_offensive_poles_stay_locked(visit) -> None:
     locked = PLANE_EXAMPLES[-1]
     page.get_by_role("button", name=locked.label).click()
     page.wait_for_selector(f"{PLANE} .locked.up")
-    finished(page, f"{locked.across} −1.5, {locked.up} \\+2")
+    finished(page, f"{locked.across} −2.5, {locked.up} \\+2")
     assert page.input_value("#compose-word textarea, #compose-word input") == locked.word
     assert locked.told[:30] in page.inner_text("#compose-told")
     assert "negative and clean" in page.inner_text(".compose-pad")
@@ -187,6 +187,11 @@ def test_both_maps_tell_numbers_and_a_third_steer_can_be_held(visit) -> None:
     page.keyboard.press("Tab")
     finished(page, "pirate \\+2")
     assert page.locator(f"{PLANE} rect").count() == 0  # the style map was another setting's
+    page.click("#compose-score")
+    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('Writing')")
+    write(page, "My neighbour is a")  # ends the map of the prompt before
+    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('Stopped')")
+    assert page.locator(f"{PLANE} rect").count() == 0
     page.locator("#compose-kind").get_by_label("None").check()
     page.wait_for_selector("#compose-map-status .note", state="detached")
 
@@ -198,6 +203,7 @@ def test_any_prompt_is_survived(visit) -> None:
     write(page, "   ")
     page.wait_for_selector("#compose-status .note.error")
     assert "empty" in page.inner_text("#compose-status")
+    assert PLANE_EXAMPLES[0].told not in page.inner_text("#compose-told")
     assert page.inner_text("#compose-steered") == before
     assert page.locator(f"{PLANE} rect").count() == 625
     for prompt in (
@@ -224,12 +230,13 @@ def test_any_prompt_is_survived(visit) -> None:
     page.wait_for_function("document.querySelector('#compose-status').innerText.includes('different steers')")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_compose_fits_a_phone(visit_at, scheme: str) -> None:
-    phone = visit_at(390, 844, color_scheme=scheme, has_touch=True)
+def test_compose_fits_a_phone_in_either_theme(visit_at) -> None:
+    phone = visit_at(390, 844, has_touch=True)
     page = opened(phone)
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(overflow) <= 0
+    for _ in range(2):
+        assert page.evaluate(overflow) <= 0
+        page.click(".mode")
     box = page.locator(PLANE).bounding_box()
     assert box["width"] > 250 and box["width"] == pytest.approx(box["height"], abs=1)
     assert page.locator(PLANE).evaluate("(e) => getComputedStyle(e).touchAction") == "none"

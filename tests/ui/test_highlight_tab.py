@@ -123,7 +123,7 @@ def test_a_saved_page_stands_alone() -> None:
 
 def test_a_posterior_names_its_peak_and_tells_two_texts_apart() -> None:
     figure = posterior_curves(GRID, {"a": ([0.1, 0.3, 0.6], 1.0), "b": ([0.6, 0.3, 0.1], -1.0)})
-    assert [note.text for note in figure.layout.annotations] == ["<b>a: best ε +1</b>", "<b>b: best ε −1</b>"]
+    assert [note.text for note in figure.layout.annotations] == ["<b>a: ε +1</b>", "<b>b: ε −1</b>"]
     assert len({trace.line.dash for trace in figure.data}) == 2
     flat = posterior_curves(GRID, {"": ([1 / 3] * 3, 0.0)})
     assert flat.layout.annotations[0].text == "<b>every ε alike</b>"
@@ -167,8 +167,8 @@ class Tab:
 
 
 @pytest.fixture
-def tab(visit) -> Tab:
-    return Tab(visit)
+def tab(shared) -> Tab:
+    return Tab(shared)
 
 
 def test_the_example_can_be_read_in_tokens_words_and_sentences(visit) -> None:
@@ -203,6 +203,18 @@ def test_the_example_can_be_read_in_tokens_words_and_sentences(visit) -> None:
     tab.wait_for("Early Modern English", "highlight-legend")
 
 
+def test_a_book_can_be_stopped_and_does_not_freeze_the_page(tab: Tab) -> None:
+    tab.highlight(HUGE)
+    tab.wait_for("Reading", "highlight-status")
+    tab.choose("#highlight-unit", "sentences")  # the page answers while it is read
+    tab.page.wait_for_function("document.querySelectorAll('#highlighted .tok').length === 3")
+    tab.page.click("#highlight-stop")
+    tab.wait_for("Stopped.", "highlight-status")
+    tab.highlight(HUGE)
+    tab.highlight("A newer, shorter text.")
+    tab.wait_for("A newer, shorter text.")
+
+
 def test_odd_texts_are_shown_as_they_are(tab: Tab) -> None:
     for text in (
         "<script>window.hacked = 1</script> & <b>",
@@ -212,6 +224,7 @@ def test_odd_texts_are_shown_as_they_are(tab: Tab) -> None:
         tab.wait_for(text)
         assert "Most likely ε" in tab.page.inner_text("#highlight-summary")
     assert tab.page.evaluate("window.hacked") is None
+    assert tab.page.inner_text("#highlight-seen").strip() == ""  # what an example taught
     tab.highlight("word")
     tab.wait_for("A single token has no context", "highlight-summary")
     tab.highlight("  \n ")
@@ -247,6 +260,7 @@ def test_two_texts_are_compared(tab: Tab) -> None:
     assert page.locator("#posterior .js-line").count() == 2
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.fill("#highlight-second textarea", "")
     page.click("#highlight-go")
     tab.wait_for("The second text is empty", "highlight-status")
@@ -264,15 +278,3 @@ def test_the_current_generation_is_taken_with_one_click(tab: Tab) -> None:
     page.check("#highlight-compare input")
     page.click("#highlight-take-2")
     tab.wait_for((page.text_content("#baseline .gen") or "")[:40], "highlighted-second")
-
-
-def test_a_book_can_be_stopped_and_does_not_freeze_the_page(tab: Tab) -> None:
-    tab.highlight(HUGE)
-    tab.wait_for("Reading", "highlight-status")
-    tab.choose("#highlight-unit", "sentences")  # the page answers while it is read
-    tab.page.wait_for_function("document.querySelectorAll('#highlighted .tok').length === 3")
-    tab.page.click("#highlight-stop")
-    tab.wait_for("Stopped.", "highlight-status")
-    tab.highlight(HUGE)
-    tab.highlight("A newer, shorter text.")
-    tab.wait_for("A newer, shorter text.")
