@@ -3,8 +3,9 @@ from conftest import make_steer
 
 from lmsteer_core import InputError, LanguageModel
 from lmsteer_core.scoring import profile, read_text, weigh
+from lmsteer_core.steps import told
 from lmsteer_core.ui import highlight_analysis
-from lmsteer_core.ui.highlight_analysis import Analyst, told
+from lmsteer_core.ui.highlight_analysis import Analyst
 
 TEXT = "The soup was cold 🍲, but we loved the view."
 
