@@ -129,13 +129,7 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
                     )
                     held.append(
                         gr.Slider(
-                            -3,
-                            3,
-                            0,
-                            step=0.1,
-                            label=f"ε of held steer {i}",
-                            buttons=[],
-                            elem_id=f"held-{i}",
+                            -3, 3, 0, step=0.1, label=f"ε of held steer {i}", buttons=[], elem_id=f"held-{i}",
                             elem_classes="epsilon",
                         )  # fmt: skip
                     )
