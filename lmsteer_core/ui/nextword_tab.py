@@ -131,8 +131,8 @@ def create_nextword_tab(workbench: Workbench, own: SessionSteers, changed: gr.St
                         gr.Slider(
                             -3, 3, 0, step=0.1, label=f"ε of held steer {i}", buttons=[], elem_id=f"held-{i}",
                             elem_classes="epsilon",
-                        )  # fmt: skip
-                    )
+                        )
+                    )  # fmt: skip
     notice = gr.HTML(padding=False, elem_id="nextword-notice")
     view.add_lists()
     gr.HTML(f'{render.equation(_FORMULA, _TOLD, "nextword.py")}<p class="limits">{_LIMITS}</p>')
