@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,29 @@ def main() -> None:
     own, other = cross_talk(lm, steers, together)
     print(f"log-probability reported − scored again alone: at most {own:.1e} nats under the own ε, "
           f"{other:.3f} in the mean under another client's")  # fmt: skip
+    print(f"the same without gradio and its clients, which share these cores: "
+          f"{without_gradio(lm, asked(), options.tokens):.2f}")  # fmt: skip
     alone(lm, options.tokens)
+
+
+def without_gradio(lm: LanguageModel, asked: list[Answer], n_tokens: int) -> float:
+    """Return the engine's time for the requests one after another over that for all at once."""
+    workbench = Workbench(lm)
+
+    def begin(i: int) -> Iterator[Any]:
+        rows = [Row(asked[i].prompt), Row(asked[i].prompt, {STEER: asked[i].epsilon})]
+        return workbench.stream(rows, Sampling(0.9, 0.95, n_tokens, i))
+
+    def at_once() -> None:
+        for text in [begin(i) for i in range(len(asked))]:
+            deque(text, maxlen=0)
+
+    def in_turn() -> None:
+        for i in range(len(asked)):
+            deque(begin(i), maxlen=0)
+
+    deque(begin(0), maxlen=0)
+    return seconds(in_turn) / seconds(at_once)
 
 
 def cross_talk(lm: LanguageModel, steers: dict[str, Any], answers: list[Answer]) -> tuple[float, float]:
