@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from benchmarks.load import PROMPTS, seconds
+from benchmarks.load import PROMPTS
+from benchmarks.measure import seconds
 from lmsteer_core import LanguageModel, Row, Sampling, generate, load_model
 
 

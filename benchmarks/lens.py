@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
 
+from benchmarks.measure import seconds
 from lmsteer_core import LanguageModel, Steer, Steering
 from lmsteer_core.geometry import dimensions, displacement_pca, mean_logit_shift, word_scores
 from lmsteer_core.nextword import EPSILON_GRID, next_words
@@ -132,13 +131,6 @@ def report(title: str, pairs: list[tuple[float, float]], target: float) -> None:
         f"{title}: {statistics.median(ratios):.1f} × (target ≥ {target:g}; {min(ratios):.1f}–"
         f"{max(ratios):.1f}; ours {statistics.median(ours for _, ours in pairs):.2f} s)"
     )
-
-
-def seconds(work: Callable[[], None]) -> float:
-    """Return how long a call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

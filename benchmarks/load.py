@@ -17,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ import torch
 from gradio_client import Client
 from torch import Tensor
 
+from benchmarks.measure import seconds, wait_for
 from lmsteer_core import LanguageModel, Row, Sampling, generate, load_model
 from lmsteer_core.scoring import logits_over_epsilon
 from lmsteer_core.workbench import Workbench
@@ -191,13 +191,6 @@ def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
               f"({min(found):.2f}–{max(found):.2f}; target ≤ 1.15)")  # fmt: skip
 
 
-def seconds(run: Any) -> float:
-    """Return how long a call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 @contextmanager
 def app(port: int) -> Iterator[tuple[str, int]]:
     """Serve the app in a process of its own and return its address and the process's number."""
@@ -207,12 +200,7 @@ def app(port: int) -> Iterator[tuple[str, int]]:
         env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while served.poll() is None:
-            try:
-                urllib.request.urlopen(f"{url}/config", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        wait_for(f"{url}/config", served)
         yield url, served.pid
     finally:
         served.terminate()

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ from dataclasses import dataclass, field
 
 import openai
 import psutil
+
+from benchmarks.measure import wait_for
 
 PROMPT = "The old man by the river"
 
@@ -118,12 +119,7 @@ def serving(options: argparse.Namespace) -> Iterator[str]:
     command += ["--address", options.address] if options.address else []
     served = subprocess.Popen([sys.executable, "-m", "lmsteer_core", *command], stdout=subprocess.DEVNULL)
     try:
-        while served.poll() is None:
-            try:
-                urllib.request.urlopen(f"{url}/v1/models", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.5)
+        wait_for(f"{url}/v1/models", served)
         yield url
     finally:
         served.send_signal(signal.SIGINT)

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from benchmarks.measure import wait_for
 
 
 def main() -> None:
@@ -34,14 +35,8 @@ def _seconds_to_page(port: int, cache: str) -> float:
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while app.poll() is None:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/config", timeout=5) as page:
-                    page.read()
-                return time.perf_counter() - start
-            except OSError:
-                time.sleep(0.1)
-        raise SystemExit(f"the app ended with status {app.returncode}")
+        wait_for(f"http://127.0.0.1:{port}/config", app)
+        return time.perf_counter() - start
     finally:
         app.terminate()
         app.wait()

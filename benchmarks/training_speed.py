@@ -21,12 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from benchmarks.measure import seconds
 from lmsteer_core import Descriptions, LabelledText, LanguageModel, Row, Sampling, generate, load_model, train
 from lmsteer_core.labelled import read_labelled
 from lmsteer_core.models import EMBEDDED, GEMMA, available_models
@@ -165,13 +166,6 @@ def empty_cache() -> Iterator[None]:
             os.environ.pop("LMSTEER_CACHE")
             if before is not None:
                 os.environ["LMSTEER_CACHE"] = before
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def spread(values: list[float]) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from lmsteer_core.decoding import Batch, LiveRow, Token
 from lmsteer_core.errors import InputError, LMSteerError
@@ -25,8 +25,6 @@ MAX_WAITING = 64
 """Requests in line; beyond it nobody would wait so long."""
 
 MAX_SECONDS = 900.0
-
-_DONE = -1.0
 
 _IDLE_SECONDS = 0.05
 """How often a caller looks whether its text is still wanted."""
@@ -134,17 +132,12 @@ class Engine:
 
     def work(self, steps: Steps[_T]) -> Steps[_T]:
         """Run each of the steps as a `call`."""
-
-        def step() -> tuple[float, _T | None]:
-            try:
-                return next(steps), None
-            except StopIteration as end:
-                return _DONE, end.value
-
         while True:
-            share, result = self.call(step)
-            if share == _DONE:
-                return cast(_T, result)
+            try:
+                share = self.call(lambda: next(steps))
+            except StopIteration as end:
+                result: _T = end.value
+                return result
             yield share
 
     def close(self) -> None:

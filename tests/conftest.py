@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
+import uvicorn
+from starlette.applications import Starlette
 from transformers import (
     Gemma3TextConfig,
     GPT2Config,
@@ -23,8 +28,10 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from lmsteer_core import LanguageModel, Sampling, Steer, SteerCard, load_model
+from lmsteer_core.http_api import routes
 from lmsteer_core.neutral import PlainText, curvature_of, hidden_states
 from lmsteer_core.steer import fingerprint_rows
+from lmsteer_core.workbench import Workbench
 
 VOCAB_SIZE = 97
 D_MODEL = 32
@@ -185,3 +192,39 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def steer(lm: LanguageModel) -> Steer:
     """A random steer of the embedded model, gentle enough for its text to stay sane."""
     return make_steer(lm.output_embedding, rank=8, norm=0.4, model_id=lm.model_id)
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Return once it holds; fail after 30 s."""
+    for _ in range(3000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited for 30 s")
+
+
+def serve(workbench: Workbench, key: str | None) -> tuple[uvicorn.Server, str]:
+    """Serve the HTTP API alone; return the server and where it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app = Starlette(routes=routes(workbench, key=key))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        time.sleep(0.01)
+    return server, f"http://127.0.0.1:{port}/v1"
+
+
+@pytest.fixture(scope="module")
+def workbench(lm: LanguageModel) -> Workbench:
+    """The embedded model with the steers that ship."""
+    return Workbench(lm)
+
+
+@pytest.fixture(scope="module")
+def url(workbench: Workbench) -> Iterator[str]:
+    """Where that workbench's HTTP API answers."""
+    server, address = serve(workbench, None)
+    yield address
+    server.should_exit = True

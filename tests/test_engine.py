@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
+from conftest import wait_until
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, generate
 from lmsteer_core import engine as engine_module
@@ -38,14 +38,6 @@ def submit(engine, lm, steer, prompt: str, n_tokens: int, epsilon: float) -> Job
 
 def ids_of(steps: list) -> list[list[int]]:
     return [[token.id for token in column if token] for column in zip(*steps, strict=True)]
-
-
-def wait_until(holds) -> None:
-    for _ in range(3000):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited for 30 s")
 
 
 def test_many_requests_at_once_write_what_each_would_write_alone(engine, lm, steer):

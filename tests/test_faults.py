@@ -5,18 +5,15 @@ from __future__ import annotations
 import ctypes
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import pytest
+from conftest import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_http_api import PROMPT, serve
+from test_http_api import PROMPT
 
-from lmsteer_core import LanguageModel
 from lmsteer_core.http_api import Completion
 from lmsteer_core.workbench import Workbench
 
@@ -69,25 +66,6 @@ def bad_bodies(draw: st.DrawFn) -> bytes:
         field = draw(st.text(max_size=12).filter(lambda name: name not in KNOWN))
         return json.dumps({**GOOD, field: draw(ODD)}).encode()
     return json.dumps({**GOOD, kind: draw(BAD_FIELDS[kind])}).encode()
-
-
-@pytest.fixture(scope="module")
-def workbench(lm: LanguageModel) -> Workbench:
-    return Workbench(lm)
-
-
-@pytest.fixture(scope="module")
-def url(workbench: Workbench) -> Iterator[str]:
-    server, address = serve(workbench, None)
-    yield address
-    server.should_exit = True
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def good(url: str, **more: Any) -> httpx.Response:

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
-from collections.abc import Iterator
 
 import httpx
 import openai
 import pytest
-import uvicorn
-from starlette.applications import Starlette
+from conftest import serve, wait_until
 
 from lmsteer_core import LanguageModel, Row, Sampling, generate
-from lmsteer_core.http_api import MAX_BYTES, routes
+from lmsteer_core.http_api import MAX_BYTES
 from lmsteer_core.workbench import Workbench
 
 PROMPT = "The new neighbours turned out to be"
 KEY = "ada:secret"
-
-
-def serve(workbench: Workbench, key: str | None) -> tuple[uvicorn.Server, str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = Starlette(routes=routes(workbench, key=key))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        time.sleep(0.01)
-    return server, f"http://127.0.0.1:{port}/v1"
-
-
-@pytest.fixture(scope="module")
-def workbench(lm: LanguageModel) -> Workbench:
-    return Workbench(lm)
-
-
-@pytest.fixture(scope="module")
-def url(workbench: Workbench) -> Iterator[str]:
-    server, address = serve(workbench, None)
-    yield address
-    server.should_exit = True
 
 
 @pytest.fixture(scope="module")
@@ -205,10 +176,7 @@ def test_a_reader_who_leaves_frees_the_rows(url, workbench) -> None:
     with httpx.stream("POST", f"{url}/completions", json=body, timeout=60) as answer:
         next(answer.iter_lines())
         assert workbench.engine._running
-    until = time.monotonic() + 30
-    while workbench.engine._running and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not workbench.engine._running
+    wait_until(lambda: not workbench.engine._running)
 
 
 def test_with_a_key_only_its_bearer_is_answered(workbench) -> None:
