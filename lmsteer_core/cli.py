@@ -107,6 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--rank", type=int, metavar="R", help="rank of W (default: as much as is of use)")
 
+    sub = verb("transfer", _transfer, _show_transfer, "Carry a steer to another model.")
+    sub.add_argument("steer", metavar="STEER", help="a steer of --model")
+    sub.add_argument("--to", required=True, metavar="MODEL", help="embedded, gemma, hub id, folder or .gguf")
+    sub.add_argument("--method", choices=["behaviour", "ridge", "procrustes", "transpose"],
+                     default="behaviour",
+                     help="by what the steer does (default), or by a map between embeddings")  # fmt: skip
+    sub.add_argument("--name", help="name on the other model (default: the same)")
+    sub.add_argument("--out", metavar="DIR", help="where to write it (default: your steers folder)")
+
     sub = verb("import", _import, _show_import, "Read steers from an official LM-Steer checkpoint.")
     sub.add_argument("checkpoint", metavar="CHECKPOINT.pt")
     sub.add_argument("--name", action="append", default=[], metavar="NAME",
@@ -374,7 +383,6 @@ def _show_analyze(result: Result) -> str:
 def _train(args: argparse.Namespace) -> Result:
     from lmsteer_core.steer import check_name
     from lmsteer_core.training import calibrated, train
-    from lmsteer_core.workbench import user_steers
 
     check_name(args.name)
     if args.rank is not None and args.rank < 1:
@@ -391,9 +399,7 @@ def _train(args: argparse.Namespace) -> Result:
         steer = calibrated(workbench.lm, raw, data, progress=_progress())
     else:
         steer = train(workbench.lm, args.name, sources, rank=args.rank, progress=_progress())
-    folder = steer.save(
-        args.out or user_steers() / workbench.lm.model_id.replace("/", "--").lower() / args.name
-    )
+    folder = steer.save(args.out or _own_folder(workbench.lm.model_id) / args.name)
     named = args.name if args.out is None else str(folder)
     return {"steer": named, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
 
@@ -438,9 +444,50 @@ def _show_train(result: Result) -> str:
     )
 
 
+def _transfer(args: argparse.Namespace) -> Result:
+    from lmsteer_core.models import load_model
+    from lmsteer_core.steer import check_name
+    from lmsteer_core.transfer import fit_report, transfer
+
+    if args.name is not None:
+        check_name(args.name)
+    workbench = _open(args)
+    steer = workbench.steer(args.steer)
+    target = load_model(args.to)
+    made = transfer(workbench.lm, steer, target, method=args.method, name=args.name, progress=_progress())
+    folder = made.save(args.out or _own_folder(target.model_id) / made.name)
+    return {
+        "source": workbench.lm.model_id,
+        "target": target.model_id,
+        "steer": made.name if args.out is None else str(folder),
+        "folder": str(folder),
+        "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target)),
+        "card": dataclasses.asdict(made.card),
+        "to": args.to,
+    }
+
+
+def _show_transfer(result: Result) -> str:
+    fit, steer = result["fit"], result["steer"]
+    near = [f"  {word.strip()} → {', '.join(w.strip() for w in words)}" for word, words in fit["neighbours"]]
+    return "\n".join([
+        f"Wrote {result['folder']}",
+        f"{result['source']} and {result['target']} share {fit['n_shared']:,} words; a linear map between "
+        f"their embeddings explains {fit['r2']:.0%} of the variance. The nearest words by that map:",
+        *near,
+        f'Try: python -m lmsteer_core generate "My life is" --model {result["to"]} --steer {steer}=2',
+    ])  # fmt: skip
+
+
+def _own_folder(model_id: str) -> Path:
+    """Return where a user's own steers of a model are kept."""
+    from lmsteer_core.workbench import user_steers
+
+    return user_steers() / model_id.replace("/", "--").lower()
+
+
 def _import(args: argparse.Namespace) -> Result:
     from lmsteer_core.interop import read_official, save_repository
-    from lmsteer_core.workbench import user_steers
 
     if args.index and len(args.index) != len(args.name):
         raise InputError(f"Give one --index per --name; here are {len(args.index)} and {len(args.name)}.")
@@ -449,7 +496,7 @@ def _import(args: argparse.Namespace) -> Result:
         raise InputError("Each --index may be given once.")
     lm = _open(args).lm
     steers = read_official(args.checkpoint, lm, dict(zip(indices, args.name, strict=True)) or None)
-    parent = Path(args.out) if args.out else user_steers() / lm.model_id.replace("/", "--").lower()
+    parent = Path(args.out) if args.out else _own_folder(lm.model_id)
     return {
         "model": lm.model_id,
         "steers": [

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmsteer_core.errors import InputError
+from lmsteer_core.geometry import dimensions
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import PlainText, Progress, hidden_states, neutral_text, part, tokens_per_chunk
 from lmsteer_core.projection import next_word
@@ -65,6 +66,22 @@ class EmbeddingMap:
     back: Tensor
     n_words: int
     r2: float
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How alike two models' words are.
+
+    Attributes:
+        n_shared: Words that both vocabularies have.
+        r2: Share of the source embeddings' variance that the ridge map explains.
+        neighbours: Some of the steer's words on the source, each with the target's words that lie
+            nearest to it once it is mapped.
+    """
+
+    n_shared: int
+    r2: float
+    neighbours: list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -237,6 +254,41 @@ def fit_map(
     left_over = (weight * (e_source - scale * fitted).square()).sum()
     r2 = 1 - float(left_over / (weight * e_source.square()).sum())
     return EmbeddingMap(forward.float(), back.float(), len(shared.texts), r2)
+
+
+def fit_report(
+    source: LanguageModel, steer: Steer, target: LanguageModel, *, n_words: int = 4, n_nearest: int = 4
+) -> FitReport:
+    """Return how well the two models' embeddings fit, seen on the steer's own words.
+
+    Args:
+        source: The steer's model.
+        steer: One of its steers.
+        target: The other model.
+        n_words: Words from either end of the steer's first dimension.
+        n_nearest: Neighbours of each.
+
+    Raises:
+        InputError: If the two vocabularies share too few words.
+    """
+    shared = shared_words(source, target)
+    found = fit_map(source, target, neutral_text(target.for_batches))
+    e_source, e_target = (
+        lm.output_embedding[ids.to(lm.device)].float().cpu()
+        for lm, ids in ((source, shared.source_ids), (target, shared.target_ids))
+    )
+    e_source, e_target = (e - e.mean(dim=0) for e in (e_source, e_target))
+    place = {text: i for i, text in enumerate(shared.texts)}
+    (first,) = dimensions(source, steer, n_dims=1, n_words=4 * n_words)
+    words = [
+        word
+        for side in (first.positive, first.negative)
+        for word in [f" {w}" for w in side if f" {w}" in place][:n_words]
+    ]
+    mapped = e_source[[place[word] for word in words]] @ found.back.T
+    nearest = (mapped @ nn.functional.normalize(e_target).T).topk(n_nearest, dim=1).indices.tolist()
+    neighbours = [(w, [shared.texts[i] for i in row]) for w, row in zip(words, nearest, strict=True)]
+    return FitReport(found.n_words, found.r2, neighbours)
 
 
 def carried(steer: Steer, embedding_map: EmbeddingMap, target: LanguageModel, name: str) -> Steer:

@@ -221,6 +221,25 @@ def test_a_steer_that_cannot_be_written_is_one_sentence(
     assert "Cannot write the steer to plus.txt" in line
 
 
+def test_a_steer_is_carried_to_another_model_and_works_there(
+    capsys: Capture, small: LanguageModel, few_words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmsteer_core.transfer.neutral_text", lambda lm, **_: make_plain(lm))
+    there = str(few_words / "other-model")
+    small.model.save_pretrained(there)
+    small.tokenizer.save_pretrained(there)
+    result = run_json(capsys, "transfer", "sentiment", "--to", there, "--name", "mood")
+    assert result["card"]["method"] == "transferred by behaviour"
+    assert "'sentiment' of SmolLM2-135M-Instruct" in result["card"]["data"]
+    assert result["fit"]["n_shared"] > 40_000
+    assert len(result["fit"]["neighbours"]) == 8
+    found = run_json(
+        capsys, "generate", "Today is", "--model", there, "--steer", "mood=2", "--max-new-tokens", "2"
+    )
+    assert found["model"] == "other-model"
+    assert found["rows"][1]["epsilons"] == {"mood": 2.0}
+
+
 @pytest.mark.parametrize("value", ["nan", "1e9", "-11", "inf", "much"])
 def test_epsilon_out_of_range_names_the_range(capsys: Capture, value: str) -> None:
     line = refused(capsys, "generate", "Hi", "--steer", f"sentiment={value}")

@@ -14,7 +14,15 @@ from lmsteer_core import InputError, LanguageModel, SteerError
 from lmsteer_core.projection import whitened
 from lmsteer_core.steer import check_fingerprint
 from lmsteer_core.training import steer_from_shift
-from lmsteer_core.transfer import Behaviour, _word_ends, carried, fit_map, shared_words, transfer
+from lmsteer_core.transfer import (
+    Behaviour,
+    _word_ends,
+    carried,
+    fit_map,
+    fit_report,
+    shared_words,
+    transfer,
+)
 
 OTHER_TEXTS = [
     *NEUTRAL,
@@ -151,6 +159,15 @@ def test_a_steer_travels_to_a_model_with_another_tokenizer_and_width(
     assert made.card.method == f"transferred by {method}"
     assert "'style' of tiny" in made.card.data
     assert made.card.calibration["epsilon"]
+
+
+def test_the_fit_report_finds_each_word_again_on_a_twin(small, small_plain, small_steer, monkeypatch):
+    monkeypatch.setattr("lmsteer_core.transfer.neutral_text", lambda *_a, **_k: small_plain)
+    report = fit_report(small, small_steer, small, n_words=2, n_nearest=3)
+    assert report.n_shared > 40_000
+    assert report.r2 > 0.9
+    assert len(report.neighbours) == 4
+    assert all(word == nearest[0] and len(nearest) == 3 for word, nearest in report.neighbours)
 
 
 def test_another_models_steer_is_refused(small, lm, steer):
