@@ -461,13 +461,14 @@ def _chat_ids(lm: LanguageModel, request: str) -> list[int]:
 
 
 def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
-    """Return the tokens that are the text's content words or begin with one, e.g. fire and fireplace."""
+    """Return the tokens of the text's content words and their families, e.g. of fireside: fire, firesides."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     words = set(re.findall(r"[^\W\d_]{3,}", text.lower())) - ENGLISH_STOP_WORDS
     starts = tuple(word for word in words if len(word) > 3)  # "sea" is not the start of "season"
+    known = words | {word[:n] for word in starts for n in range(4, len(word))}
     plain = (token.strip().lower() for token in lm.token_texts)
-    return [i for i, token in enumerate(plain) if token in words or (starts and token.startswith(starts))]
+    return [i for i, token in enumerate(plain) if token in known or (starts and token.startswith(starts))]
 
 
 def _plain(text: str) -> str:

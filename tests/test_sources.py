@@ -13,7 +13,7 @@ from conftest import make_plain, relative_error
 
 from lmsteer_core import Cancelled, Combined, Descriptions, Examples, InputError, LabelledText, neutral
 from lmsteer_core.projection import natural_length
-from lmsteer_core.sources import _CHAT_REQUEST, _TEMPLATES, Shift, Source
+from lmsteer_core.sources import _CHAT_REQUEST, _TEMPLATES, Shift, Source, _word_token_ids
 
 WARM = ["the soup was warm and good", "they sang all night long", "what a bright and lovely room"]
 COLD = ["nobody came back", "it broke again", "a dull and empty room, then rain"]
@@ -74,12 +74,19 @@ def description_pairs(small, positive, negative):
 def test_shift_of_descriptions_is_the_mean_difference_behind_them(small, small_plain, exact):
     pairs = description_pairs(small, "warm and kind", "cold and cruel")
     spelled = [small.tokenizer.decode([i]).strip().lower() for i in range(small.vocab_size)]
-    own_words = {i for i, s in enumerate(spelled) if s.startswith(("warm", "kind", "cold", "cruel"))}
+    own = ("warm", "kind", "cold", "cruel")
+    own_words = {i for i, s in enumerate(spelled) if s.startswith(own) or s == "crue"}
     assert len(own_words) >= 8
     expected = taught(small, exact, small_plain, pairs, own_words)
     found = Descriptions(" warm and kind", "cold and cruel\n").shift(small, small_plain, quiet)
     assert relative_error(found.halves, expected) < 1e-4
     assert found.held_out is None
+
+
+def test_the_family_of_a_descriptions_words_is_its_own_too(lm):
+    own = {lm.token_texts[i] for i in _word_token_ids(lm, "a tale told by the fireside")}
+    assert {" fire", " Fire", " fires", " tale", " told"} <= own
+    assert not own & {" fir", " flames", " the", " side", " a", " tall"}
 
 
 def test_descriptions_may_keep_their_own_words(small, small_plain, exact):

@@ -18,7 +18,8 @@ from lmsteer_core.ui.session import SessionSteers
 from lmsteer_core.ui.steer_tab import create_steer_tab
 from lmsteer_core.ui.theme import ASSETS, theme
 from lmsteer_core.ui.train_tab import MAX_UPLOAD, create_train_tab
-from lmsteer_core.ui.trainings import CLOSING
+from lmsteer_core.ui.trainings import CLOSING, Trainings
+from lmsteer_core.ui.transfer_tab import create_transfer_tab
 from lmsteer_core.ui.words_tab import create_words_tab
 from lmsteer_core.workbench import Workbench
 
@@ -75,11 +76,12 @@ def build_app(workbench: Workbench) -> gr.Blocks:
         for problem in workbench.problems:
             gr.HTML(render.note(f"A steer was passed over: {problem}", "warning"))
         changed = gr.State((0, None))  # a session.Latest
+        trainings = Trainings()
         with gr.Tabs() as tabs:
             with gr.Tab("Steer", id="steer"):
                 create_steer_tab(workbench, own, changed, demo)
             with gr.Tab("New steer", id="train"):
-                create_train_tab(workbench, own, changed, tabs, demo)
+                create_train_tab(workbench, own, changed, tabs, trainings, demo)
             with gr.Tab("Next word", id="nextword"):
                 create_nextword_tab(workbench, own, changed, demo)
             with gr.Tab("Words", id="words"):
@@ -88,6 +90,8 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_highlight_tab(workbench, own, changed, demo)
             with gr.Tab("Compose", id="compose"):
                 create_compose_tab(workbench, own, changed, demo)
+            with gr.Tab("Transfer", id="transfer") as tab:
+                create_transfer_tab(workbench, own, changed, tabs, tab, trainings, demo)
         create_endpoints(workbench)
         demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
     return demo

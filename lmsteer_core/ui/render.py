@@ -85,9 +85,12 @@ def poles(card: SteerCard, box: str) -> str:
     limits = ("--useful-low", "--useful-high", "--breaks-low", "--breaks-high")
     values = zip(limits, (*card.epsilon_range, *card.collapse_range), strict=True)
     track = ";".join(f"{name}:{value:.4f}" for name, value in values)
+    origin = ""
+    if card.method.startswith("transferred"):
+        origin = f'<span class="origin" title="{escape(card.method)}: {escape(card.data)}">transferred</span>'
     return (
         f"<style>[id='{escape(box)}'] {{{track}}}</style>"
-        f'<div class="poles"><span class="minus">−&nbsp;{escape(card.negative)}</span>'
+        f'<div class="poles"><span class="minus">−&nbsp;{escape(card.negative)}</span>{origin}'
         f'<span class="plus">{escape(card.positive)}&nbsp;+</span></div>'
     )
 

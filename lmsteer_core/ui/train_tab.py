@@ -31,7 +31,6 @@ MAX_UPLOAD = "20mb"
 """Of any file a visitor uploads; larger data belongs to the command line."""
 
 _N_DIMS = 4
-_TICK_SECONDS = 0.3
 _ABOUT = (
     "<h2>What happens</h2><ul><li>The model reads sentences of its own behind both descriptions (or your "
     "examples, or your labels). What that changes becomes a slider.</li>"
@@ -43,7 +42,12 @@ _ABOUT = (
 
 
 def create_train_tab(
-    workbench: Workbench, own: SessionSteers, changed: gr.State, tabs: gr.Tabs, demo: gr.Blocks
+    workbench: Workbench,
+    own: SessionSteers,
+    changed: gr.State,
+    tabs: gr.Tabs,
+    trainings: Trainings,
+    demo: gr.Blocks,
 ) -> None:
     """Add the tab's widgets and events to the open Blocks.
 
@@ -52,9 +56,10 @@ def create_train_tab(
         own: Where a page's steers are kept.
         changed: Changed here whenever `own` is.
         tabs: The tabs, to go to the Steer tab.
+        trainings: The one queue of all that takes the machine for long.
         demo: The app.
     """
-    runs, samples, trainings, ticks = Runs(), Runs(), Trainings(), itertools.count(1)
+    runs, samples, ticks = Runs(), Runs(), itertools.count(1)
 
     def understand(*fields: Any) -> dict[Any, Any]:
         typed = Typed(*fields)
@@ -78,13 +83,10 @@ def create_train_tab(
                 lambda progress: workbench.train(name, source, progress),
                 is_wanted,
             )
-            while not training.is_done:
-                if not is_wanted():
-                    training.withdraw()
-                yield {form.status: training.bar() if is_wanted() else render.progress("Cancelling …")}
-                await asyncio.sleep(_TICK_SECONDS)
+            async for bar in training.bars():
+                yield {form.status: bar}
             if is_wanted():
-                own.keep(session, training.steer())
+                own.keep(session, training.result())
                 told = f"{name} is made: its slider is now on the Steer tab."
                 yield {**listed(request, name), form.status: render.note(told)}
             elif runs.is_stopped(session):

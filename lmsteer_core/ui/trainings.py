@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from lmsteer_core.errors import Cancelled
 from lmsteer_core.neutral import Progress
-from lmsteer_core.steer import Steer
 from lmsteer_core.ui import render
 from lmsteer_core.ui.runs import Wanted
 
+T = TypeVar("T")
+
+_TICK_SECONDS = 0.3
 _SETTLED_SECONDS, _LEAST_SHARE = 2.0, 0.02
 """Speed is measured from here on: what was cached is skipped at once and says nothing about it."""
 
@@ -21,12 +25,10 @@ CLOSING = threading.Event()
 """Set when the server stops: Python would wait for every training in the queue."""
 
 
-class Training:
-    """One training: where it is, and its steer once `is_done`."""
+class Training(Generic[T]):
+    """One training: where it is, and what came of it once `is_done`."""
 
-    def __init__(
-        self, work: Callable[[Progress], Steer], is_wanted: Wanted, pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, work: Callable[[Progress], T], is_wanted: Wanted, pool: ThreadPoolExecutor) -> None:
         """Queue `work`; it ends at its next report after `is_wanted` turned False."""
         self._is_wanted = is_wanted
         self._reports: list[tuple[float, float]] = []  # (seconds on the clock, share)
@@ -35,16 +37,24 @@ class Training:
 
     @property
     def is_done(self) -> bool:
-        """Whether `steer` can be asked for."""
+        """Whether `result` can be asked for."""
         return self._future.done()
 
     def withdraw(self) -> None:
         """Leave the queue, if the turn has not come yet."""
         self._future.cancel()
 
-    def steer(self) -> Steer:
-        """Return the finished steer, or raise what ended the training."""
+    def result(self) -> T:
+        """Return what was made, or raise what ended the training."""
         return self._future.result()
+
+    async def bars(self) -> AsyncIterator[str]:
+        """Yield the progress bar as HTML until the training is done, or has given way."""
+        while not self.is_done:
+            if not self._is_wanted():
+                self.withdraw()
+            yield self.bar() if self._is_wanted() else render.progress("Cancelling …")
+            await asyncio.sleep(_TICK_SECONDS)
 
     def bar(self) -> str:
         """Return the progress bar as HTML."""
@@ -61,7 +71,7 @@ class Training:
         seconds = (now - start) * (1 - share) / (share - done)
         return f", about {f'{seconds / 60:.0f} min' if seconds >= 90 else f'{seconds:.0f} s'} left"
 
-    def _run(self, work: Callable[[Progress], Steer]) -> Steer:
+    def _run(self, work: Callable[[Progress], T]) -> T:
         self._report(0, "Starting")
         return work(self._report)
 
@@ -79,6 +89,6 @@ class Trainings:
         """Start idle."""
         self._pool = ThreadPoolExecutor(1, "training")
 
-    def start(self, work: Callable[[Progress], Steer], is_wanted: Wanted) -> Training:
+    def start(self, work: Callable[[Progress], T], is_wanted: Wanted) -> Training[T]:
         """Return the training that will call `work` with a progress callback when its turn comes."""
         return Training(work, is_wanted, self._pool)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from lmsteer_core.models import EMBEDDED, _locate
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -45,7 +48,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def app_url() -> Iterator[str]:
+def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face cache with one tiny random model, so that the app has a second one to offer."""
+    cache = tmp_path_factory.mktemp("hub")
+    folder = cache / "models--tiny--random" / "snapshots" / "main"
+    tokenizer = AutoTokenizer.from_pretrained(_locate(EMBEDDED)[1])
+    tokenizer.save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder.parents[1] / "refs").mkdir()
+    (folder.parents[1] / "refs" / "main").write_text("main")
+    return cache
+
+
+@pytest.fixture(scope="session")
+def app_url(hub_cache: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -53,6 +73,7 @@ def app_url() -> Iterator[str]:
     app = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)],
         cwd=ROOT,
+        env={**os.environ, "HF_HUB_CACHE": str(hub_cache), "HF_HUB_OFFLINE": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -20,7 +20,7 @@ def test_a_second_training_waits_for_the_first_and_says_so() -> None:
     go.set()
     wait(second)
     assert first.is_done
-    assert second.steer() == "steer"
+    assert second.result() == "steer"
 
 
 def test_an_unwanted_training_ends_at_its_next_report() -> None:
@@ -38,7 +38,7 @@ def test_an_unwanted_training_ends_at_its_next_report() -> None:
     assert reported.wait(10)
     wait(training)
     with pytest.raises(Cancelled):
-        training.steer()
+        training.result()
 
 
 def test_a_withdrawn_training_never_starts() -> None:
@@ -82,4 +82,4 @@ def test_a_mistake_in_the_work_is_the_callers() -> None:
     training = Trainings().start(work, lambda: True)
     wait(training)
     with pytest.raises(InputError, match="No"):
-        training.steer()
+        training.result()
