@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
+from lmsteer_core.decoding import Sampling
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.models import EMBEDDED
 from lmsteer_core.neutral import Progress
@@ -23,7 +24,6 @@ from lmsteer_core.ui.examples import EXAMPLE_PROMPTS
 from lmsteer_core.ui.runs import Runs, Wanted
 from lmsteer_core.ui.second_model import SecondModel
 from lmsteer_core.ui.session import SessionSteers, asked_at, session_of
-from lmsteer_core.ui.steer_tab import DEFAULT
 from lmsteer_core.ui.theme import DEBOUNCE_JS, LOOK, QUIET, STREAMING
 from lmsteer_core.ui.trainings import Trainings
 from lmsteer_core.workbench import Workbench
@@ -34,6 +34,7 @@ _METHODS: list[tuple[str, Method]] = [
     ("A rotation between them", "procrustes"),
     ("The paper's map, Hᵀ W H", "transpose"),
 ]
+_SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=30, seed=3)
 _ONE_MODEL = (
     "Only one model is installed here. For a second one run `make gemma` (Gemma 3 270M, 250 MB), or put any "
     "causal language model into the Hugging Face cache, and start the app again."
@@ -150,6 +151,7 @@ def create_transfer_tab(
         return {
             **updates,
             status: render.note(f"{card.name} is carried to {card.model_id}.{told}"),
+            about: gr.update(visible=False),
             results: gr.update(visible=True),
             report: _report(found),
             curves: gr.update(value=curve, visible=curve is not None),
@@ -166,7 +168,7 @@ def create_transfer_tab(
                 raise InputError("Carry a steer over first: this page holds none.")
             grid = sorted({0.0 if found.steer.card.notice else -epsilon, 0.0, epsilon})
             sides = (
-                live.continuum(opened, prompt, steer, grid, DEFAULT, is_wanted)
+                live.continuum(opened, prompt, steer, grid, _SAMPLING, is_wanted)
                 for opened, steer in ((found.source, found.steer), (found.target, found.made))
             )
             latest: list[tuple[str, str]] = [("", ""), ("", "")]
@@ -195,12 +197,11 @@ def create_transfer_tab(
                 start = gr.Button("Carry it over", variant="primary", elem_id="transfer-go")
                 cancel = gr.Button("Cancel", variant="stop", elem_id="transfer-cancel")
             status = gr.HTML(elem_id="transfer-status")
-            gr.HTML(_ABOUT, elem_classes=["card", "about"])
             gr.HTML(render.equation(*_EQUATION))
-        with (
-            gr.Column(scale=3, min_width=320),
-            gr.Column(visible=False, elem_id="transfer-results") as results,
-        ):
+        with gr.Column(scale=3, min_width=320):
+            about = gr.HTML(_ABOUT, elem_classes=["card", "about"])
+            results = gr.Column(visible=False, elem_id="transfer-results")
+        with results:
             with gr.Column(elem_classes="card"):
                 gr.HTML("<h2>One prompt, the same dice, both models</h2>")
                 with gr.Row(elem_classes="own"):
@@ -234,7 +235,7 @@ def create_transfer_tab(
     }  # fmt: skip
     start.click(
         carry, [from_model, which, to_model, method],
-        [changed, results, report, curves, download, go, *heads, status], concurrency_id="train",
+        [changed, about, results, report, curves, download, go, *heads, status], concurrency_id="train",
         concurrency_limit=64, trigger_mode="multiple", api_visibility="private", show_progress="hidden",
     ).success(**asked)  # fmt: skip
     gr.on([both.click, prompt.submit], **asked)
