@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -59,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     verb("models", _models, _show_models, "List the models that can be loaded here.")
-    verb("steers", _steers, _show_steers, "List the steers found for the model.")
+    sub = verb("steers", _steers, _show_steers, "List the steers found for the model.")
+    sub.add_argument("steer", nargs="*", metavar="STEER", help="these alone: names, folders, hub ids")
 
     sub = verb("generate", _generate, _show_generate, "Generate steered text beside the baseline.")
     sub.add_argument("prompt", metavar="PROMPT")
@@ -108,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--rank", type=int, metavar="R", help="rank of W (default: as much as is of use)")
 
     sub = verb("transfer", _transfer, _show_transfer, "Carry a steer to another model.")
-    sub.add_argument("steer", metavar="STEER", help="a steer of --model")
+    sub.add_argument("steer", metavar="STEER", help="a steer of --model: its name, folder or hub id")
     sub.add_argument("--to", required=True, metavar="MODEL", help="embedded, gemma, hub id, folder or .gguf")
     sub.add_argument("--method", choices=["behaviour", "ridge", "procrustes", "transpose"],
                      default="behaviour",
@@ -132,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--steer", action="append", default=[], dest="more", metavar="NAME=E",
                      help="another steer in the same export; repeatable")  # fmt: skip
     sub.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+
+    sub = verb("push", _push, _show_push, "Put a steer on the Hugging Face hub, with your own token.")
+    sub.add_argument("steer", metavar="STEER")
+    sub.add_argument("--to", required=True, metavar="OWNER/NAME", help="made if it is not there yet")
+    sub.add_argument("--private", action="store_true", help="make a new repository private")
 
     sub = verb("serve", _serve, _show_serve, "Serve the app over replicas of the engine, on Ray Serve.")
     sub.add_argument("--replicas", type=int, default=1, metavar="N", help="engines behind it (default 1)")
@@ -178,6 +185,18 @@ def _open(args: argparse.Namespace, dtype: str = "auto") -> Any:
     return workbench
 
 
+def _steer(workbench: Any, name: str) -> Any:
+    """Return a steer by its name, its folder or, as OWNER/NAME, from the hub."""
+    if name not in workbench.steers and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists():
+        from lmsteer_core.interop import pull
+        from lmsteer_core.steer import check_fingerprint
+
+        steer = pull(name)
+        check_fingerprint(steer, workbench.lm.fingerprint_rows, workbench.lm.model_id)
+        workbench.steers[name] = steer
+    return workbench.steer(name)
+
+
 def _models(_args: argparse.Namespace) -> Result:
     from lmsteer_core.models import available_models
 
@@ -191,7 +210,8 @@ def _show_models(result: Result) -> str:
 
 def _steers(args: argparse.Namespace) -> Result:
     workbench = _open(args)
-    cards = [dataclasses.asdict(steer.card) for _, steer in sorted(workbench.steers.items())]
+    steers = [_steer(workbench, name) for name in args.steer or sorted(workbench.steers)]
+    cards = [dataclasses.asdict(steer.card) for steer in steers]
     return {"model": workbench.lm.model_id, "steers": cards}
 
 
@@ -226,7 +246,7 @@ def _generate(args: argparse.Namespace) -> Result:
     if not 1 <= args.samples <= 255:
         raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
     workbench = _open(args)
-    steers = {name: workbench.steer(name) for name in epsilons}
+    steers = {name: _steer(workbench, name) for name in epsilons}
     if workbench.lm.encode(args.prompt, reserve=sampling.max_new_tokens)[1]:
         sys.stderr.write(
             f"lmsteer: the prompt's beginning was cut to fit the context of "
@@ -281,8 +301,8 @@ def _nextword(args: argparse.Namespace) -> Result:
     found = next_words(
         workbench.lm,
         args.prompt,
-        workbench.steer(axis[0]),
-        held=[(workbench.steer(name), epsilon) for name, epsilon in held.items()],
+        _steer(workbench, axis[0]),
+        held=[(_steer(workbench, name), epsilon) for name, epsilon in held.items()],
         at=args.at,
         top=args.top,
         follow=args.word,
@@ -339,7 +359,7 @@ def _words(args: argparse.Namespace) -> Result:
     if args.dims < 1 or args.top < 1:
         raise InputError("--dims and --top must be at least 1.")
     workbench = _open(args)
-    found = dimensions(workbench.lm, workbench.steer(args.steer), n_dims=args.dims, n_words=args.top)
+    found = dimensions(workbench.lm, _steer(workbench, args.steer), n_dims=args.dims, n_words=args.top)
     return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
 
 
@@ -355,7 +375,7 @@ def _analyze(args: argparse.Namespace) -> Result:
     from lmsteer_core.scoring import read_text, strongest_spans, weigh
 
     workbench = _open(args, dtype="float32")
-    steer = workbench.steer(args.steer)
+    steer = _steer(workbench, args.steer)
     read = read_text(workbench.lm, args.text)
     if read.cut:
         sys.stderr.write(
@@ -452,7 +472,7 @@ def _transfer(args: argparse.Namespace) -> Result:
     if args.name is not None:
         check_name(args.name)
     workbench = _open(args)
-    steer = workbench.steer(args.steer)
+    steer = _steer(workbench, args.steer)
     target = load_model(args.to)
     made = transfer(workbench.lm, steer, target, method=args.method, name=args.name, progress=_progress())
     folder = made.save(args.out or _own_folder(target.model_id) / made.name)
@@ -522,7 +542,7 @@ def _export(args: argparse.Namespace) -> Result:
     if len(epsilons) <= len(args.more):
         raise InputError("Each steer may be named once.")
     workbench = _open(args, dtype="float32")
-    parts = [(workbench.steer(name), epsilon) for name, epsilon in epsilons.items()]
+    parts = [(_steer(workbench, name), epsilon) for name, epsilon in epsilons.items()]
     write = export_peft if args.format == "peft" else export_merged
     folder = write(workbench.lm, parts, args.out)
     return {
@@ -538,6 +558,22 @@ def _show_export(result: Result) -> str:
     if result["format"] == "peft":
         loader = "PeftModel.from_pretrained(base_model, "
     return f'Wrote {result["folder"]}\nLoad it with {loader}"{result["folder"]}").'
+
+
+def _push(args: argparse.Namespace) -> Result:
+    from huggingface_hub import get_token
+
+    from lmsteer_core.interop import push
+
+    token = get_token()
+    if not token:
+        raise InputError("push needs your own token: log in with `hf auth login`, or set HF_TOKEN.")
+    steer = _steer(_open(args), args.steer)
+    return {"steer": steer.name, "address": push(steer, args.to, token, private=args.private)}
+
+
+def _show_push(result: Result) -> str:
+    return f"{result['steer']} is at {result['address']}"
 
 
 def _serve(args: argparse.Namespace) -> Result:
