@@ -86,9 +86,11 @@ def logits_of(model: torch.nn.Module, ids: torch.Tensor = IDS) -> torch.Tensor:
         return model(ids, use_cache=False).logits
 
 
-def steered_logits(lm: LanguageModel, parts: list[tuple[Steer, float]]) -> torch.Tensor:
+def steered_logits(
+    lm: LanguageModel, parts: list[tuple[Steer, float]], ids: torch.Tensor = IDS
+) -> torch.Tensor:
     with Steering(lm.model, [s for s, _ in parts], [[e for _, e in parts]]):
-        return logits_of(lm.model)
+        return logits_of(lm.model, ids)
 
 
 def load_peft(base: torch.nn.Module, folder: Path) -> torch.nn.Module:
