@@ -13,6 +13,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def main() -> int:
     """Parse arguments, open the workbench, serve the app until interrupted."""
     from lmsteer_core.cli import add_serving_options
+    from lmsteer_core.cli import main as command
     from lmsteer_core.errors import LMSteerError
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -21,6 +22,9 @@ def main() -> int:
     )
     add_serving_options(parser)
     parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
+    parser.add_argument(
+        "--transfer", action="store_true", help="first carry over the shipped steers that the model lacks"
+    )
     parser.add_argument("--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]")
     args = parser.parse_args()
     if args.mcp and not find_spec("mcp"):
@@ -32,7 +36,9 @@ def main() -> int:
     from lmsteer_core.workbench import Workbench
 
     logging.set_verbosity_error()
-    options = {name: value for name, value in vars(args).items() if name != "model"}
+    options = {name: value for name, value in vars(args).items() if name not in ("model", "transfer")}
+    if args.transfer and (status := command(["transfer", "--to", args.model])):
+        return status
     try:
         serve_app(Workbench.open(args.model), **options)
     except LMSteerError as error:

@@ -110,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--rank", type=int, metavar="R", help="rank of W (default: as much as is of use)")
 
     sub = verb("transfer", _transfer, _show_transfer, "Carry a steer to another model.")
-    sub.add_argument("steer", metavar="STEER", help="a steer of --model: its name, folder or hub id")
+    sub.add_argument("steer", nargs="*", metavar="STEER",
+                     help="steers of --model (default: all that the other model lacks)")  # fmt: skip
     sub.add_argument("--to", required=True, metavar="MODEL", help="embedded, gemma, hub id, folder or .gguf")
     sub.add_argument("--method", choices=["behaviour", "ridge", "procrustes", "transpose"],
                      default="behaviour",
@@ -465,38 +466,52 @@ def _show_train(result: Result) -> str:
 
 
 def _transfer(args: argparse.Namespace) -> Result:
-    from lmsteer_core.models import load_model
     from lmsteer_core.steer import check_name
     from lmsteer_core.transfer import fit_report, transfer
+    from lmsteer_core.workbench import Workbench
 
+    if len(args.steer) != 1 and (args.name or args.out):
+        raise InputError("--name and --out are for one steer; name it.")
     if args.name is not None:
         check_name(args.name)
     workbench = _open(args)
-    steer = _steer(workbench, args.steer)
-    target = load_model(args.to)
-    made = transfer(workbench.lm, steer, target, method=args.method, name=args.name, progress=_progress())
-    folder = made.save(args.out or _own_folder(target.model_id) / made.name)
-    return {
-        "source": workbench.lm.model_id,
-        "target": target.model_id,
-        "steer": made.name if args.out is None else str(folder),
-        "folder": str(folder),
-        "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target)),
-        "card": dataclasses.asdict(made.card),
-        "to": args.to,
-    }
+    target = Workbench.open(args.to)
+    names = args.steer or [name for name in workbench.names if name not in target.steers]
+    steers = [_steer(workbench, name) for name in names]
+    done = []
+    for steer in steers:
+        made = transfer(
+            workbench.lm, steer, target.lm, method=args.method, name=args.name, progress=_progress()
+        )
+        folder = made.save(args.out or _own_folder(target.lm.model_id) / made.name)
+        done.append({
+            "steer": made.name if args.out is None else str(folder),
+            "folder": str(folder),
+            "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target.lm)),
+            "card": dataclasses.asdict(made.card),
+        })  # fmt: skip
+    return {"source": workbench.lm.model_id, "target": target.lm.model_id, "to": args.to, "steers": done}
 
 
 def _show_transfer(result: Result) -> str:
-    fit, steer = result["fit"], result["steer"]
-    near = [f"  {word.strip()} → {', '.join(w.strip() for w in words)}" for word, words in fit["neighbours"]]
-    return "\n".join([
-        f"Wrote {result['folder']}",
-        f"{result['source']} and {result['target']} share {fit['n_shared']:,} words; a linear map between "
-        f"their embeddings explains {fit['r2']:.0%} of the variance. The nearest words by that map:",
-        *near,
-        f'Try: python -m lmsteer_core generate "My life is" --model {result["to"]} --steer {steer}=2',
-    ])  # fmt: skip
+    lines = []
+    for made in result["steers"]:
+        lines.append(f"Wrote {made['folder']}. Its words there, by a map between the embeddings:")
+        lines += [
+            f"  {word.strip()} → {', '.join(w.strip() for w in words)}"
+            for word, words in made["fit"]["neighbours"]
+        ]
+    if not lines:
+        return f"{result['target']} has every steer of {result['source']}."
+    fit, steer = result["steers"][0]["fit"], result["steers"][0]["steer"]
+    lines.append(
+        f"{result['source']} and {result['target']} share {fit['n_shared']:,} words; the map explains "
+        f"{fit['r2']:.0%} of the variance."
+    )
+    lines.append(
+        f'Try: python -m lmsteer_core generate "My life is" --model {result["to"]} --steer {steer}=2'
+    )
+    return "\n".join(lines)
 
 
 def _own_folder(model_id: str) -> Path:

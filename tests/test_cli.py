@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import make_plain
+from conftest import make_plain, make_steer
 
 from lmsteer_core import LanguageModel, Steer
 from lmsteer_core.cli import main
@@ -228,16 +228,32 @@ def test_a_steer_is_carried_to_another_model_and_works_there(
     there = str(few_words / "other-model")
     small.model.save_pretrained(there)
     small.tokenizer.save_pretrained(there)
-    result = run_json(capsys, "transfer", "sentiment", "--to", there, "--name", "mood")
-    assert result["card"]["method"] == "transferred by behaviour"
-    assert "'sentiment' of SmolLM2-135M-Instruct" in result["card"]["data"]
-    assert result["fit"]["n_shared"] > 40_000
-    assert len(result["fit"]["neighbours"]) == 8
+    (made,) = run_json(capsys, "transfer", "sentiment", "--to", there, "--name", "mood")["steers"]
+    assert made["card"]["method"] == "transferred by behaviour"
+    assert "'sentiment' of SmolLM2-135M-Instruct" in made["card"]["data"]
+    assert made["fit"]["n_shared"] > 40_000
+    assert len(made["fit"]["neighbours"]) == 8
     found = run_json(
         capsys, "generate", "Today is", "--model", there, "--steer", "mood=2", "--max-new-tokens", "2"
     )
     assert found["model"] == "other-model"
     assert found["rows"][1]["epsilons"] == {"mood": 2.0}
+
+
+def test_all_steers_that_a_model_lacks_are_carried_at_once(
+    capsys: Capture, small: LanguageModel, on_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmsteer_core.transfer.neutral_text", lambda lm, **_: make_plain(lm))
+    twin = LanguageModel(small.model, small.tokenizer, "twin")
+    ours, theirs = Workbench(small), Workbench(twin)
+    for name in ("calm", "grand", "wild"):
+        ours.steers[name] = make_steer(small.output_embedding, name=name, rank=2, norm=0.3, model_id="tiny")
+    theirs.steers["calm"] = ours.steers["calm"]
+    monkeypatch.setattr(Workbench, "open", lambda model_id, **_: theirs if model_id == "twin" else ours)
+    made = run_json(capsys, "transfer", "--to", "twin")["steers"]
+    assert [each["steer"] for each in made] == ["grand", "wild"]
+    assert all((on_small / "home/steers/twin" / each["steer"] / CARD_FILE).is_file() for each in made)
+    assert "one steer" in refused(capsys, "transfer", "--to", "twin", "--name", "mood")
 
 
 @pytest.mark.parametrize("value", ["nan", "1e9", "-11", "inf", "much"])

@@ -22,6 +22,10 @@ from lmsteer_core.workbench import Workbench
 
 SIDE_BY_SIDE, DRIVE = "Side by side", "Drive"
 DEFAULT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=48, seed=3)
+_NO_STEERS = (
+    "No steer fits this model yet: carry one over on the Transfer tab, start the app with --transfer, or "
+    "make one on the New steer tab."
+)
 _LIMITS = (
     "Steering changes wording, not facts, plot or argument, and each step away from 0 costs some "
     "fluency: within the solid part of a slider text stays readable, beyond it words start to repeat."
@@ -150,9 +154,7 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
             notice = gr.HTML(visible=False)
             reset = gr.Button("Reset all sliders to 0", size="sm", elem_id="reset")
             if not names:
-                gr.HTML(
-                    render.note("No steer fits this model yet: make one on the New steer tab.", "warning")
-                )
+                gr.HTML(render.note(_NO_STEERS, "warning"))
             gr.HTML(f'{render.track_legend()}<p class="limits">{escape(_LIMITS)}</p>')
         with gr.Column(scale=3, min_width=320):
             mode = gr.Radio([SIDE_BY_SIDE, DRIVE], value=SIDE_BY_SIDE, show_label=False, label="View",
