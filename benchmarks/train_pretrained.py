@@ -1,6 +1,6 @@
 """Make the pretrained steers again; on one machine the same bytes every time.
 
-    python -m benchmarks.train_pretrained --data DATA [--only sentiment] [--model gemma]
+    python -m benchmarks.train_pretrained --data DATA [--only sentiment] [--model gemma] [--described]
 
 The steers are made from the descriptions below, and from labelled text where a style has a weight
 for it. DATA serves the figures on their cards too: it holds prompts/neutral.jsonl and a folder per
@@ -279,11 +279,13 @@ def main() -> None:
     parser.add_argument("--only", choices=list(STYLES), action="append", help="one style, repeatable")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--out", type=Path, help="default: the model's folder of pretrained steers")
+    parser.add_argument("--described", action="store_true", help="from the descriptions alone, no labels")
     options = parser.parse_args()
     lm = load_model(options.model, dtype="bfloat16")
+    flags = [f" --model {options.model}"] * (options.model != EMBEDDED) + [" --described"] * options.described
     out = options.out or PRETRAINED.parent / lm.model_id.lower()
     for name in options.only or STYLES:
-        style = STYLES[name]
+        style = dataclasses.replace(STYLES[name], **({"data_weight": 0.0} if options.described else {}))
         source = source_of(style, options.data / name)
         steer = train(
             lm, name, source, poles=(style.negative, style.positive), notice=style.notice,
@@ -292,10 +294,10 @@ def main() -> None:
         metrics = {**steer.card.metrics, **figures(lm, steer, style, source, options.data)}
         card = dataclasses.replace(steer.card, metrics=metrics, data=told(source, style))
         folder = dataclasses.replace(steer, card=card).save(out / name)
-        (folder / "README.md").write_text(readme(card, style, options.model), encoding="utf-8")
+        (folder / "README.md").write_text(readme(card, style, "".join(flags)), encoding="utf-8")
 
 
-def readme(card: SteerCard, style: Style, model: str) -> str:
+def readme(card: SteerCard, style: Style, flags: str) -> str:
     """Return what the steer's folder says about it: its source, its figures, how to make it again."""
     judge = card.metrics["judge"]
     rows = []
@@ -325,8 +327,7 @@ def readme(card: SteerCard, style: Style, model: str) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Remake it: `python -m benchmarks.train_pretrained --data DATA --only {card.name}"
-            f"{'' if model == EMBEDDED else f' --model {model}'}`",
+            f"Remake it: `python -m benchmarks.train_pretrained --data DATA --only {card.name}{flags}`",
             "",
         ]
     )
