@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.control import append_result, load_judge, read_prompts, read_results
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"{options.style}: {method}", flush=True)
             steer = made_on(source)
             if method == "official":
-                moved = carried(steer, official_map(source, target), target, steer.name)
+                moved = carried(steer, kept_official_map(folder.parent, source, target), target, steer.name)
                 made = calibrated(target, moved, Behaviour(source, steer))
             else:
                 made = transfer(source, steer, target, method=method)
@@ -181,6 +182,16 @@ def official_map(source: LanguageModel, target: LanguageModel) -> EmbeddingMap:
     r2 = 1 - float(left_over / (e_source - e_source.mean(dim=0)).square().sum())
     back = back / back.norm(dim=1, keepdim=True)
     return EmbeddingMap(back.T, back, len(e_source), r2)
+
+
+def kept_official_map(folder: Path, source: LanguageModel, target: LanguageModel) -> EmbeddingMap:
+    """Return the official map, from the folder if it is there: it takes many minutes."""
+    file = folder / f"{source.model_id} to {target.model_id}.safetensors"
+    if not file.is_file():
+        made = official_map(source, target)
+        save_file({"back": made.back.contiguous(), "r2": torch.tensor(made.r2)}, file)
+    kept = load_file(file)
+    return EmbeddingMap(kept["back"].T, kept["back"], N_ANCHORS, float(kept["r2"]))
 
 
 def map_speed(source: LanguageModel, target: LanguageModel) -> None:
