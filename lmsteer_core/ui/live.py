@@ -26,8 +26,10 @@ def side_by_side(
     sampling: Sampling,
     is_wanted: Wanted,
     own: Mapping[str, Steer],
+    *,
+    tell_rate: bool = True,
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the baseline, the steered text and a status line; the last status gives the speed.
+    """Yield the baseline, the steered text and a status line; the last status tells the speed if wanted.
 
     `own` are the caller's steers by name, next to the workbench's.
     """
@@ -41,9 +43,10 @@ def side_by_side(
     for base, steered in _growing(workbench, rows, sampling, is_wanted, own):
         status = render.progress(f"{max(len(base), len(steered))} tokens …")
         yield (*_columns(shown, base, steered), status)
-    rate = max(len(base), len(steered)) / (time.perf_counter() - began)
     setting = ", ".join(f"{name} {render.epsilon_text(e)}" for name, e in active.items())
-    text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}. {rate:.0f} tokens/s."
+    text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}."
+    if tell_rate:
+        text += f" {max(len(base), len(steered)) / (time.perf_counter() - began):.0f} tokens/s."
     yield (*_columns(shown, base, steered), render.note(text.strip(), "warning" if cut else "info"))
 
 
@@ -53,7 +56,8 @@ def finished_example(
     """Write an opening example once, in the background, for every visitor."""
 
     def finish() -> tuple[str, str, str]:
-        *_, panels = side_by_side(workbench, prompt, epsilons, sampling, lambda: True, {})
+        # Its speed would be that of a machine which is still starting up.
+        *_, panels = side_by_side(workbench, prompt, epsilons, sampling, lambda: True, {}, tell_rate=False)
         return panels
 
     return ThreadPoolExecutor(1).submit(finish)
