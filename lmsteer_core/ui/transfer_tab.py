@@ -29,7 +29,7 @@ from lmsteer_core.ui.trainings import Trainings
 from lmsteer_core.workbench import Workbench
 
 _METHODS: list[tuple[str, Method]] = [
-    ("What it does to the next word (best)", "behaviour"),
+    ("Its effect on the next word", "behaviour"),
     ("A map between the embeddings, H⁻ W H", "ridge"),
     ("A rotation between them", "procrustes"),
     ("The paper's map, Hᵀ W H", "transpose"),
