@@ -136,21 +136,7 @@ class Run:
             InputError: If the folder holds a run of other settings.
         """
         self.folder, self.lm, self.task, self.protocol, self.other = folder, lm, task, protocol, other
-        settings = {
-            "task": task.name,
-            "model": lm.model_id,
-            "model_fingerprint": fingerprint_digest(lm.fingerprint_rows),
-            "dtype": str(lm.output_embedding.dtype).removeprefix("torch."),
-            "model_parameters": lm.model.num_parameters(),
-            "prompts": len(task.prompts),
-            "prompts_sha256": _digest(task.prompts),
-            "texts": len(task.texts),
-            "texts_sha256": _digest(zip(task.texts, task.labels, strict=True)),
-            "descriptions": [task.positive, task.negative],
-            "samples": protocol.n_samples,
-            **dataclasses.asdict(protocol.sampling),
-        }
-        _begin(folder, settings)
+        _begin(folder, settings_of(lm, task, protocol))
 
     def make(self, methods: Sequence[str], progress: Progress) -> None:
         """Make every method that the folder lacks, and note what a report says of each."""
@@ -332,6 +318,24 @@ class Run:
                 seconds[writer is base].append(spent / max(1, sum(len(row.tokens) for row in done)))
         slow, fast = (float(np.median(seconds[is_base][1:])) for is_base in (False, True))
         return slow / fast
+
+
+def settings_of(lm: LanguageModel, task: Task, protocol: Protocol) -> dict[str, Any]:
+    """Return what all texts of a folder have in common, as JSON has it."""
+    return {
+        "task": task.name,
+        "model": lm.model_id,
+        "model_fingerprint": fingerprint_digest(lm.fingerprint_rows),
+        "dtype": str(lm.output_embedding.dtype).removeprefix("torch."),
+        "model_parameters": lm.model.num_parameters(),
+        "prompts": len(task.prompts),
+        "prompts_sha256": _digest(task.prompts),
+        "texts": len(task.texts),
+        "texts_sha256": _digest(zip(task.texts, task.labels, strict=True)),
+        "descriptions": [task.positive, task.negative],
+        "samples": protocol.n_samples,
+        **dataclasses.asdict(protocol.sampling),
+    }
 
 
 def check_methods(methods: Sequence[str]) -> None:
