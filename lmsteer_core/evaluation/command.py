@@ -77,7 +77,7 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     task = load_task(args.task, args.data, args.prompts, args.n_prompts)
     other = _other(args, task) if "composition" in sections else None
     methods = _methods(args, task)
-    judges = _judges(args, task)
+    judges = _judges(args, task, *(other.judges if other else ()))
 
     lm = load_model(args.model).for_batches
     digest = hashlib.sha256(json.dumps(settings_of(lm, task, protocol)).encode()).hexdigest()[:12]
@@ -141,10 +141,10 @@ def _methods(args: argparse.Namespace, task: Task) -> list[str]:
     ]
 
 
-def _judges(args: argparse.Namespace, task: Task) -> list[Judge]:
+def _judges(args: argparse.Namespace, task: Task, *more: str) -> list[Judge]:
     from lmsteer_core.evaluation.judges import load_judge
 
-    judges = [load_judge(name, task.pole) for name in args.judges or task.judges]
+    judges = [load_judge(name, task.pole) for name in args.judges or (*task.judges, *more)]
     if task.pole not in {judge.pole for judge in judges}:
         raise InputError(f"No judge measures {task.measured}; add {' or '.join(task.judges)} to --judges.")
     return judges

@@ -53,22 +53,19 @@ def verdict(summary: Summary) -> list[str]:
     found = []
     for judge in summary["judges"]:
         for model in summary["models"]:
-            points = [p for p in summary["frontier"] if (p["judge"], p["model"]) == (judge, model)]
-            if not points:
+            rivals = [p for p in summary["frontier"] if (p["judge"], p["model"]) == (judge, model)]
+            if not rivals:
                 continue
             who = f"By {by(summary, judge)}, perplexity under {model}:"
-            rivals = list(dict.fromkeys(p["method"] for p in points))
-            worst = [
-                max((p for p in points if p["method"] == rival and not p["beyond"]), default=None,
-                    key=lambda p: p["gap"]["value"])
-                for rival in rivals
-            ]  # fmt: skip
-            ahead = [p for p in worst if p and p["gap"]["value"] > 0]
+            best: dict[str, Summary] = {}  # a method's own point that is farthest beyond our curve
+            for p in sorted(_compared(rivals), key=_gap):
+                best[p["method"]] = p
+            ahead = [p for p in sorted(best.values(), key=_gap, reverse=True) if _gap(p) > 0]
             if not ahead:
                 found.append(
                     f"{who} no method has more control than LM-Steer at the same or lower perplexity."
                 )
-            for p in sorted(ahead, key=lambda p: -p["gap"]["value"]):
+            for p in ahead:
                 sure = "" if p["gap"]["low"] > 0 else ", which is within the noise"
                 found.append(
                     f"{who} {p['method']} at strength {p['strength']:g} has {span(p['gap'])} more control "
@@ -77,10 +74,20 @@ def verdict(summary: Summary) -> list[str]:
     return found or ["There is no LM-Steer in this run, or nothing to set beside it."]
 
 
+def _compared(rivals: Sequence[Summary]) -> list[Summary]:
+    """Return the other methods' points at which our curves were measured too."""
+    return [p for p in rivals if not p["beyond"] and None not in (p["gap"]["value"], p["perplexity_ratio"])]
+
+
+def _gap(point: Summary) -> float:
+    return float(point["gap"]["value"])
+
+
 def tables(summary: Summary) -> list[Table]:
     """Return every table of the report."""
     return [table for table in (
-        methods_table(summary), _curve_table(summary), _cost_table(summary), _continuity_table(summary),
+        methods_table(summary), _curve_table(summary), _frontier_table(summary), _cost_table(summary),
+        _continuity_table(summary),
         *_composition_tables(summary), _data_table(summary),
     ) if table.rows]  # fmt: skip
 
@@ -128,6 +135,20 @@ def _curve_table(summary: Summary) -> Table:
         "geometric mean of both signs' perplexity (all nats over all tokens) over the unsteered text's."
     )
     return Table("Control and its cost", note, header, rows)
+
+
+def _frontier_table(summary: Summary) -> Table:
+    rows = [
+        [p["method"], f"±{p['strength']:g}", by(summary, p["judge"]), p["model"],
+         _plain(p["perplexity_ratio"]), _plain(p["control"]), _plain(p["ours"]), span(p["gap"])]
+        for p in _compared(summary["frontier"])
+    ]  # fmt: skip
+    header = ["method", "strength", "judge", "model", "perplexity ratio", "control", "ours", "lead over ours"]
+    note = (
+        "Ours is the most control of any LM-Steer from labels or descriptions at no more perplexity, read "
+        "off the curves between measured strengths. Points dearer than all of ours are left out."
+    )
+    return Table("Against ours at equal perplexity", note, header, rows)
 
 
 def _cost_table(summary: Summary) -> Table:
@@ -227,7 +248,7 @@ def span(found: dict[str, float | None]) -> str:
 def _plain(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 20 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _markdown_cell(cell: str) -> str:

@@ -122,6 +122,19 @@ def test_a_rival_dearer_than_all_that_we_measured_is_not_compared(written):
     assert "no method has more control" in report.verdict(written.summary())[0]
 
 
+def test_a_rival_that_wrote_nothing_has_no_lead(written):
+    written.pair(RIVAL, 1.0, 0.9, 1.5)
+    for sign in (1, -1):
+        file = written.run._scores(Cell(RIVAL, sign * 1.0))
+        scores = json.loads(file.read_text())
+        scores["model"].update(nll=[[0.0, 0.0]] * N_PROMPTS, n_tokens=[[0, 0]] * N_PROMPTS)
+        file.write_text(json.dumps(scores))
+    summary = written.summary()
+    assert summary["frontier"][0]["perplexity_ratio"] is None
+    assert "no method has more control" in report.verdict(summary)[0]
+    assert page.html(summary)
+
+
 def test_toxicity_is_counted_by_prompts_and_control_is_towards_the_clean_pole(tmp_path, small):
     made = Written(tmp_path, small, "detoxification", pole=-1)
     made.pair(OURS, 1.0, 0.4, 1.1)
@@ -218,7 +231,7 @@ def test_every_table_and_verdict_is_on_the_page_and_in_markdown(full):
     parts = Parts()
     parts.feed(html)
     titles = [table.title for table in report.tables(full)]
-    assert len(titles) == 6
+    assert len(titles) == 7
     for table in report.tables(full):
         assert table.title in parts.text
         assert f"## {table.title}" in markdown
@@ -228,7 +241,7 @@ def test_every_table_and_verdict_is_on_the_page_and_in_markdown(full):
 
 def test_markdown_tables_hold_together(full):
     blocks = [block for block in report.markdown(full).split("\n\n") if block.startswith("| ")]
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         n_bars = {line.replace("\\|", "").count("|") for line in block.splitlines()}
         assert len(n_bars) == 1
