@@ -1,7 +1,7 @@
 """Methods × strengths × prompts × samples → generations → scores, as files: a killed run goes on.
 
     run.json                           what every text of the folder has in common
-    methods/KEY/                       what a method was made of, and method.json with its facts
+    methods/TASK/KEY/                  what a method was made into, and method.json with its facts
     generations/CELL.jsonl             one line a prompt, in the official format
     scores/CELL.json                   every judge's scores and every model's log-likelihoods
 
@@ -236,7 +236,7 @@ class Run:
         return dict(json.loads(file.read_text())) if file.is_file() else {}
 
     def _facts(self, method: str) -> Path:
-        return self.folder / "methods" / method / "method.json"
+        return self._made_in(method) / "method.json"
 
     def _generations(self, cell: Cell) -> Path:
         return self.folder / "generations" / f"{cell.path}.jsonl"
@@ -289,17 +289,20 @@ class Run:
     def _method(
         self, key: str, progress: Progress = lambda _share, _what: None, n_texts: int | None = None
     ) -> Method:
-        if n_texts is None:
-            return _made(key, self.lm, self.task, self.folder / "methods" / key, progress)
-        folder = self.folder / "methods" / f"{key} from {n_texts}"
-        return _made(key, self.lm, self.task.sample(n_texts), folder, progress)
+        task = self.task if n_texts is None else self.task.sample(n_texts)
+        return MAKERS[key](self.lm, task, self._made_in(key, n_texts=n_texts), progress)
 
     def _beside(self, method: Method, cell: Cell) -> Method:
         assert self.other is not None and cell.held is not None
-        folder = self.folder / "methods" / f"{cell.method} of {self.other.name}"
-        other = _made(cell.method, self.lm, self.other, folder, lambda _share, _what: None)
+        folder = self._made_in(cell.method, self.other)
+        other = MAKERS[cell.method](self.lm, self.other, folder, lambda _share, _what: None)
         assert isinstance(method, Composable) and isinstance(other, Composable)
         return method.beside(other, cell.held)
+
+    def _made_in(self, key: str, task: Task | None = None, n_texts: int | None = None) -> Path:
+        """Return a method's folder; methods made from the same texts are neighbours and may share."""
+        of = (task or self.task).name + ("" if n_texts is None else f" from {n_texts}")
+        return self.folder / "methods" / of / key
 
     def _time(self, method: Method) -> float | None:
         """Return the time of the same rows over the unsteered model's; medians, in turn."""
@@ -371,11 +374,6 @@ def model_scorer(lm: LanguageModel) -> Scorer:
 def _by_prompt(values: Sequence[Any], lines: Sequence[Generations]) -> list[list[Any]]:
     ends = np.cumsum([len(line.texts) for line in lines])
     return [list(values[end - len(line.texts) : end]) for end, line in zip(ends, lines, strict=True)]
-
-
-def _made(key: str, lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Method:
-    check_methods([key])
-    return MAKERS[key](lm, task, folder, progress)
 
 
 def _begin(folder: Path, settings: dict[str, Any]) -> None:

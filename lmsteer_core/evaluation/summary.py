@@ -93,8 +93,13 @@ class Scores:
     """The scored cells of a run, read once."""
 
     def __init__(self, run: Run, cells: Sequence[Cell]) -> None:
-        """Read them."""
-        self._by_cell = {cell: run.scores(cell) for cell in cells}
+        """Read them, and keep what every cell was scored by."""
+        read = {cell: run.scores(cell) for cell in cells}
+        names = set.intersection(*(set(found) for found in read.values()))
+        self._by_cell = {
+            cell: {name: given for name, given in found.items() if name in names}
+            for cell, found in read.items()
+        }
         given = self._by_cell[Cell(UNSTEERED, 0.0)]
         self.judges = [name for name, found in given.items() if "scores" in found]
         self.models = [name for name, found in given.items() if "nll" in found]

@@ -153,6 +153,16 @@ def test_composition_sets_one_strength_beside_another(begin, makers, small, task
     assert [line.texts[0] for line in found] == [row.text for row in expected]
 
 
+def test_methods_made_from_the_same_texts_are_neighbours(begin):
+    run = begin()
+    finished(run, ["data", "composition"])
+    found = {str(path.relative_to(run.folder)) for path in run.folder.glob("methods/*/push")}
+    assert found == {
+        f"methods/{of}/push"
+        for of in ("sentiment", "sentiment from 10", "sentiment from 30", "detoxification")
+    }
+
+
 def test_data_takes_a_method_made_from_fewer_texts(begin, makers):
     run = begin()
     cells = finished(run, ["data"])

@@ -37,7 +37,7 @@ class Written:
                 "name": name, "n_parameters": 1000 * bool(strengths), "training_seconds": 2.0,
                 "strengths": strengths, "decoding_time_ratio": 1.1, "composable": True,
             }  # fmt: skip
-            path = self.run.folder / "methods" / key / "method.json"
+            path = self.run._facts(key)
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps(facts))
         self.cell("unsteered", 0.0, mean=0.5, perplexity=10.0)
@@ -179,6 +179,13 @@ def test_data_efficiency_ends_with_the_whole_file_on_the_same_prompts(written):
     found = [p for p in written.summary()["data"][0]["points"]]
     assert [p["n_texts"] for p in found] == [10, 0]
     assert [p["control"]["value"] for p in found] == pytest.approx([0.1, 0.8])
+
+
+def test_a_judge_that_has_not_seen_every_text_is_left_out(written):
+    file = written.run._scores(Cell("unsteered", 0.0))
+    scores = json.loads(file.read_text())
+    file.write_text(json.dumps({**scores, "late": scores["judge"]}))
+    assert list(written.summary()["judges"]) == ["judge"]
 
 
 def test_a_summary_is_json_and_the_same_twice(written):
