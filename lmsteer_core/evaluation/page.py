@@ -129,7 +129,7 @@ def _chart(curves: Sequence[tuple[str, list[dict[str, Any]], bool]], looks: dict
     for ratio in (tick for tick in _RATIO_TICKS if left <= tick <= right):
         drawn.append(f'<path class="axis" d="M{x(ratio):.1f} {_TOP}V{foot}"/>')
         drawn.append(f'<text x="{x(ratio):.1f}" y="{foot + 14}" text-anchor="middle">{ratio:g}</text>')
-    for control in (low + i * (high - low) / 4 for i in range(5)):
+    for control in _ticks(low, high):
         drawn.append(f'<path class="axis" d="M{_LEFT} {y(control):.1f}H{_WIDTH - _RIGHT}"/>')
         drawn.append(f'<text x="{_LEFT - 5}" y="{y(control) + 4:.1f}" text-anchor="end">{control:.2f}</text>')
     for name, points, ours in shown:
@@ -152,6 +152,14 @@ def _chart(curves: Sequence[tuple[str, list[dict[str, Any]], bool]], looks: dict
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{centre}" y="{_HEIGHT - 4}" text-anchor="middle">perplexity / unsteered</text>')
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(drawn)}</svg>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return at most eight round numbers from `low` to `high`."""
+    step = next(s for s in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, math.inf) if (high - low) / s < 7)
+    if step == math.inf:
+        return [low, high]
+    return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _is_shown(point: dict[str, Any]) -> bool:

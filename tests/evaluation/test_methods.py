@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import make_steer
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, generate
+from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
 from lmsteer_core.evaluation import methods
+from lmsteer_core.evaluation.judges import load_judge
 from lmsteer_core.evaluation.methods import (
     MAKERS,
     NEED_NO_TEXT,
@@ -21,6 +24,7 @@ from lmsteer_core.evaluation.methods import (
 from lmsteer_core.evaluation.task import TASKS, Task
 from lmsteer_core.projection import Damping
 
+PRETRAINED = Path(__file__).parents[2] / "pretrained_steers" / "smollm2-135m-instruct"
 SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=8)
 ROWS = [
     Row("The kitchen table", seed_offset=0),
@@ -180,3 +184,15 @@ def test_a_prefix_changes_what_is_read_and_keeps_the_dice(small: LanguageModel) 
 def test_a_strength_that_a_method_lacks_is_refused(method, strength, small, task, tmp_path):
     with pytest.raises(InputError, match="no strength but"):
         made(method, small, task, tmp_path).continue_rows(ROWS, strength, SAMPLING)
+
+
+def test_a_shipped_steer_moves_the_judge_at_both_signs(lm: LanguageModel) -> None:
+    pytest.importorskip("vaderSentiment")
+    steer = Steer.load(PRETRAINED / "sentiment")
+    method = Steered(lm, "LM-Steer", steer, 0.0)
+    rows = [Row(prompt, seed_offset=i) for i, prompt in enumerate(TASKS["sentiment"].prompts[:8])]
+    score = load_judge("vader").score
+    low, high = (
+        statistics.mean(score([row.text for row in method.continue_rows(rows, s, SAMPLING)])) for s in (-3, 3)
+    )
+    assert high - low > 0.3
