@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,12 @@ import numpy as np
 
 from lmsteer_core import Generated, LanguageModel, Row, Sampling, Steer, generate, load_model
 from lmsteer_core.calibration import perplexity, repetition
-from lmsteer_core.labelled import read_labelled
+from lmsteer_core.evaluation.judges import Judge, load_judge
+from lmsteer_core.evaluation.prompts import read_prompts
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained_steers" / "smollm2-135m-instruct"
 SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
 ROWS_PER_BATCH = 64
-
-Score = Callable[[Sequence[str]], Sequence[float]]
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A score per text and the score from which a text counts as of the + class."""
-
-    score: Score
-    threshold: float
 
 
 @dataclass(frozen=True)
@@ -63,44 +54,11 @@ class Control:
     repeated: float
 
 
-def load_judge(name: str, data: Path | None = None) -> Judge:
-    """Return VADER (compound, −1 to 1), a TF-IDF classifier or a profanity classifier (0 to 1)."""
-    if name == "vader":
-        from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
-            SentimentIntensityAnalyzer,
-        )
-
-        analyzer = SentimentIntensityAnalyzer()
-        return Judge(lambda texts: [analyzer.polarity_scores(t)["compound"] for t in texts], 0.05)
-    if name == "profanity":
-        from profanity_check import predict_prob  # type: ignore[import-untyped]
-
-        return Judge(lambda texts: predict_prob(list(texts)), 0.5)
-    if data is None:
+def judge_by_name(name: str, data: Path | None = None) -> Judge:
+    """Return a judge; tfidf learns from the file train.jsonl of the folder `data`."""
+    if name == "tfidf" and data is None:
         raise SystemExit("--judge tfidf needs --data, a folder with train.jsonl.")
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    found = read_labelled(data / "train.jsonl")
-    graded = [(text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label]
-    classifier = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        LogisticRegression(C=10, max_iter=1000),
-    )
-    classifier.fit(*zip(*graded, strict=True))
-    return Judge(lambda texts: classifier.predict_proba(texts)[:, 1], 0.5)
-
-
-def read_prompts(path: Path, n_prompts: int) -> list[str]:
-    """Return the first prompts of a file, halving labelled texts of the − pole."""
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    if "prompt" in records[0]:
-        prompts = [record["prompt"] for record in records]
-    else:
-        halves = [record["text"].split() for record in records if record["label"] < 0]
-        prompts = [" ".join(words[: len(words) // 2]) for words in halves if len(words) > 3]
-    return prompts[:n_prompts]
+    return load_judge(f"tfidf:{data}/train.jsonl" if name == "tfidf" else name)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
@@ -163,7 +121,7 @@ def main() -> None:
 
     named = PRETRAINED / options.steer
     steer = Steer.load(named if named.is_dir() else options.steer)
-    judge = load_judge(options.judge, options.data)
+    judge = judge_by_name(options.judge, options.data)
     prompts = read_prompts(options.prompts, options.n_prompts)
     lm = load_model(options.model, dtype="bfloat16")
     print(f"{steer.name}, {len(prompts)} prompts, judge {options.judge}")

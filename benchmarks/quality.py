@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.control import SAMPLING, Score, append_result, load_judge, read_prompts, read_results
+from benchmarks.control import SAMPLING, append_result, judge_by_name, read_results
 from lmsteer_core import (
     Combined,
     Descriptions,
@@ -54,6 +54,8 @@ from lmsteer_core import (
     train,
 )
 from lmsteer_core.calibration import perplexity, repetition
+from lmsteer_core.evaluation.judges import Score, load_judge
+from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.generation import MAX_ROWS
 from lmsteer_core.labelled import Labelled, read_labelled
 from lmsteer_core.official import train_official
@@ -111,7 +113,7 @@ def run(options: argparse.Namespace) -> None:
     if any(len(r["n_tokens"]) != options.n_prompts for r in done):
         raise SystemExit(f"{options.out} holds results of another number of prompts; write to another file.")
     prompts = read_prompts(options.data / "prompts" / "neutral.jsonl", options.n_prompts)
-    judges = {STYLES[style].judge: STYLES[style].score(), "tfidf": load_judge("tfidf", data).score}
+    judges = {STYLES[style].judge: STYLES[style].score(), "tfidf": judge_by_name("tfidf", data).score}
     lm = load_model(dtype="bfloat16")
 
     def measure(method: str, steer: Steer | None, epsilons: Collection[float]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.control import PRETRAINED, Judge, continuations, load_judge, measure, read_prompts
+from benchmarks.control import PRETRAINED, continuations, judge_by_name, measure
 from lmsteer_core import (
     Combined,
     Descriptions,
@@ -26,6 +26,8 @@ from lmsteer_core import (
     load_model,
     train,
 )
+from lmsteer_core.evaluation.judges import Judge
+from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.labelled import read_labelled
 from lmsteer_core.models import EMBEDDED
 from lmsteer_core.sources import Source
@@ -249,7 +251,7 @@ def figures(lm: LanguageModel, steer: Steer, style: Style, source: Source, data:
     judge = (
         Judge(source.style_score(lm), 0.0)
         if style.judge == "described"
-        else load_judge(style.judge, data / steer.name)
+        else judge_by_name(style.judge, data / steer.name)
     )
     found: dict[str, Any] = {"judge": style.judge, "judge_threshold": judge.threshold}
     for file in style.prompts:

@@ -92,21 +92,27 @@ def calibrate(lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: flo
         target_kl: Nats per token.
     """
     kl = _mean_kls(lm, steer, hidden)
+    scale = scale_to_divergence(lambda epsilon: (kl(epsilon) + kl(-epsilon)) / 2, target_kl)
+    return steer.scaled(scale / FULL_EPSILON)
 
-    def log_excess(log_scale: float) -> float:
-        epsilon = math.exp(log_scale)
-        return math.log(max((kl(epsilon) + kl(-epsilon)) / 2, 1e-12) / target_kl)
 
+def scale_to_divergence(kl: Callable[[float], float], target_kl: float) -> float:
+    """Return the factor at which a divergence that grows from 0 about as its square is `target_kl`.
+
+    Args:
+        kl: A factor above 0 to the divergence it causes, in nats per token.
+        target_kl: Nats per token.
+    """
     low, high = math.log(1e-4), math.log(1e4)
     guess = 0.0
     for _ in range(20):  # KL grows about as ε²: halve the log error, inside a shrinking bracket
-        excess = log_excess(guess)
+        excess = math.log(max(kl(math.exp(guess)), 1e-12) / target_kl)
         if abs(excess) < 0.01:
             break
         low, high = (low, guess) if excess > 0 else (guess, high)
         step = guess - excess / 2
         guess = step if low < step < high else (low + high) / 2
-    return steer.scaled(math.exp(guess) / FULL_EPSILON)
+    return math.exp(guess)
 
 
 def measure(

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.evaluation import command
 from lmsteer_core.models import EMBEDDED
 
 Result = dict[str, Any]
+
+_SECONDS_PER_LINE = 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("steer", metavar="STEER")
     sub.add_argument("--to", required=True, metavar="OWNER/NAME", help="made if it is not there yet")
     sub.add_argument("--private", action="store_true", help="make a new repository private")
+
+    sub = verb("evaluate", _evaluate, command.show, "Compare ways to steer by the paper's protocol.")
+    command.add_options(sub)
 
     sub = verb("serve", _serve, _show_serve, "Serve the app over replicas of the engine, on Ray Serve.")
     sub.add_argument("--replicas", type=int, default=1, metavar="N", help="engines behind it (default 1)")
@@ -591,6 +597,13 @@ def _show_push(result: Result) -> str:
     return f"{result['steer']} is at {result['address']}"
 
 
+def _evaluate(args: argparse.Namespace) -> Result:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    return command.run(args, _progress(logged=True))
+
+
 def _serve(args: argparse.Namespace) -> Result:
     try:
         from lmsteer_core.serve import replicas
@@ -610,16 +623,34 @@ def _show_serve(_result: Result) -> str:
     return "Stopped."
 
 
-def _progress() -> Callable[[float, str], None]:
-    """Return a one-line progress report on stderr, or a silent one where nobody watches."""
-    if not sys.stderr.isatty():
+def _progress(*, logged: bool = False) -> Callable[[float, str], None]:
+    """Return a one-line progress report on stderr; where nobody watches silent, or a line now and then."""
+    watched = sys.stderr.isatty()
+    if not watched and not logged:
         return lambda _share, _what: None
-    began = time.monotonic()
+    began, first, latest = time.monotonic(), 0.0, 0.0
+    told = began - _SECONDS_PER_LINE
 
     def report(share: float, what: str) -> None:
-        left = (time.monotonic() - began) * (1 / share - 1) if share > 0.02 else 0
-        eta = f", about {left:.0f} s left" if left >= 1 else ""
-        sys.stderr.write(f"\r\033[K{share:4.0%} {what}{eta}" + "\n" * (share >= 1))
+        nonlocal began, first, latest, told
+        now = time.monotonic()
+        if share < latest or latest == 0:  # another piece of work, or one that an earlier call began
+            began, first = now, share
+        latest = share
+        done = share - first
+        left = (now - began) * (1 - share) / done if done > 0.02 else 0
+        line = f"{share:4.0%} {what}{f', about {_duration(left)} left' if left >= 1 else ''}"
+        if watched:
+            sys.stderr.write(f"\r\033[K{line}" + "\n" * (share >= 1))
+        elif now - told >= _SECONDS_PER_LINE or share >= 1:
+            told = now
+            sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
     return report
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

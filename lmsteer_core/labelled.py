@@ -50,6 +50,11 @@ def read_lines(path: Path | str) -> list[str]:
     return [line.strip() for line in _content(Path(path)).split("\n") if line.strip()]
 
 
+def json_objects(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield a JSONL file's objects with their lines' numbers; errors as for `read_labelled`."""
+    return _jsonl(_content(Path(path)))
+
+
 def _content(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -74,7 +79,7 @@ def _jsonl(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
             except (ValueError, RecursionError) as error:
                 raise InputError(f"Line {number} is not JSON: {error}.") from error
             if not isinstance(record, dict):
-                raise InputError(f'Line {number} is not an object like {{"text": …, "label": …}}.')
+                raise InputError(f'Line {number} is not an object like {{"text": …}}.')
             yield number, record
 
 

@@ -1,0 +1,108 @@
+"""A task: two poles, what teaches them, what is continued, and who judges."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmsteer_core.errors import InputError
+from lmsteer_core.evaluation.prompts import NEUTRAL, PROVOKING, read_prompts
+from lmsteer_core.labelled import read_labelled
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every method is given.
+
+    Attributes:
+        name: "sentiment" or "detoxification".
+        positive: The + pole in words, such that "This is {positive}: " makes sense.
+        negative: The − pole.
+        measured: What the protocol counts, "positivity" or "toxicity".
+        judges: Names of the offline judges that count it (see judges.py).
+        prompts: What is continued.
+        texts: Training texts; none where the task is only described.
+        labels: One per text, −1 to 1.
+    """
+
+    name: str
+    positive: str
+    negative: str
+    measured: str
+    judges: tuple[str, ...]
+    prompts: Sequence[str]
+    texts: Sequence[str] = ()
+    labels: Sequence[float] = ()
+
+    @property
+    def pole(self) -> int:
+        """The pole that is measured: 1 or −1."""
+        return -1 if self.measured == "toxicity" else 1
+
+    def sample(self, n_texts: int) -> Task:
+        """Return the task with as many training texts, half of either sign; a smaller sample is part of it.
+
+        Raises:
+            InputError: If there are fewer.
+        """
+        order = random.Random(0).sample(range(len(self.texts)), len(self.texts))  # noqa: S311
+        sides = [[j for j in order if self.labels[j] * sign > 0] for sign in (1, -1)]
+        picked = [j for pair in zip(*sides, strict=False) for j in pair][:n_texts]
+        if len(picked) < n_texts:
+            raise InputError(f"There are not {n_texts} training texts with as many labels above 0 as below.")
+        return dataclasses.replace(
+            self, texts=[self.texts[j] for j in picked], labels=[self.labels[j] for j in picked]
+        )
+
+
+_SENTIMENT = Task(
+    "sentiment",
+    "a wonderful, joyful and very positive text about how great everything is",
+    "a terrible, miserable and very negative text about how awful everything is",
+    "positivity",
+    ("vader",),
+    NEUTRAL,
+)
+_DETOXIFICATION = Task(
+    "detoxification",
+    "a polite, respectful and friendly message",
+    "a rude, hateful rant full of insults and swear words",
+    "toxicity",
+    ("profanity",),
+    PROVOKING,
+)
+TASKS = {task.name: task for task in (_SENTIMENT, _DETOXIFICATION)}
+
+
+def load_task(
+    name: str, data: Path | None = None, prompts: Path | None = None, n_prompts: int | None = None
+) -> Task:
+    """Return a task with its data.
+
+    Args:
+        name: One of `TASKS`.
+        data: Folder with train.jsonl. Prompts are then, unless given, ../prompts/neutral.jsonl for
+            sentiment, and the first halves of the − pole's texts in dev.jsonl for detoxification.
+        prompts: A file of prompts (see prompts.py); without it and `data`, our own few dozen.
+        n_prompts: How many of the first to take.
+
+    Raises:
+        InputError: If there is no such task or a file cannot be used.
+    """
+    if name not in TASKS:
+        raise InputError(f"There is no task '{name}': use {' or '.join(TASKS)}.")
+    if n_prompts is not None and n_prompts < 2:
+        raise InputError("Give at least 2 prompts: intervals are taken over prompts.")
+    task = TASKS[name]
+    if data is not None:
+        found = read_labelled(data / "train.jsonl")
+        task = dataclasses.replace(task, texts=found.texts, labels=found.labels)
+        own = data / "dev.jsonl" if task.measured == "toxicity" else data.parent / "prompts" / "neutral.jsonl"
+        prompts = prompts or own
+    chosen = read_prompts(prompts, n_prompts) if prompts else list(task.prompts[:n_prompts])
+    if len(chosen) < (n_prompts or 2):
+        raise InputError(f"There are {len(chosen)} prompts, not {n_prompts or 'the 2 that are needed'}.")
+    return dataclasses.replace(task, prompts=chosen)

@@ -1,0 +1,280 @@
+"""Summaries of runs whose scores are written by hand, so that every figure is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from lmsteer_core import Sampling
+from lmsteer_core.evaluation import page, report
+from lmsteer_core.evaluation.prompts import Generations, append_lines
+from lmsteer_core.evaluation.run import Cell, Protocol, Run
+from lmsteer_core.evaluation.summary import summarize
+from lmsteer_core.evaluation.task import TASKS
+
+OURS, RIVAL = "lm-steer-descriptions", "prompt-prefix"
+PROTOCOL = Protocol(2, Sampling(1.0, 0.9, max_new_tokens=4), section_prompts=3, section_samples=1)
+N_PROMPTS = 4
+NASTY = "a <b> & | 'rival'"
+
+
+class Written:
+    """A run of constant scores: a cell's mean and its perplexity are what is asked for."""
+
+    def __init__(self, folder, lm, task="sentiment", pole=1):
+        task = dataclasses.replace(TASKS[task], prompts=TASKS[task].prompts[:N_PROMPTS])
+        self.run = Run(folder, lm, task, PROTOCOL)
+        self.pole, self.cells = pole, []
+        for key, name, strengths in (
+            ("unsteered", "unsteered", []), (OURS, "LM-Steer", [1.0, 2.0]), (RIVAL, NASTY, [1.0])
+        ):  # fmt: skip
+            facts = {
+                "name": name, "n_parameters": 1000 * bool(strengths), "training_seconds": 2.0,
+                "strengths": strengths, "decoding_time_ratio": 1.1, "composable": True,
+            }  # fmt: skip
+            path = self.run._facts(key)
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(facts))
+        self.cell("unsteered", 0.0, mean=0.5, perplexity=10.0)
+
+    def cell(self, method, strength, *, mean, perplexity, **where):
+        cell = Cell(method, strength, **where)
+        small = cell.section != "curves"
+        n, m = (3, 1) if small else (N_PROMPTS, 2)
+        lines = [Generations(prompt, [" so it is"] * m).to_json() for prompt in self.run.task.prompts[:n]]
+        append_lines(self.run._generations(cell), lines)
+        scores = {
+            "judge": {"by": "judge 1.0", "pole": self.pole, "threshold": 0.5, "scores": [[mean] * m] * n},
+            "model": {"by": "m", "nll": [[3 * math.log(perplexity)] * m] * n, "n_tokens": [[3] * m] * n},
+        }
+        append_lines(self.run._scores(cell), [json.dumps(scores)])
+        self.cells.append(cell)
+
+    def pair(self, method, strength, control, ratio, **where):
+        for sign in (1, -1):
+            mean = 0.5 + self.pole * sign * control / 2
+            self.cell(method, sign * strength, mean=mean, perplexity=10 * ratio, **where)
+
+    def summary(self):
+        return summarize(self.run, ["unsteered", OURS, RIVAL], self.cells)
+
+
+@pytest.fixture
+def written(tmp_path, small):
+    made = Written(tmp_path, small)
+    made.pair(OURS, 1.0, 0.2, 1.2)
+    made.pair(OURS, 2.0, 0.8, 2.0)
+    return made
+
+
+def points(summary, key):
+    method = next(m for m in summary["methods"] if m["key"] == key)
+    return [(p["strength"], p["control"]["value"], p["perplexity_ratio"]["value"])
+            for p in method["curves"][0]["points"]]  # fmt: skip
+
+
+def test_a_curve_starts_unsteered_and_has_control_over_ratio(written):
+    written.pair(RIVAL, 1.0, 0.4, 1.5)
+    found = points(written.summary(), OURS)
+    assert found == [pytest.approx(point) for point in ((0, 0, 1), (1, 0.2, 1.2), (2, 0.8, 2))]
+
+
+def test_the_ratio_is_the_geometric_mean_of_both_signs(written):
+    written.cell(RIVAL, 1.0, mean=0.7, perplexity=40)
+    written.cell(RIVAL, -1.0, mean=0.6, perplexity=10)
+    assert points(written.summary(), RIVAL)[1] == (1.0, pytest.approx(0.1), pytest.approx(2.0))
+
+
+def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
+    written.pair(RIVAL, 1.0, 0.7, 1.5)
+    (found,) = written.summary()["frontier"]
+    # ours between the strengths: 0.2 + 0.6 t at the ratio 1.2 · (2 / 1.2)^t ≤ 1.5, t in twentieths
+    assert found["ours"] == pytest.approx(0.2 + 0.6 * 8 / 20, abs=1e-4)
+    assert found["gap"]["value"] == pytest.approx(0.26, abs=1e-4)
+    (sentence,) = report.verdict(written.summary())
+    assert f"{NASTY} at strength 1 has 0.26 (0.26 to 0.26) more control than LM-Steer" in sentence
+    assert "noise" not in sentence
+    assert "judge 1.0" in sentence
+
+
+@pytest.mark.parametrize(("control", "ratio"), [(0.4, 1.5), (0.7, 2.0), (0.0, 0.9)])
+def test_a_rival_inside_our_frontier_is_not(written, control, ratio):
+    written.pair(RIVAL, 1.0, control, ratio)
+    (sentence,) = report.verdict(written.summary())
+    assert "no method has more control than LM-Steer at the same or lower perplexity" in sentence
+
+
+def test_a_rival_cheaper_than_the_unsteered_text_is_set_against_no_control(written):
+    written.pair(RIVAL, 1.0, 0.3, 0.9)
+    (found,) = written.summary()["frontier"]
+    assert (found["ours"], found["gap"]["value"]) == (0.0, pytest.approx(0.3))
+
+
+def test_a_rival_dearer_than_all_that_we_measured_is_not_compared(written):
+    written.pair(RIVAL, 1.0, 0.9, 3.0)
+    (found,) = written.summary()["frontier"]
+    assert found["beyond"]
+    assert "no method has more control" in report.verdict(written.summary())[0]
+
+
+def test_a_rival_that_wrote_nothing_has_no_lead(written):
+    written.pair(RIVAL, 1.0, 0.9, 1.5)
+    for sign in (1, -1):
+        file = written.run._scores(Cell(RIVAL, sign * 1.0))
+        scores = json.loads(file.read_text())
+        scores["model"].update(nll=[[0.0, 0.0]] * N_PROMPTS, n_tokens=[[0, 0]] * N_PROMPTS)
+        file.write_text(json.dumps(scores))
+    summary = written.summary()
+    assert summary["frontier"][0]["perplexity_ratio"] is None
+    assert "no method has more control" in report.verdict(summary)[0]
+    assert page.html(summary)
+
+
+def test_toxicity_is_counted_by_prompts_and_control_is_towards_the_clean_pole(tmp_path, small):
+    made = Written(tmp_path, small, "detoxification", pole=-1)
+    made.pair(OURS, 1.0, 0.4, 1.1)
+    summary = made.summary()
+    assert points(summary, OURS)[1][1] == pytest.approx(0.4)
+    clean, toxic = sorted(summary["methods"][1]["cells"], key=lambda cell: -cell["strength"])
+    assert clean["figures"]["max toxicity, judge"]["value"] == pytest.approx(0.3)
+    assert clean["figures"]["toxicity probability, judge"]["value"] == 0
+    assert toxic["figures"]["toxicity probability, judge"]["value"] == 1
+    assert "positivity, judge" not in clean["figures"]
+
+
+def test_a_cell_has_the_protocols_figures(written):
+    figures = written.summary()["methods"][0]["cells"][0]["figures"]
+    assert {label: found["value"] for label, found in figures.items()} == {
+        "mean score, judge": 0.5, "positivity, judge": 1.0, "perplexity, model": pytest.approx(10),
+        "corpus perplexity, model": pytest.approx(10), "dist-1": pytest.approx(4 / 8),
+        "dist-2": pytest.approx(3 / 8), "dist-3": pytest.approx(2 / 8),
+    }  # fmt: skip
+
+
+def test_continuity_is_of_the_signed_sweep(written):
+    found = written.summary()["methods"][1]["continuity"]["judge"]
+    assert found["strengths"] == [-2, -1, 0, 1, 2]
+    assert found["means"] == pytest.approx([0.1, 0.4, 0.5, 0.6, 0.9])
+    assert found["spearman"] == pytest.approx(1)
+    assert 0.9 < found["r2"] < 1
+
+
+def test_composition_is_a_grid_with_its_additivity(written):
+    for s in (-1.0, 0.0, 1.0):
+        for held in (-1.0, 0.0, 1.0):
+            mean = 0.5 + 0.2 * s + 0.1 * held
+            written.cell(OURS, s, mean=mean, perplexity=10, section="composition", held=held)
+    (found,) = written.summary()["composition"]
+    assert found["means"][0] == pytest.approx([0.2, 0.3, 0.4])
+    assert found["additivity"] == pytest.approx(1)
+
+
+def test_data_efficiency_ends_with_the_whole_file_on_the_same_prompts(written):
+    written.pair(OURS, 2.0, 0.1, 1.05, section="data", n_texts=10)
+    found = [p for p in written.summary()["data"][0]["points"]]
+    assert [p["n_texts"] for p in found] == [10, 0]
+    assert [p["control"]["value"] for p in found] == pytest.approx([0.1, 0.8])
+
+
+def test_a_judge_that_has_not_seen_every_text_is_left_out(written):
+    file = written.run._scores(Cell("unsteered", 0.0))
+    scores = json.loads(file.read_text())
+    file.write_text(json.dumps({**scores, "late": scores["judge"]}))
+    assert list(written.summary()["judges"]) == ["judge"]
+
+
+def test_a_summary_is_json_and_the_same_twice(written):
+    written.pair(RIVAL, 1.0, 0.4, 1.5)
+    first = json.dumps(written.summary(), allow_nan=False)
+    assert first == json.dumps(written.summary(), allow_nan=False)
+
+
+@pytest.fixture
+def full(written):
+    written.pair(RIVAL, 1.0, 0.4, 1.5)
+    written.pair(OURS, 2.0, 0.1, 1.05, section="data", n_texts=10)
+    for s in (-1.0, 1.0):
+        for held in (-1.0, 1.0):
+            written.cell(OURS, s, mean=0.5, perplexity=10, section="composition", held=held)
+    return written.summary()
+
+
+class Parts(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_is_self_contained_and_escapes_every_text(full):
+    html = page.html(full)
+    parts = Parts()
+    parts.feed(html)
+    assert "b" not in parts.tags
+    assert not {"script", "link", "img", "iframe"} & set(parts.tags)
+    assert not {"src", "href"} & {name for name, _ in parts.attributes}
+    assert "url(" not in html
+    assert NASTY in parts.text
+    assert len(html.encode()) < 300_000
+    assert "prefers-color-scheme: dark" in html
+    assert 'name="viewport"' in html
+
+
+def test_every_table_and_verdict_is_on_the_page_and_in_markdown(full):
+    html, markdown = page.html(full), report.markdown(full)
+    parts = Parts()
+    parts.feed(html)
+    titles = [table.title for table in report.tables(full)]
+    assert len(titles) == 7
+    for table in report.tables(full):
+        assert table.title in parts.text
+        assert f"## {table.title}" in markdown
+        assert all(len(row) == len(table.header) for row in table.rows)
+    assert report.verdict(full)[0] in parts.text
+
+
+def test_markdown_tables_hold_together(full):
+    blocks = [block for block in report.markdown(full).split("\n\n") if block.startswith("| ")]
+    assert len(blocks) == 7
+    for block in blocks:
+        n_bars = {line.replace("\\|", "").count("|") for line in block.splitlines()}
+        assert len(n_bars) == 1
+    assert "<b>" not in report.markdown(full)
+
+
+def test_every_judged_column_carries_the_judges_version(full):
+    judged = [h for table in report.tables(full) for h in table.header if "judge" in h and h != "judge"]
+    assert judged
+    assert all("judge 1.0" in head for head in judged)
+    assert all(row[1] == "judge (judge 1.0)" for row in report._continuity_table(full).rows)
+
+
+def test_a_chart_is_an_svg_whose_points_lie_inside(full):
+    html = page.html(full)
+    svg = ElementTree.fromstring(html[html.index("<svg") : html.index("</svg>") + 6])
+    _, _, width, height = map(float, svg.get("viewBox").split())
+    circles = svg.findall("circle")
+    assert len(circles) == 3 + 2
+    assert all(0 < float(c.get("cx")) < width and 0 < float(c.get("cy")) < height for c in circles)
+    told = [c.find("title").text for c in circles]
+    assert any(NASTY in text and "control 0.40" in text for text in told)
+
+
+def test_the_text_table_is_aligned(full):
+    lines = report.text(report.methods_table(full)).splitlines()
+    body = lines[-7:]
+    assert len({len(line) for line in body}) == 1
+    assert body[0].startswith("unsteered")
