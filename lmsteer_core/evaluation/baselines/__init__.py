@@ -1,0 +1,22 @@
+"""Rival methods that change more than the head: five ways to train, two ways to combine what was trained.
+
+Each file is one idea and its paper. A maker trains a method, or loads what it saved in a folder, and
+works on twins of the language model: the model itself is never changed. Makers are given the same
+folder, because LoRA's adapters are also the experts of DExperts and the classes of GeDi.
+"""
+
+from lmsteer_core.evaluation.baselines.activation_addition import make_activation_addition
+from lmsteer_core.evaluation.baselines.dapt import make_dapt
+from lmsteer_core.evaluation.baselines.ensembles import make_dexperts, make_gedi
+from lmsteer_core.evaluation.baselines.input_steer import make_input_steer
+from lmsteer_core.evaluation.baselines.lora import make_lora
+
+MAKERS = {
+    "input-steer": make_input_steer,
+    "activation-addition": make_activation_addition,
+    "lora": make_lora,
+    "dexperts": make_dexperts,
+    "gedi": make_gedi,
+    "dapt": make_dapt,
+}
+"""Maker by name: (lm, task, folder, progress) → a method; a keyword `budget` trains for longer or less."""
