@@ -1,8 +1,8 @@
 """Rival methods that change more than the head: five ways to train, two ways to combine what was trained.
 
-Each file is one idea and its paper. A maker trains a method, or loads what it saved in a folder, and
-works on twins of the language model: the model itself is never changed. Makers are given the same
-folder, because LoRA's adapters are also the experts of DExperts and the classes of GeDi.
+Each file is one idea and its paper. A maker trains a method, or loads what it saved in the method's own
+folder, and works on twins of the language model: the model itself is never changed. LoRA's adapters are
+also the experts of DExperts and the classes of GeDi; they are kept once, in a folder beside the methods'.
 """
 
 from lmsteer_core.evaluation.baselines.activation_addition import make_activation_addition
@@ -19,4 +19,4 @@ MAKERS = {
     "gedi": make_gedi,
     "dapt": make_dapt,
 }
-"""Maker by name: (lm, task, folder, progress) → a method; a keyword `budget` trains for longer or less."""
+"""Maker by name: (lm, task, folder, progress) → a method. Those that train take a keyword `budget` too."""

@@ -11,6 +11,7 @@ import copy
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.decoding import Sampling
+from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.baselines.learning import (
     POLES,
     needed,
@@ -93,44 +95,48 @@ def make_activation_addition(
         InputError: If steering-vectors is missing, the task has no two poles or the folder cannot be written.
     """
     with needed("Activation addition", LIBRARY):
-        import steering_vectors
-
-    def learn() -> dict[str, Tensor]:
-        twin = lm.for_batches.twin()
-        for_vector, for_layer = [], []
-        for pole, sign in POLES.items():
-            texts = pole_texts(task, sign)
-            random.Random(pole).shuffle(texts)
-            ids = token_ids(twin, texts[: n_texts // 2], max_tokens)
-            for_vector += ids[::2]
-            for_layer += [(sign, text) for text in ids[1::2]]
-        prefixes = _PREFIX.format(task.positive), _PREFIX.format(task.negative)
-        pairs = [
-            tuple(prefix + twin.tokenizer.decode(text, skip_special_tokens=True) for prefix in prefixes)
-            for text in for_vector
-        ]
-        progress(0.0, "reading contrasts")
-        found = steering_vectors.train_steering_vector(
-            twin.model,
-            copy.deepcopy(twin.tokenizer),
-            pairs,
-            batch_size=_BATCH,  # it may set a pad token
-        )
-        vectors = {layer: vector.float() for layer, vector in found.layer_activations.items()}
-        gaps = {}
-        for layer, vector in vectors.items():
-            gaps[layer] = _gap(twin, layer, vector, for_layer)
-            progress(len(gaps) / len(vectors), f"layer {layer} of {len(vectors)}, gap {gaps[layer]:.3f} nats")
-        best = max(gaps, key=gaps.__getitem__)
-        return {"layer": torch.tensor(best), "vector": vectors[best]}
-
+        import steering_vectors  # noqa: F401
+    chosen = [
+        (sign, text) for sign in POLES.values() for text in _sample(pole_texts(task, sign), n_texts // 2)
+    ]
     recipe = recipe_of(
-        lm, [task.positive, task.negative, *task.texts], labels=list(task.labels), n_texts=n_texts,
-        max_tokens=max_tokens,
-    )  # fmt: skip
-    found = trained(folder / "activation-addition.safetensors", recipe, learn)
+        lm, [text for _, text in chosen], max_tokens=max_tokens, poles=[task.positive, task.negative]
+    )
+    learn = partial(_learn, lm.for_batches.twin(), task, chosen, max_tokens, progress)
+    found = trained(folder, "activation-addition", recipe, learn)
     vector = found.tensors["vector"].to(lm.device)
     return ActivationAddition(lm.twin(), int(found.tensors["layer"]), vector, len(vector), found.seconds)
+
+
+def _sample(texts: Sequence[str], n_texts: int) -> list[str]:
+    if min(len(texts), n_texts) < 2:
+        raise InputError("Activation addition needs 2 texts of either pole: one to learn from, one to test.")
+    return random.Random(0).sample(texts, min(len(texts), n_texts))  # noqa: S311
+
+
+def _learn(
+    lm: LanguageModel, task: Task, chosen: Sequence[tuple[int, str]], max_tokens: int, progress: Progress
+) -> dict[str, Tensor]:
+    from steering_vectors import train_steering_vector
+
+    ids = token_ids(lm, [text for _, text in chosen], max_tokens)
+    prefixes = [_PREFIX.format(description) for description in (task.positive, task.negative)]
+    pairs = [
+        tuple(prefix + lm.tokenizer.decode(text, skip_special_tokens=True) for prefix in prefixes)
+        for text in ids[::2]
+    ]
+    held_out = [(sign, text) for (sign, _), text in zip(chosen, ids, strict=True)][1::2]
+    progress(0.0, "reading contrasts")
+    tokenizer = copy.deepcopy(lm.tokenizer)  # the library may give it a pad token
+    vectors = train_steering_vector(lm.model, tokenizer, pairs, batch_size=_BATCH).layer_activations
+    gaps = {}
+    for layer, vector in vectors.items():
+        gaps[layer] = _gap(lm, layer, vector.float(), held_out)
+        progress(
+            len(gaps) / len(vectors), f"layer {layer}: the poles differ by {gaps[layer]:.3f} nats a token"
+        )
+    best = max(gaps, key=gaps.__getitem__)
+    return {"layer": torch.tensor(best), "vector": vectors[best].float()}
 
 
 @torch.inference_mode()

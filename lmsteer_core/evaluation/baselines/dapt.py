@@ -76,7 +76,7 @@ def make_dapt(
         fit(twin, texts, budget, progress, half=fast.output_embedding.dtype == torch.bfloat16)
         return {name: p.detach().to(lm.output_embedding.dtype) for name, p in twin.model.named_parameters()}
 
-    found = trained_poles(lm, task, folder / "dapt", budget, train, progress)
+    found = trained_poles(lm, task, folder, "dapt", budget, train, progress)
     return DAPT(
         lm,
         _copy(lm, lm.output_embedding.dtype),

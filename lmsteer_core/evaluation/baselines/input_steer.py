@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,13 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.decoding import Sampling
-from lmsteer_core.evaluation.baselines.learning import Budget, negative_log_likelihood, recipe_of, trained
+from lmsteer_core.evaluation.baselines.learning import (
+    Budget,
+    negative_log_likelihood,
+    pole_texts,
+    recipe_of,
+    trained,
+)
 from lmsteer_core.generation import Generated, Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress
@@ -58,6 +64,7 @@ class InputSteer:
         right: (k, d_model); an input embedding e becomes e + ε (e left) right.
         n_parameters: Numbers in the published factors, 2 · d_model · rank; the dummy is thrown away.
         training_seconds: Of both poles, which are one W.
+        held: Factors of other steers and the ε of each.
     """
 
     twin: LanguageModel
@@ -67,11 +74,19 @@ class InputSteer:
     training_seconds: float
     name: str = "Input-Steer"
     strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 5.0)
+    held: tuple[tuple[Tensor, Tensor, float], ...] = ()
+
+    def beside(self, other: InputSteer, strength: float) -> InputSteer:
+        """Return this steer with another one held at a strength: ε₁ W₁ + ε₂ W₂ is added."""
+        return replace(self, held=(*self.held, (other.left, other.right, strength)))
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows, whose prompts are read steered too."""
-        epsilon = self.left.new_tensor(strength)
-        with input_moved(self.twin, lambda e: steer_hidden(e, self.left, self.right, epsilon)):
+        steers = [(self.left, self.right, strength), *self.held]
+        left = torch.cat([left for left, _, _ in steers], dim=1)
+        right = torch.cat([right for _, right, _ in steers])
+        epsilon = torch.cat([left.new_full((left.shape[1],), epsilon) for left, _, epsilon in steers])
+        with input_moved(self.twin, lambda e: steer_hidden(e, left, right, epsilon)):
             return generate(self.twin, rows, {}, sampling, logprobs=False)
 
 
@@ -83,6 +98,7 @@ def make_input_steer(
     Raises:
         InputError: If the task has no two poles or the folder cannot be written.
     """
+    pole_texts(task, 1)  # refuses what cannot be learned
 
     def train() -> dict[str, Tensor]:
         steer = train_official(
@@ -93,7 +109,7 @@ def make_input_steer(
         return {"left": steer.left, "right": steer.right}
 
     recipe = recipe_of(lm, task.texts, labels=list(task.labels), rank=RANK, **dataclasses.asdict(budget))
-    found = trained(folder / "input-steer.safetensors", recipe, train)
+    found = trained(folder, "input-steer", recipe, train)
     left, right = (found.tensors[side].float().to(lm.device) for side in ("left", "right"))
     return InputSteer(lm.twin(), left, right, 2 * lm.d_model * RANK, found.seconds)
 

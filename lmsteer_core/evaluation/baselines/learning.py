@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,33 +71,35 @@ Train = Callable[[LanguageModel, list[list[int]], Budget, Progress], dict[str, T
 """Returns the weights that a model learns from texts as tokens."""
 
 
-def trained(file: Path, recipe: Mapping[str, object], train: Callable[[], dict[str, Tensor]]) -> Trained:
-    """Return what a recipe trains: from its file where that was made by the same recipe, else anew.
+def trained(
+    folder: Path, name: str, recipe: Mapping[str, object], train: Callable[[], dict[str, Tensor]]
+) -> Trained:
+    """Return what a recipe trains: from the folder where it was trained before, else anew.
 
     Args:
-        file: A safetensors file; the recipe and the seconds stand in its header.
-        recipe: Everything the weights depend on, fit for JSON.
+        folder: Where weights are kept, one safetensors file a recipe.
+        name: Begins the file's name.
+        recipe: Everything the weights depend on, fit for JSON; its digest ends the file's name.
         train: Makes the weights.
 
     Raises:
         InputError: If the file cannot be written.
     """
-    header = {"recipe": json.dumps(recipe, sort_keys=True)}
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+    file = folder / f"{name}-{digest}.safetensors"
     try:
         with safe_open(file, framework="pt") as saved:
-            found = saved.metadata() or {}
-            if found.get("recipe") == header["recipe"]:
-                tensors = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
-                return Trained(tensors, float(found["seconds"]))
-    except (OSError, SafetensorError):
+            tensors = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
+            return Trained(tensors, float((saved.metadata() or {})["seconds"]))
+    except (OSError, SafetensorError, KeyError):
         pass  # absent, or cut off by a full disk
     start = time.perf_counter()
     tensors = {name: t.detach().cpu().contiguous() for name, t in train().items()}
     seconds = time.perf_counter() - start
     scratch = file.with_suffix(".writing")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, scratch, {**header, "seconds": str(seconds)})
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, scratch, {"seconds": str(seconds)})
         os.replace(scratch, file)
     except (OSError, SafetensorError) as error:
         raise InputError(f"Cannot write {file}: {error}.") from error
@@ -104,32 +107,27 @@ def trained(file: Path, recipe: Mapping[str, object], train: Callable[[], dict[s
 
 
 def trained_poles(
-    lm: LanguageModel, task: Task, file: Path, budget: Budget, train: Train, progress: Progress
+    lm: LanguageModel, task: Task, folder: Path, name: str, budget: Budget, train: Train, progress: Progress
 ) -> dict[str, Trained]:
     """Return what either pole's texts teach, by the pole's name.
 
     Args:
         lm: The language model; `train` gets its copy for batches.
         task: Whose texts are read.
-        file: Where the weights are kept; the pole is added to the name.
+        folder: Where the weights are kept.
+        name: Begins the files' names.
         budget: How long each pole is trained.
         train: Trains one pole.
         progress: Told how far both are.
 
     Raises:
-        InputError: If the task's labels show no two poles.
+        InputError: If the task's labels show no two poles or the folder cannot be written.
     """
     found = {}
     for i, (pole, sign) in enumerate(POLES.items()):
-        texts = pole_texts(task, sign)
-        report = part(progress, i / 2, (i + 1) / 2)
-        found[pole] = trained(
-            file.with_name(f"{file.name}-{pole}.safetensors"),
-            recipe_of(lm, texts, **dataclasses.asdict(budget)),
-            lambda texts=texts, report=report: train(  # type: ignore[misc]
-                lm.for_batches, token_ids(lm, texts, budget.max_tokens), budget, report
-            ),
-        )
+        learn = partial(_learn, lm, pole_texts(task, sign), budget, train, part(progress, i / 2, (i + 1) / 2))
+        recipe = recipe_of(lm, pole_texts(task, sign), **dataclasses.asdict(budget))
+        found[pole] = trained(folder, f"{name}-{pole}", recipe, learn)
     return found
 
 
@@ -137,19 +135,17 @@ def pole_texts(task: Task, sign: int) -> list[str]:
     """Return the texts whose label has this sign.
 
     Raises:
-        InputError: If the task's labels show no two poles.
+        InputError: If there is no labelled text or its labels show no two poles.
     """
+    if not task.texts:
+        raise InputError("This method learns from labelled text: give --data, a folder with train.jsonl.")
     LabelledText(task.texts, task.labels)  # refuses what labels no two poles
     return [text for text, label in zip(task.texts, task.labels, strict=True) if label * sign > 0]
 
 
 def recipe_of(lm: LanguageModel, texts: Sequence[str], **settings: object) -> dict[str, object]:
     """Return what weights depend on: the model, the texts and the settings of their training."""
-    return {
-        "model": f"{lm.model_id} {fingerprint_digest(lm.fingerprint_rows)}",
-        "texts": hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest(),
-        **settings,
-    }
+    return {"model": fingerprint_digest(lm.fingerprint_rows), "texts": list(texts), **settings}
 
 
 def fit(
@@ -205,6 +201,12 @@ def needed(method: str, install: str) -> Iterator[None]:
     except ImportError as error:
         package = install.split()[-1]
         raise InputError(f"{method} needs the package {package}: pip install {install}") from error
+
+
+def _learn(
+    lm: LanguageModel, texts: Sequence[str], budget: Budget, train: Train, progress: Progress
+) -> dict[str, Tensor]:
+    return train(lm.for_batches, token_ids(lm, texts, budget.max_tokens), budget, progress)
 
 
 def _batches(n_texts: int, size: int, order: torch.Generator) -> Iterator[list[int]]:

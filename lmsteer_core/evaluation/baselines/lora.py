@@ -83,12 +83,20 @@ def adapt(lm: LanguageModel, task: Task, folder: Path, progress: Progress, budge
 
     Adapters are float32 whatever the model's dtype; the loss is next-token likelihood.
 
+    Args:
+        lm: The language model.
+        task: Whose texts they learn.
+        folder: A method's own; the adapters are beside it, where the other methods look too.
+        progress: Told how far it is.
+        budget: How long each is trained.
+
     Raises:
         InputError: If peft is missing, the task has no two poles or the folder cannot be written.
     """
     with needed("LoRA", "peft"):
         from peft import set_peft_model_state_dict
-    found = trained_poles(lm, task, folder / f"lora-{RANK}", budget, _train, progress)
+    shared = folder.parent / "adapters"
+    found = trained_poles(lm, task, shared, f"lora-{RANK}", budget, _train, progress)
     twins = {pole: with_adapter(lm, budget.seed) for pole in found}
     for pole, twin in twins.items():
         set_peft_model_state_dict(twin.model, found[pole].tensors)
