@@ -294,11 +294,11 @@ def test_the_vector_is_the_poles_mean_difference_at_the_last_token_of_the_best_l
     assert int(found["layer"]) == max((0, 1), key=gaps.__getitem__)
 
 
-def input_training(lm: LanguageModel, **settings) -> InputTraining:
+def input_training(lm: LanguageModel, labels=(1.0, -1.0, 0.5), **settings) -> InputTraining:
     """Return a training on three texts of unlike lengths, strong enough for its slopes to be measured."""
     tokens = [lm.encode(text)[0] for text in (GOOD[0], BAD[1], GOOD[3])]
     settings = {"rank": 8, "learning_rate": 1e-2, "batch_size": 3, "scale": 5.0, "seed": 0, **settings}
-    return InputTraining(lm, tokens, [1.0, -1.0, 0.5], **{"regularization": 0.0, **settings})
+    return InputTraining(lm, tokens, labels, regularization=0.0, **settings)
 
 
 def test_input_steers_gradient_agrees_with_finite_differences(model):
@@ -321,6 +321,14 @@ def test_input_steers_gradient_agrees_with_finite_differences(model):
                 for p, d in zip(projectors, direction, strict=True):
                     p -= step * d / length
         assert (losses[0] - losses[1]) / 2e-3 == pytest.approx(slope, rel=0.05, abs=2e-2)
+
+
+def test_a_text_of_label_0_teaches_the_dummy_alone(model):
+    training = input_training(model, labels=(0.0, 0.0, 0.0))
+    training.backward(range(3))
+    for projector in (training.projector1, training.projector2):
+        assert not projector.grad[0].any()
+        assert projector.grad[1].any()
 
 
 def test_input_steer_moves_only_the_input_embeddings(methods, model):
