@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmsteer_core import Cancelled, InputError, LanguageModel, Row, Sampling, generate
+from lmsteer_core import Cancelled, InputError, LanguageModel, ModelError, Row, Sampling, generate
 from lmsteer_core.decoding import draw
 from lmsteer_core.evaluation.baselines import MAKERS
 from lmsteer_core.evaluation.baselines.activation_addition import _learn
@@ -413,18 +413,18 @@ def test_gedis_posterior_is_bayes_rule_over_the_continuation(methods, model, ome
         posterior = torch.stack(joint).softmax(0)[0 if omega > 0 else 1]
         weighted = (base + abs(omega) * posterior.log()).softmax(-1)
         logits = base + abs(omega) * posterior.log()
-        mass, p, fit = 0.0, weighted.tolist(), posterior.tolist()
+        mass, p, fit, gone = 0.0, weighted.tolist(), posterior.tolist(), []
         for token in sorted(range(len(p)), key=fit.__getitem__):
             mass += p[token]
             if mass >= 0.8 or fit[token] >= 0.8:
                 break
-            logits[token] = -torch.inf
+            gone.append(token)
+        logits[gone] = -torch.inf
         return logits[None]
 
-    rows = [MANY[0], *MANY[-12:]]
     sampling = replace(SAMPLING, max_new_tokens=4)
-    expected = [alone(row, model, sampling, next_logits) for row in rows]
-    assert ids(methods["gedi"].continue_rows(rows, omega, sampling)) == expected
+    expected = [alone(row, model, sampling, next_logits) for row in MANY]
+    assert ids(methods["gedi"].continue_rows(MANY, omega, sampling)) == expected
 
 
 @pytest.mark.parametrize("ensemble", ["dexperts", "gedi"])
@@ -442,6 +442,14 @@ def test_an_ensemble_writes_with_every_architecture(tiny, lm, ensemble):
     assert ids(method.continue_rows(rows, 0.0, SAMPLING)) == ids(generate(base, rows, {}, SAMPLING))
     together = ids(method.continue_rows(rows, 2.0, SAMPLING))
     assert together == [ids(method.continue_rows([row], 2.0, SAMPLING))[0] for row in rows]
+
+
+def test_an_ensemble_of_models_without_a_cache_is_refused(methods, monkeypatch):
+    base = methods["dexperts"].lm
+    forward = base.model.forward
+    monkeypatch.setattr(base.model, "forward", lambda *a, **k: forward(*a, **{**k, "use_cache": False}))
+    with pytest.raises(ModelError, match="cache"):
+        methods["dexperts"].continue_rows(ROWS, 1.0, SAMPLING)
 
 
 @pytest.mark.slow

@@ -121,10 +121,8 @@ def _learn(
 
     ids = token_ids(lm, [text for _, text in chosen], max_tokens)
     prefixes = [_PREFIX.format(description) for description in (task.positive, task.negative)]
-    pairs = [
-        tuple(prefix + lm.tokenizer.decode(text, skip_special_tokens=True) for prefix in prefixes)
-        for text in ids[::2]
-    ]
+    read = [str(lm.tokenizer.decode(text, skip_special_tokens=True)) for text in ids[::2]]
+    pairs = [tuple(prefix + text for prefix in prefixes) for text in read]
     held_out = [(sign, text) for (sign, _), text in zip(chosen, ids, strict=True)][1::2]
     progress(0.0, "reading contrasts")
     tokenizer = copy.deepcopy(lm.tokenizer)  # the library may give it a pad token

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from lmsteer_core.decoding import Sampling, nucleus
+from lmsteer_core.errors import ModelError
 from lmsteer_core.evaluation.baselines.learning import Budget
 from lmsteer_core.evaluation.baselines.lora import BUDGET, Adapted, adapt
 from lmsteer_core.generation import Generated, Row, generate, live_rows
@@ -93,9 +94,11 @@ class Ensemble(nn.Module):
             )
             for model, cache in zip(self._models, memory.caches, strict=True)
         ]  # fmt: skip
-        memory.caches = [output.past_key_values for output in outputs]
-        logits = [output.logits[:, -1].float() for output in outputs]
-        combined = self.combine(*logits, memory, input_ids, attention_mask.shape[1])
+        memory.caches = [getattr(output, "past_key_values", None) for output in outputs]
+        if None in memory.caches:
+            raise ModelError("DExperts and GeDi need a model that keeps a cache; leave them out here.")
+        base, positive, negative = (output.logits[:, -1].float() for output in outputs)
+        combined = self.combine(base, positive, negative, memory, input_ids, attention_mask.shape[1])
         return CausalLMOutputWithPast(logits=combined[:, None], past_key_values=memory)  # type: ignore[arg-type]
 
 
@@ -193,7 +196,7 @@ class GeDi:
     n_parameters: int
     training_seconds: float
     name: str = "GeDi-style"
-    strengths: tuple[float, ...] = (5.0, 10.0, 20.0, 30.0)
+    strengths: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 30.0)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows; the nucleus is taken after the reweighting, as published."""

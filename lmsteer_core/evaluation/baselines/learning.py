@@ -37,7 +37,7 @@ _IGNORED = -100
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a method learns; the defaults are minutes on two cores.
+    """How long a method learns; 135 M parameters take about 5 s a step on one core, DAPT twice that.
 
     Attributes:
         learning_rate: Adam's.

@@ -1,7 +1,8 @@
 """LoRA: low-rank updates of every linear layer, one adapter a pole.
 
 Hu et al., ICLR 2022 (arXiv 2106.09685). An adapter adds s (α/r) B A x to what a layer makes of x;
-s is the strength, 1 the adapter as it was trained.
+s is the strength, 1 the adapter as it was trained. It decodes unmerged, because s changes: merged into
+the weights at one s it would cost no time.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class LoRA:
     n_parameters: int
     training_seconds: float
     name: str = "LoRA"
-    strengths: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    strengths: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows with one pole's adapter."""
