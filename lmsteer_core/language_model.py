@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -160,14 +160,23 @@ class LanguageModel:
             known.get("amx_bf16") or known.get("avx512_bf16")
         ):
             return self
-        halves: dict[int, Any] = {
-            id(p): nn.Parameter(p.bfloat16(), requires_grad=False) for p in self.model.parameters()
-        }
-        twin = copy.deepcopy(self.model, halves)
-        for module in twin.modules():  # whoever steers the original does not steer its copy
+        return self.twin(
+            {id(p): nn.Parameter(p.bfloat16(), requires_grad=False) for p in self.model.parameters()}
+        )
+
+    def twin(self, parameters: Mapping[int, nn.Parameter] | None = None) -> LanguageModel:
+        """Return a copy of the model's structure, without hooks: what is done to it, this one does not see.
+
+        Args:
+            parameters: What takes a parameter's place, by the `id` of that parameter; the very same
+                parameters if None, so that the copy needs no memory of its own.
+        """
+        kept: dict[int, Any] = {id(p): p for p in self.model.parameters()}
+        model = copy.deepcopy(self.model, kept | dict(parameters or {}))
+        for module in model.modules():  # whoever steers the original does not steer its copy
             module._forward_pre_hooks.clear()
             module._forward_hooks.clear()
-        return LanguageModel(twin, self.tokenizer, self.model_id)
+        return LanguageModel(model, self.tokenizer, self.model_id)
 
     def hidden_states(self, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()) -> list[Tensor]:
         """Return the hidden states that enter the output embedding, float32, one text an item.

@@ -49,6 +49,8 @@ def train_official(
     scale: float = 1e-3,
     regularization: float = 1e-6,
     seed: int = 0,
+    max_tokens: int = _MAX_TOKENS,
+    recipe: type[OfficialTraining] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> dict[int, Steer]:
     """Train as published and return the style after each of the steps asked for.
@@ -59,7 +61,7 @@ def train_official(
     Args:
         lm: The language model.
         name: The steer's name.
-        texts: The training texts; the first 256 tokens of each are read.
+        texts: The training texts.
         labels: One label per text in [−1, 1]; graded labels are strengths v.
         snapshots: Steps after which to keep the style; the last of them ends the training.
         rank: Columns of P1 and P2.
@@ -68,6 +70,8 @@ def train_official(
         scale: ε₀.
         regularization: Weight of the projectors' summed squares in the loss.
         seed: Seed of the initial projectors and of the order of the texts.
+        max_tokens: Tokens that are read of each text.
+        recipe: Another place for the steers than the hidden states, e.g. the input embeddings.
         progress: Called with the finished share (0–1) and the latest loss in words.
 
     Returns:
@@ -79,13 +83,14 @@ def train_official(
         InputError: If the data do not hold two labelled poles or a setting is out of range.
     """
     check_name(name)
-    ids = _token_ids(lm, texts, labels)
+    LabelledText(texts, labels)  # refuses what labels no two poles
+    ids = token_ids(lm, texts, max_tokens)
     steps = sorted(set(snapshots))
     if not steps or steps[0] < 1 or min(rank, batch_size) < 1:
         raise InputError("Steps, rank and batch size must be whole numbers from 1.")
     if not (0 < learning_rate < math.inf and 0 < scale < math.inf and 0 <= regularization < math.inf):
         raise InputError("Learning rate and scale must be above 0, the regularization at least 0.")
-    training = OfficialTraining(
+    training = (recipe or OfficialTraining)(
         lm, ids, labels, rank=rank, learning_rate=learning_rate, batch_size=batch_size, scale=scale,
         regularization=regularization, seed=seed,
     )  # fmt: skip
@@ -151,11 +156,18 @@ class OfficialTraining:
 
         Only what follows the language model's hidden states is differentiated.
         """
+        total = self._backward(batch)
+        if self._regularization:
+            squares = self.projector1.square().sum() + self.projector2.square().sum()
+            (self._regularization * squares).backward()
+        return total
+
+    def _backward(self, batch: Sequence[int]) -> float:
+        """Do the same without the regularization."""
         lm = self._lm
-        batch = sorted(batch, key=lambda i: len(self._token_ids[i]))
-        # Texts of like length are read together: the same states with half the padding.
-        groups = [batch[i : i + _TEXTS_PER_FORWARD] for i in range(0, len(batch), _TEXTS_PER_FORWARD)]
+        groups = like_lengths(batch, self._token_ids)
         states = [h for group in groups for h in lm.hidden_states([self._token_ids[i] for i in group])]
+        batch = [i for group in groups for i in group]
         hidden = torch.cat([h[:-1] for h in states])
         targets = torch.tensor([t for i in batch for t in self._token_ids[i][1:]], device=lm.device)
         strengths = torch.cat(
@@ -168,9 +180,6 @@ class OfficialTraining:
             loss = nn.functional.cross_entropy(logits, x, reduction="sum") / len(targets)
             loss.backward()
             total += loss.item()
-        if self._regularization:
-            squares = self.projector1.square().sum() + self.projector2.square().sum()
-            (self._regularization * squares).backward()
         return total
 
     def style(self, card: SteerCard, step: int) -> Steer:
@@ -181,22 +190,27 @@ class OfficialTraining:
         return Steer(left, right, self._lm.fingerprint_rows, card)
 
     def _steered(self, hidden: Tensor, strengths: Tensor) -> Tensor:
-        """Return h + ε₀ Σ_s v_s (h P1_s) P2_sᵀ for rows h; strengths (n_rows, 2)."""
+        """Return h + ε₀ Σ_s v_s (h P1_s) P2_sᵀ for rows h, (…, d_model); strengths (…, 2)."""
         left = torch.cat(tuple(self.projector1), dim=1)
         right = self._scale * torch.cat(tuple(self.projector2), dim=1).T
-        return steer_hidden(hidden, left, right, strengths.repeat_interleave(left.shape[1] // 2, dim=1))
+        return steer_hidden(hidden, left, right, strengths.repeat_interleave(left.shape[1] // 2, dim=-1))
 
 
-def _token_ids(lm: LanguageModel, texts: Sequence[str], labels: Sequence[float]) -> list[list[int]]:
-    """Return the texts as the tokenizer gives them, or raise InputError on data that teach nothing."""
-    LabelledText(texts, labels)  # refuses what labels no two poles
-    limit = min(lm.context_length, _MAX_TOKENS)
+def token_ids(lm: LanguageModel, texts: Sequence[str], max_tokens: int = _MAX_TOKENS) -> list[list[int]]:
+    """Return the texts as the tokenizer gives them, each with at least one token to predict."""
+    limit = min(lm.context_length, max_tokens)
     ids = []
     for text in texts:
         # The published code scores no first token; a text of one token still needs a target here.
         own = lm.encode(text)[0][:limit]
         ids.append(own if len(own) > 1 else lm.start_ids + own)
     return ids
+
+
+def like_lengths(batch: Sequence[int], token_ids: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return a batch's indices in groups to read together: of like length, with half the padding."""
+    batch = sorted(batch, key=lambda i: len(token_ids[i]))
+    return [batch[i : i + _TEXTS_PER_FORWARD] for i in range(0, len(batch), _TEXTS_PER_FORWARD)]
 
 
 def thin(steer: Steer, tolerance: float = 0.0) -> Steer:
