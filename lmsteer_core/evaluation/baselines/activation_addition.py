@@ -28,6 +28,7 @@ from lmsteer_core.evaluation.baselines.learning import (
     recipe_of,
     trained,
 )
+from lmsteer_core.evaluation.methods import PREFIX
 from lmsteer_core.generation import Generated, Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 LIBRARY = "--no-deps steering-vectors==0.12.2"
 """It works with transformers 5 but asks for 4, hence --no-deps; what it needs is there anyway."""
 
-_PREFIX = "This is {}: "
 _BATCH = 8
 
 
@@ -120,7 +120,7 @@ def _learn(
     from steering_vectors import train_steering_vector
 
     ids = token_ids(lm, [text for _, text in chosen], max_tokens)
-    prefixes = [_PREFIX.format(description) for description in (task.positive, task.negative)]
+    prefixes = [PREFIX.format(description) for description in (task.positive, task.negative)]
     read = [str(lm.tokenizer.decode(text, skip_special_tokens=True)) for text in ids[::2]]
     pairs = [tuple(prefix + text for prefix in prefixes) for text in read]
     held_out = [(sign, text) for (sign, _), text in zip(chosen, ids, strict=True)][1::2]
