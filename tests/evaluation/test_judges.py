@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from lmsteer_core import InputError
@@ -31,9 +32,13 @@ def classifier(tmp_path):
         BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "model")
         config = BertConfig(
             vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
+            initializer_range=1.0,
             id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)},
         )  # fmt: skip
-        BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = BertForSequenceClassification(config)
+        model.save_pretrained(tmp_path / "model")
         return tmp_path / "model"
 
     return make
