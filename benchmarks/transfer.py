@@ -29,9 +29,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks.control import append_result, load_judge, read_prompts, read_results
+from benchmarks.control import append_result, judge_by_name, read_results
 from benchmarks.quality import N_BOOTSTRAP, STYLES, UNSTEERED, Curve, continue_all, figures, reach
 from lmsteer_core import LanguageModel, Steer, load_model, train
+from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.neutral import neutral_text
 from lmsteer_core.training import calibrated
 from lmsteer_core.transfer import Behaviour, EmbeddingMap, carried, fit_map, shared_words, transfer
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
     if any(len(r["n_tokens"]) != options.n_prompts for r in done):
         raise SystemExit(f"{options.out} holds results of another number of prompts; write to another file.")
     prompts = read_prompts(options.data / "prompts" / "neutral.jsonl", options.n_prompts)
-    judges = {style.judge: style.score(), "tfidf": load_judge("tfidf", data).score}
+    judges = {style.judge: style.score(), "tfidf": judge_by_name("tfidf", data).score}
     folder = options.out.with_suffix("") / options.style
 
     def made_on(lm: LanguageModel) -> Steer:
