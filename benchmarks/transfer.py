@@ -164,19 +164,23 @@ def official_map(source: LanguageModel, target: LanguageModel, n_steps: int = N_
     """Return the published recipe's map: Hᵀ trained to bring anchors to the target, its rows of length 1.
 
     The published code compares spellings as the tokenizers write them, here word starts meet whatever
-    their mark; it trains the other direction beside it, which its result does not use.
+    their mark. As published, the other direction is trained beside it, though nothing uses it.
     """
     shared = shared_words(source, target)
     e_source, e_target = (
         lm.output_embedding[ids[:N_ANCHORS]].float()
         for lm, ids in ((source, shared.source_ids), (target, shared.target_ids))
     )
-    back = torch.randn(target.d_model, source.d_model, generator=torch.Generator().manual_seed(0))
-    back.requires_grad_()
-    adam = torch.optim.Adam([back], lr=LEARNING_RATE)
+    draw = torch.Generator().manual_seed(0)
+    back, there = (
+        torch.randn(*shape, generator=draw).requires_grad_()
+        for shape in ((target.d_model, source.d_model), (source.d_model, target.d_model))
+    )
+    adam = torch.optim.Adam([back, there], lr=LEARNING_RATE)
     for _ in range(n_steps):
         adam.zero_grad()
-        (e_target @ back - e_source).square().mean().backward()
+        loss = (e_target @ back - e_source).square().mean() + (e_source @ there - e_target).square().mean()
+        loss.backward()
         adam.step()
     back = back.detach()
     left_over = (e_target @ back - e_source).square().sum()

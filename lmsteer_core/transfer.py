@@ -35,6 +35,9 @@ LEAST_SHARED_WORDS = 500
 
 _RIDGE = 0.1
 
+_N_WEIGHED_TOKENS = 350
+"""Neutral tokens that give the words of a map their weights, under a square root: few are enough."""
+
 
 @dataclass(frozen=True)
 class SharedWords:
@@ -236,15 +239,15 @@ def fit_map(
     """
     shared = shared_words(source, target)
     weight = _mean_probability(target.for_batches, plain)[shared.target_ids].sqrt()
-    weight = (weight / weight.sum()).clamp_min(1e-9)[:, None]
+    weight = (weight / weight.sum()).clamp_min(1e-9).float()[:, None]
     e_source, e_target = (
-        lm.output_embedding[ids.to(lm.device)].double().cpu()
+        lm.output_embedding[ids.to(lm.device)].float().cpu()
         for lm, ids in ((source, shared.source_ids), (target, shared.target_ids))
     )
     e_source, e_target = (e - (weight * e).sum(dim=0) for e in (e_source, e_target))
     if method == "procrustes":
-        u, _, vt = torch.linalg.svd(e_source.T @ (weight * e_target), full_matrices=False)
-        forward = u @ vt
+        u, _, vt = torch.linalg.svd((e_source.T @ (weight * e_target)).double(), full_matrices=False)
+        forward = (u @ vt).float()
     else:
         forward = _ridge(e_target, e_source, weight)
     back = _ridge(e_source, e_target, weight) if method == "ridge" else forward.T
@@ -253,7 +256,7 @@ def fit_map(
     scale = (weight * fitted * e_source).sum() / (weight * fitted.square()).sum()
     left_over = (weight * (e_source - scale * fitted).square()).sum()
     r2 = 1 - float(left_over / (weight * e_source.square()).sum())
-    return EmbeddingMap(forward.float(), back.float(), len(shared.texts), r2)
+    return EmbeddingMap(forward, back, len(shared.texts), r2)
 
 
 def fit_report(
@@ -308,12 +311,11 @@ def carried(steer: Steer, embedding_map: EmbeddingMap, target: LanguageModel, na
 
 def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Return H, (d_y, d_x), with y ≈ H x over rows."""
-    moment = x.T @ (weight * x)
+    weighted = weight * x
+    moment, cross = (weighted.T @ x).double(), (weighted.T @ y).double()
     ridge = _RIDGE * moment.trace() / len(moment)
-    h: Tensor = torch.linalg.solve(
-        moment + ridge * torch.eye(len(moment), dtype=moment.dtype), x.T @ (weight * y)
-    )
-    return h.T
+    h: Tensor = torch.linalg.solve(moment + ridge * torch.eye(len(moment), dtype=moment.dtype), cross)
+    return h.T.float()
 
 
 def _spellings(lm: LanguageModel) -> dict[str, int]:
@@ -359,8 +361,9 @@ def _word_ends(
 
 
 def _mean_probability(lm: LanguageModel, plain: PlainText) -> Tensor:
-    """Return the mean next-word probability over neutral text, (vocab_size,), float64."""
+    """Return the mean next-word probability over some neutral text, (vocab_size,), float64."""
     hidden = torch.cat(plain.hidden)
+    hidden = hidden[:: max(1, len(hidden) // _N_WEIGHED_TOKENS)]
     total = torch.zeros(lm.vocab_size, dtype=torch.float64, device=lm.device)
     for h in hidden.split(tokens_per_chunk(lm)):
         total += next_word(lm, h).sum(dim=0, dtype=torch.float64)
