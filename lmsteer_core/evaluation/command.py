@@ -64,8 +64,8 @@ def show(result: dict[str, Any]) -> str:
         figures = [[label, report.span(found)] for label, found in result["figures"].items()]
         note = f"{result['prompts']} prompts; " + "; ".join(f"{k} ({v})" for k, v in result["by"].items())
         return report.text(report.Table(result["file"], note, ["figure", "value"], figures))
-    sentences = "\n".join(report.verdict(result))
-    return f"{report.text(report.methods_table(result))}\n\n{sentences}\n\nReport: {result['report']}"
+    tables = [report.text(table(result)) for table in (report.methods_table, report.glance_table)]
+    return "\n\n".join([*tables, "\n".join(report.verdict(result)), f"Report: {result['report']}"])
 
 
 def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:

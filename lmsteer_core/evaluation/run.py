@@ -37,7 +37,7 @@ from lmsteer_core.evaluation.budget import Budget, budgets
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.likelihood import continuation_nll
 from lmsteer_core.evaluation.methods import MAKERS as HEAD_METHODS
-from lmsteer_core.evaluation.methods import NEED_NO_TEXT, Composable, Maker, Method, Unsteered
+from lmsteer_core.evaluation.methods import Composable, Maker, Method, Unsteered
 from lmsteer_core.evaluation.prompts import Generations, append_lines, read_generations, whole_lines
 from lmsteer_core.evaluation.task import Task
 from lmsteer_core.generation import Row
@@ -48,6 +48,8 @@ from lmsteer_core.steer import fingerprint_digest
 MAKERS: dict[str, Maker] = {**HEAD_METHODS, **BASELINES}
 UNSTEERED = "unsteered"
 SECTIONS = ("curves", "composition", "data")
+DATA_METHODS = ("lm-steer-labels", "lm-steer-official", "word-offsets", "additive", "lora")
+"""What the section on data makes anew for every size: the others take hours to."""
 DATA_SIZES = (10, 30, 100, 1000)
 """Training texts of the section on data; the whole file's point is taken from the curves."""
 
@@ -178,9 +180,10 @@ class Run:
             if not signed:
                 continue
             if "composition" in sections and self.other and facts["composable"]:
-                axis = sorted([0.0, *(sign * s for s in swept[1::2][:2] for sign in (1, -1))])
+                few = (swept[1::2] or swept)[:2]
+                axis = sorted([0.0, *(sign * s for s in few for sign in (1, -1))])
                 found += [Cell(key, s, "composition", held=held) for s in axis for held in axis]
-            if "data" in sections and key not in NEED_NO_TEXT:
+            if "data" in sections and key in DATA_METHODS and self.task.texts:
                 middle = swept[len(swept) // 2]
                 sizes = [n for n in DATA_SIZES if n < len(self.task.texts)]
                 found += [Cell(key, sign * middle, "data", n_texts=n) for n in sizes for sign in (1, -1)]

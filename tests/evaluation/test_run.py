@@ -43,6 +43,7 @@ def makers(monkeypatch):
 
     monkeypatch.setattr(runs, "MAKERS", {"unsteered": runs.MAKERS["unsteered"], "push": push})
     monkeypatch.setattr(runs, "DATA_SIZES", (10, 30, 1000))
+    monkeypatch.setattr(runs, "DATA_METHODS", ("push",))
     for name, value in (("_ROWS_PER_BATCH", 4), ("_TIMED_ROWS", 1), ("_TIMED_REPEATS", 1)):
         monkeypatch.setattr(runs, name, value)
     return made
