@@ -84,7 +84,7 @@ def _table(table: Table) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     rows = "\n".join([row(table.header, "th"), *(row(cells, "td") for cells in table.rows)])
-    return f'<div class="scroll"><table>\n{rows}\n</table></div>'
+    return f'<div class="scroll" tabindex="0"><table>\n{rows}\n</table></div>'
 
 
 def _charts(summary: Summary) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _charts(summary: Summary) -> Iterator[str]:
     for measure, curves in charts.items():
         caption = f"{measure}, up to {_MOST_RATIO:g} × unsteered. Thick lines are ours."
         told = f'<figcaption class="note">{escape(caption)}</figcaption>'
-        yield f"<figure>{_chart(curves, looks)}{told}</figure>"
+        yield f"<figure>{_chart(caption, curves, looks)}{told}</figure>"
     yield '</div><ul class="legend">'
     for name, (colour, dash) in looks.items():
         line = f'<path d="M0 5H28" stroke="{colour}" stroke-width="3" stroke-dasharray="{dash}"/>'
@@ -108,7 +108,7 @@ def _charts(summary: Summary) -> Iterator[str]:
     yield "</ul>"
 
 
-def _chart(curves: Sequence[Drawn], looks: dict[str, Look]) -> str:
+def _chart(caption: str, curves: Sequence[Drawn], looks: dict[str, Look]) -> str:
     """Return an SVG of control over the logarithm of the perplexity ratio."""
     shown = [(name, [p for p in points if _is_shown(p)], ours) for name, points, ours in curves]
     ratios = [p["perplexity_ratio"]["value"] for _, points, _ in shown for p in points]
@@ -150,7 +150,8 @@ def _chart(curves: Sequence[Drawn], looks: dict[str, Look]) -> str:
             )
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{centre}" y="{_HEIGHT - 4}" text-anchor="middle">perplexity / unsteered</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(drawn)}</svg>'
+    label = f'role="img" aria-label="{escape(caption)}"'
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" {label}>{"".join(drawn)}</svg>'
 
 
 def _ticks(low: float, high: float) -> list[float]:
