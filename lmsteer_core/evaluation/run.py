@@ -9,7 +9,7 @@ A cell is one method at one strength; three sections have cells:
 
     curves        ± every strength of a method's sweep, all prompts
     composition   a grid of two strengths: the task's method beside the same method of the other task
-    data          one strength, the method made from 10, 30, 100 and 1,000 texts
+    data          one strength, some methods made from 10, 30, 100 and 1,000 texts
 """
 
 from __future__ import annotations
