@@ -35,6 +35,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="S")
     add("--methods", nargs="+", metavar="METHOD", help="default: all that the data allow")
     add("--strengths", type=float, nargs="+", metavar="S", help="swept at both signs (default: by method)")
+    add(
+        "--training-steps",
+        type=int,
+        metavar="N",
+        help="Adam steps of the methods that learn by it (default 200; official 300)",
+    )
     add("--sections", default="curves", metavar="LIST", help="of curves,composition,data (default curves)")
     add("--judges", nargs="+", metavar="JUDGE", help="profanity, vader, tfidf:FILE, hf:MODEL")
     add("--perplexity-model", metavar="ID", help="a second model that measures fluency, e.g. gemma")
@@ -58,21 +64,23 @@ def show(result: dict[str, Any]) -> str:
         figures = [[label, report.span(found)] for label, found in result["figures"].items()]
         note = f"{result['prompts']} prompts; " + "; ".join(f"{k} ({v})" for k, v in result["by"].items())
         return report.text(report.Table(result["file"], note, ["figure", "value"], figures))
-    sentences = "\n".join(report.verdict(result))
-    return f"{report.text(report.methods_table(result))}\n\n{sentences}\n\nReport: {result['report']}"
+    tables = [report.text(table(result)) for table in (report.methods_table, report.glance_table)]
+    return "\n\n".join([*tables, "\n".join(report.verdict(result)), f"Report: {result['report']}"])
 
 
 def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from lmsteer_core.decoding import Sampling
     from lmsteer_core.evaluation import page, report
-    from lmsteer_core.evaluation.run import Protocol, Run, settings_of
+    from lmsteer_core.evaluation.budget import budgets
+    from lmsteer_core.evaluation.run import Protocol, Run, alone, settings_of
     from lmsteer_core.evaluation.summary import summarize
     from lmsteer_core.evaluation.task import load_task
     from lmsteer_core.models import cache_folder, load_model
 
     if not all(0 < s < float("inf") for s in args.strengths or ()):
         raise InputError("--strengths are above 0; each is measured with both signs.")
-    protocol = Protocol(args.samples, Sampling(1.0, args.top_p, args.tokens, args.seed))
+    sampling = Sampling(1.0, args.top_p, args.tokens, args.seed)
+    protocol = Protocol(args.samples, sampling, budgets=budgets(args.training_steps))
     sections = _sections(args.sections)
     task = load_task(args.task, args.data, args.prompts, args.n_prompts)
     other = _other(args, task) if "composition" in sections else None
@@ -82,16 +90,20 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     lm = load_model(args.model).for_batches
     digest = hashlib.sha256(json.dumps(settings_of(lm, task, protocol)).encode()).hexdigest()[:12]
     folder = args.out or cache_folder() / "evaluation" / f"{task.name}-{digest}"
-    work = Run(folder, lm, task, protocol, other)
-    work.make(methods, progress)
-    cells = work.cells(methods, sections, args.strengths)
-    work.write(cells, progress)
-    second = [load_model(args.perplexity_model).for_batches] if args.perplexity_model else []
-    work.score(cells, judges, [lm, *second], progress)
-    summary = summarize(work, methods, cells)
-    (folder / "table.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
-    (folder / "report.md").write_text(report.markdown(summary), encoding="utf-8")
-    (folder / "report.html").write_text(page.html(summary), encoding="utf-8")
+    with alone(folder):
+        work = Run(folder, lm, task, protocol, other)
+        work.make(methods, progress)
+        cells = work.cells(methods, sections, args.strengths)
+        work.write(cells, progress)
+        second = [load_model(args.perplexity_model).for_batches] if args.perplexity_model else []
+        work.score(cells, judges, [lm, *second], progress)
+        summary = summarize(work, methods, cells)
+        for name, content in (
+            ("table.json", json.dumps(summary, indent=1, ensure_ascii=False)),
+            ("report.md", report.markdown(summary)),
+            ("report.html", page.html(summary)),
+        ):
+            (folder / name).write_text(content, encoding="utf-8")
     return {**summary, "report": str(folder / "report.html")}
 
 

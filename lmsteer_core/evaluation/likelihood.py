@@ -16,8 +16,8 @@ def continuation_nll(
     """Return −log P(text | prompt), in nats, and the number of tokens, of each pair.
 
     Prompt and text are tokenized together, as published: the tokens beyond as many as the prompt alone
-    has are the continuation's. Where the model's own tokens are cut elsewhere than the writer's, both
-    sums are of the same characters all the same.
+    has are the continuation's. Its tokens need not be the writer's; where one spans prompt and text, as
+    within a word, the cut is a few characters off, as published.
 
     Args:
         lm: The model that judges; its tokenizer need not be the writer's.

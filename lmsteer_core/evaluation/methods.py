@@ -1,12 +1,13 @@
 """The methods that move only the head, and what every method of the evaluation can do.
 
 A maker is `make(lm, task, folder, progress)`: it makes a method or reads what an earlier call has
-left in the folder. `MAKERS` here and in baselines.py name them for the command line.
+left in the folder. Those of budget.py take a keyword `budget` too. `MAKERS` here and in baselines/ name
+them for the command line.
 
     unsteered                the model itself
     lm-steer-labels          ours, from the task's labelled text
     lm-steer-descriptions    ours, from its two descriptions and no text
-    lm-steer-official        the published recipe on the labelled text, stopped after 300 steps
+    lm-steer-official        the published recipe on the labelled text, stopped early
     lm-steer-official-1000   the same as long as published
     word-offsets             soft blacklist: one offset per vocabulary entry
     additive                 one vector u: E (h + ε u)
@@ -30,6 +31,7 @@ from torch import Tensor
 from lmsteer_core.calibration import FULL_EPSILON, TARGET_KL, scale_to_divergence
 from lmsteer_core.decoding import Batch, LiveRow, Sampling, Token
 from lmsteer_core.errors import InputError
+from lmsteer_core.evaluation.budget import BUDGETS, PUBLISHED, Budget
 from lmsteer_core.evaluation.task import Task
 from lmsteer_core.generation import Generated, Row, generate, live_rows
 from lmsteer_core.language_model import LanguageModel
@@ -82,7 +84,8 @@ class Composable(Method, Protocol):
         ...
 
 
-Maker = Callable[[LanguageModel, Task, Path, Progress], Method]
+Maker = Callable[..., Method]
+"""(lm, task, folder, progress) → a method."""
 
 
 @dataclass(frozen=True)
@@ -225,19 +228,26 @@ def steer_from_descriptions(lm: LanguageModel, task: Task, folder: Path, progres
 
 
 def official_steer(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, n_steps: int = 300
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    progress: Progress,
+    *,
+    budget: Budget = BUDGETS["lm-steer-official"],
 ) -> Steered:
     """Return the published recipe's steer, brought to our scale of ε by the same calibration."""
     source = _labelled(task)
 
     def make() -> Steer:
         raw = train_official(
-            lm, task.name, source.texts, source.labels, snapshots=[n_steps], progress=progress
-        )[n_steps]
+            lm, task.name, source.texts, source.labels, snapshots=[budget.n_steps],
+            learning_rate=budget.learning_rate, batch_size=budget.batch_size, seed=budget.seed,
+            max_tokens=budget.max_tokens, progress=progress,
+        )[budget.n_steps]  # fmt: skip
         return calibrated(lm, raw, source, progress=progress)
 
     steer, seconds = _kept_steer(folder, make)
-    return Steered(lm, f"LM-Steer, official, {n_steps:,} steps", steer, seconds)
+    return Steered(lm, f"LM-Steer, official, {budget.n_steps:,} steps", steer, seconds)
 
 
 def word_offsets(lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Offset:
@@ -290,7 +300,7 @@ MAKERS: dict[str, Maker] = {
     "lm-steer-labels": steer_from_labels,
     "lm-steer-descriptions": steer_from_descriptions,
     "lm-steer-official": official_steer,
-    "lm-steer-official-1000": functools.partial(official_steer, n_steps=1000),
+    PUBLISHED: functools.partial(official_steer, budget=BUDGETS[PUBLISHED]),
     "word-offsets": word_offsets,
     "additive": additive,
     "prompt-prefix": prompt_prefix,

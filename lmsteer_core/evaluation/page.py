@@ -33,14 +33,15 @@ body { margin: 0 auto; max-width: 70rem; padding: 1rem; background: var(--paper)
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; }
 h2 { font-size: 1.15rem; margin-top: 2rem; }
-p, li { max-width: 45rem; overflow-wrap: anywhere; }
+p, li { margin: .4rem 0; overflow-wrap: anywhere; }
+.verdict { font-weight: 600; border-left: 4px solid #0077bb; padding-left: .8rem; margin: 1rem 0; }
 .note { color: var(--faint); font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; white-space: nowrap; }
 th { white-space: normal; vertical-align: bottom; min-width: 5rem; }
 th:first-child, td:first-child { text-align: left; }
-.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
+.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
 figure { margin: 0; }
 figure svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font-size: 11px; }
@@ -52,20 +53,20 @@ svg text { fill: var(--ink); font-size: 11px; }
 Look = tuple[str, str]
 """A line's colour and dashes."""
 
+Drawn = tuple[str, list[dict[str, Any]], bool]
+"""A method's name, its points, and whether it is ours."""
+
 
 def html(summary: Summary) -> str:
     """Return the page."""
     title = escape(report.title(summary))
     parts = [f"<h1>{title}</h1>", *(f"<p>{escape(line)}</p>" for line in report.about(summary))]
-    parts += ["<h2>Is ours on the frontier?</h2>", "<ul>"]
-    parts += [f"<li>{escape(sentence)}</li>" for sentence in report.verdict(summary)]
-    parts += ["</ul>", "<h2>Control against perplexity</h2>", *_charts(summary)]
+    headline, *details = report.verdict(summary)
+    parts += [f'<p class="verdict">{escape(headline)}</p>', *_charts(summary), _list(details)]
     for table in report.tables(summary):
-        parts += [
-            f"<h2>{escape(table.title)}</h2>",
-            f'<p class="note">{escape(table.note)}</p>',
-            _table(table),
-        ]
+        parts += [f"<h2>{escape(table.title)}</h2>", f'<p class="note">{escape(table.note)}</p>']
+        parts += [_table(table)] if table.rows else []
+    parts += [f"<h2>{escape(report.INPUT_STEER)}</h2>", _list(report.input_steer(summary))]
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'
@@ -74,12 +75,16 @@ def html(summary: Summary) -> str:
     )
 
 
+def _list(sentences: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
 def _table(table: Table) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     rows = "\n".join([row(table.header, "th"), *(row(cells, "td") for cells in table.rows)])
-    return f'<div class="scroll"><table>\n{rows}\n</table></div>'
+    return f'<div class="scroll" tabindex="0"><table>\n{rows}\n</table></div>'
 
 
 def _charts(summary: Summary) -> Iterator[str]:
@@ -87,21 +92,15 @@ def _charts(summary: Summary) -> Iterator[str]:
     n = len(_COLOURS)
     looks = {name: (_COLOURS[i % n], _DASHES[i // n % len(_DASHES)]) for i, name in enumerate(names)}
     yield '<div class="charts">'
-    for judge in summary["judges"]:
-        for model in summary["models"]:
-            curves = [
-                (m["name"], c["points"], m["ours"])
-                for m in summary["methods"]
-                for c in m["curves"]
-                if (c["judge"], c["model"]) == (judge, model)
-            ]
-            if curves:
-                caption = (
-                    f"Control by {report.by(summary, judge)} against the perplexity ratio under {model}, "
-                    f"up to {_MOST_RATIO:g}. Thick lines are ours."
-                )
-                told = f'<figcaption class="note">{escape(caption)}</figcaption>'
-                yield f"<figure>{_chart(curves, looks)}{told}</figure>"
+    charts: dict[str, list[Drawn]] = {}
+    for m in summary["methods"]:
+        for c in m["curves"]:
+            measure = report.by_measure(summary, c["judge"], c["model"], c["side"])
+            charts.setdefault(measure, []).append((m["name"], c["points"], m["ours"]))
+    for measure, curves in charts.items():
+        caption = f"{measure}, up to {_MOST_RATIO:g} × unsteered. Thick lines are ours."
+        told = f'<figcaption class="note">{escape(caption)}</figcaption>'
+        yield f"<figure>{_chart(caption, curves, looks)}{told}</figure>"
     yield '</div><ul class="legend">'
     for name, (colour, dash) in looks.items():
         line = f'<path d="M0 5H28" stroke="{colour}" stroke-width="3" stroke-dasharray="{dash}"/>'
@@ -109,7 +108,7 @@ def _charts(summary: Summary) -> Iterator[str]:
     yield "</ul>"
 
 
-def _chart(curves: Sequence[tuple[str, list[dict[str, Any]], bool]], looks: dict[str, Look]) -> str:
+def _chart(caption: str, curves: Sequence[Drawn], looks: dict[str, Look]) -> str:
     """Return an SVG of control over the logarithm of the perplexity ratio."""
     shown = [(name, [p for p in points if _is_shown(p)], ours) for name, points, ours in curves]
     ratios = [p["perplexity_ratio"]["value"] for _, points, _ in shown for p in points]
@@ -151,7 +150,8 @@ def _chart(curves: Sequence[tuple[str, list[dict[str, Any]], bool]], looks: dict
             )
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{centre}" y="{_HEIGHT - 4}" text-anchor="middle">perplexity / unsteered</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(drawn)}</svg>'
+    label = f'role="img" aria-label="{escape(caption)}"'
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" {label}>{"".join(drawn)}</svg>'
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lmsteer_core.evaluation.summary import Summary
+from lmsteer_core.evaluation.summary import AT_RATIO, BOTH, Summary
+
+INPUT_STEER = "Input-Steer: is its control continuous, composable and stable?"
 
 _HEAD_WIDTH = 20
 
@@ -39,39 +41,79 @@ def text(table: Table) -> str:
 
 def markdown(summary: Summary) -> str:
     """Return the report as Markdown."""
-    parts = [f"# {title(summary)}", *about(summary), "## Is ours on the frontier?"]
-    parts.append("\n".join(f"- {_markdown_cell(sentence)}" for sentence in verdict(summary)))
+    headline, *details = verdict(summary)
+    parts = [f"# {title(summary)}", *about(summary), f"**{_markdown_cell(headline)}**", _bullets(details)]
     for table in tables(summary):
-        header = [table.header, ["---", *["---:"] * (len(table.header) - 1)], *table.rows]
-        lines = ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in header]
-        parts += [f"## {table.title}", table.note, "\n".join(lines)]
+        parts += [f"## {table.title}", table.note]
+        if table.rows:
+            header = [table.header, ["---", *["---:"] * (len(table.header) - 1)], *table.rows]
+            parts.append("\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in header))
+    parts += [f"## {INPUT_STEER}", _bullets(input_steer(summary))]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def verdict(summary: Summary) -> list[str]:
-    """Return per judge and model whether a method has both more control and lower perplexity than ours."""
+    """Return whether a method has both more control and lower perplexity than ours: in all, by measure."""
+    rivals: dict[tuple[str, str, str], list[Summary]] = {}
+    for p in summary["frontier"]:
+        rivals.setdefault((p["judge"], p["model"], p["side"]), []).append(p)
+    if not rivals:
+        return ["There is no LM-Steer in this run, or nothing to set beside it."]
+    details, n_led, n_unsure = [], 0, 0
+    for measure, found in rivals.items():
+        best: dict[str, Summary] = {}  # a method's own point that is farthest beyond our curve
+        for p in sorted(_compared(found), key=_gap):
+            best[p["method"]] = p
+        ahead = [p for p in sorted(best.values(), key=_gap, reverse=True) if _gap(p) > 0]
+        n_led += any(_is_sure(p) for p in ahead)
+        n_unsure += bool(ahead) and not any(_is_sure(p) for p in ahead)
+        leads = "; ".join(
+            f"{p['method']} at {p['side']}{p['strength']:g} has {span(p['gap'])} more control than LM-Steer "
+            f"at no more perplexity ({_plain(p['perplexity_ratio'])} × unsteered)"
+            + ("" if _is_sure(p) else ", which is within the noise")
+            for p in ahead
+        )
+        none = "no method has more control than LM-Steer at the same or lower perplexity"
+        details.append(f"{by_measure(summary, *measure)}: {leads or none}.")
+    n = len(rivals)
+    headline = (
+        f"By {n - n_led - n_unsure} of {n} measures no method has both more control and lower perplexity "
+        f"than LM-Steer; by {n_unsure} a lead is within the noise, by {n_led} a method leads."
+    )
+    return [headline, *details]
+
+
+def input_steer(summary: Summary) -> list[str]:
+    """Return, with figures, whether Input-Steer's control is continuous, composable and stable."""
+    method = next((m for m in summary["methods"] if m["key"] == "input-steer"), None)
+    if method is None or not method["curves"]:
+        return ["Not run. It is the method input-steer and takes labelled text."]
     found = []
-    for judge in summary["judges"]:
-        for model in summary["models"]:
-            rivals = [p for p in summary["frontier"] if (p["judge"], p["model"]) == (judge, model)]
-            if not rivals:
-                continue
-            who = f"By {by(summary, judge)}, perplexity under {model}:"
-            best: dict[str, Summary] = {}  # a method's own point that is farthest beyond our curve
-            for p in sorted(_compared(rivals), key=_gap):
-                best[p["method"]] = p
-            ahead = [p for p in sorted(best.values(), key=_gap, reverse=True) if _gap(p) > 0]
-            if not ahead:
-                found.append(
-                    f"{who} no method has more control than LM-Steer at the same or lower perplexity."
-                )
-            for p in ahead:
-                sure = "" if p["gap"]["low"] > 0 else ", which is within the noise"
-                found.append(
-                    f"{who} {p['method']} at strength {p['strength']:g} has {span(p['gap'])} more control "
-                    f"than LM-Steer at no more perplexity ({p['perplexity_ratio']:.2f} × unsteered){sure}."
-                )
-    return found or ["There is no LM-Steer in this run, or nothing to set beside it."]
+    for judge, own in method["continuity"].items():
+        found.append(
+            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths of both signs: rank "
+            f"correlation with the mean score {_plain(own['spearman'])} (1 is monotone), R² of a line "
+            f"{_plain(own['r2'])}, largest step {_plain(own['largest_step'])} × the mean slope."
+        )
+    grids = [g for g in summary["composition"] if g["method"] == method["name"]]
+    found += [
+        f"Composable? By {by(summary, g['judge'])}, a row effect plus a column effect is "
+        f"{_plain(g['additivity'])} of the variance of its {len(g['means'])} × {len(g['means'])} grid (1 is "
+        "additive)."
+        for g in grids
+    ] or ["Composable? Not run: --sections composition."]
+    for curve in method["curves"]:
+        last = curve["points"][-1]
+        widths = [
+            p["control"]["high"] - p["control"]["low"] for p in curve["points"] if p["control"]["value"]
+        ]
+        found.append(
+            f"Stable? {by_measure(summary, curve['judge'], curve['model'], curve['side'])}: at "
+            f"{curve['side']}{last['strength']:g} perplexity is {span(last['perplexity_ratio'])} × unsteered "
+            f"at a control of {span(last['control'])}; the widest interval of control is "
+            f"{_plain(max(widths, default=None))}. One training was run: other seeds are not measured."
+        )
+    return found
 
 
 def _compared(rivals: Sequence[Summary]) -> list[Summary]:
@@ -83,13 +125,50 @@ def _gap(point: Summary) -> float:
     return float(point["gap"]["value"])
 
 
+def _is_sure(point: Summary) -> bool:
+    return float(point["gap"]["low"]) > 0
+
+
+def by_measure(summary: Summary, judge: str, model: str, side: str) -> str:
+    """Return what control and its cost are measured by."""
+    alone = "" if side == BOTH else ", the + side alone"
+    return f"By {by(summary, judge)}, perplexity under {model}{alone}"
+
+
 def tables(summary: Summary) -> list[Table]:
-    """Return every table of the report."""
-    return [table for table in (
-        methods_table(summary), _curve_table(summary), _frontier_table(summary), _cost_table(summary),
-        _continuity_table(summary),
-        *_composition_tables(summary), _data_table(summary),
-    ) if table.rows]  # fmt: skip
+    """Return every table of the report; one without rows says how to get them."""
+    return [
+        glance_table(summary), methods_table(summary), _curve_table(summary), _frontier_table(summary),
+        _continuity_table(summary), *_composition_tables(summary), _data_table(summary),
+    ]  # fmt: skip
+
+
+def glance_table(summary: Summary) -> Table:
+    """Return a row per method: how much control it gives at about the model's own fluency, and its price."""
+    measures = list(dict.fromkeys(
+        (c["judge"], c["model"], c["side"]) for m in summary["methods"] for c in m["curves"]
+    ))  # fmt: skip
+    rows = []
+    for m in summary["methods"]:
+        at = {(c["judge"], c["model"], c["side"]): span(c["at_ratio"]) for c in m["curves"]}
+        rows.append([
+            m["name"], *(at.get(measure, "–") for measure in measures), f"{m['n_parameters']:,}",
+            f"{m['share_of_model']:.3%}", f"{m['steps'] or '–'}", f"{m['training_seconds']:.0f} s",
+            f"{m['decoding_time_ratio']:.2f}",
+        ])  # fmt: skip
+    header = [
+        "method",
+        *(f"control, {by(summary, judge)}, {side}, {model}" for judge, model, side in measures),
+        "parameters", "of the model", "Adam steps", "training", "decoding time / base",
+    ]  # fmt: skip
+    note = (
+        f"The most control at no more than {AT_RATIO:g} × the unsteered text's perplexity, read off the "
+        "curves, with 95 % bootstrap intervals over prompts. "
+        f"Shares are of the model's {summary['settings']['model_parameters']:,} parameters; steps are each "
+        "pole's where poles are learned one by one; training includes calibration; decoding is timed on the "
+        "same rows, in turn with the model's own."
+    )
+    return Table("At a glance", note, header, rows)
 
 
 def methods_table(summary: Summary) -> Table:
@@ -115,31 +194,23 @@ def methods_table(summary: Summary) -> Table:
 
 
 def _curve_table(summary: Summary) -> Table:
-    judges, models = list(summary["judges"]), list(summary["models"])
-    rows = []
-    for method in summary["methods"]:
-        of = {(c["judge"], c["model"]): c["points"] for c in method["curves"]}
-        for i, point in enumerate(next(iter(of.values()), [])):
-            if point["strength"]:
-                rows.append([
-                    method["name"], f"±{point['strength']:g}",
-                    *(span(of[judge, models[0]][i]["control"]) for judge in judges),
-                    *(span(of[judges[0], model][i]["perplexity_ratio"]) for model in models),
-                ])  # fmt: skip
-    header = [
-        "method", "strength", *(f"control, {by(summary, judge)}" for judge in judges),
-        *(f"perplexity ratio, {model}" for model in models),
+    rows = [
+        [m["name"], f"{c['side']}{p['strength']:g}", by(summary, c["judge"]), span(p["control"]), c["model"],
+         span(p["perplexity_ratio"])]
+        for m in summary["methods"] for c in m["curves"] for p in c["points"] if p["strength"]
     ]  # fmt: skip
     note = (
         "Control is the judge's mean at +s minus at −s, towards the + pole; the perplexity ratio is the "
-        "geometric mean of both signs' perplexity (all nats over all tokens) over the unsteered text's."
+        "geometric mean of both signs' perplexity (all nats over all tokens) over the unsteered text's. On "
+        "the + side alone both are those of +s against the unsteered text."
     )
+    header = ["method", "strength", "judge", "control", "model", "perplexity ratio"]
     return Table("Control and its cost", note, header, rows)
 
 
 def _frontier_table(summary: Summary) -> Table:
     rows = [
-        [p["method"], f"±{p['strength']:g}", by(summary, p["judge"]), p["model"],
+        [p["method"], f"{p['side']}{p['strength']:g}", by(summary, p["judge"]), p["model"],
          _plain(p["perplexity_ratio"]), _plain(p["control"]), _plain(p["ours"]), span(p["gap"])]
         for p in _compared(summary["frontier"])
     ]  # fmt: skip
@@ -149,25 +220,6 @@ def _frontier_table(summary: Summary) -> Table:
         "off the curves between measured strengths. Points dearer than all of ours are left out."
     )
     return Table("Against ours at equal perplexity", note, header, rows)
-
-
-def _cost_table(summary: Summary) -> Table:
-    rows = [
-        [m["name"], f"{m['n_parameters']:,}", f"{m['share_of_model']:.3%}", f"{m['training_seconds']:.0f} s",
-         f"{m['decoding_time_ratio']:.2f}"]
-        for m in summary["methods"]
-    ]  # fmt: skip
-    note = (
-        f"Shares are of the model's {summary['settings']['model_parameters']:,} parameters. Training "
-        "includes calibration where a method has one; decoding is timed on the same rows, in turn with the "
-        "model's own."
-    )
-    return Table(
-        "Size and time",
-        note,
-        ["method", "parameters", "of the model", "training", "decoding time / base"],
-        rows,
-    )
 
 
 def _continuity_table(summary: Summary) -> Table:
@@ -185,6 +237,8 @@ def _continuity_table(summary: Summary) -> Table:
 
 
 def _composition_tables(summary: Summary) -> Iterator[Table]:
+    if not summary["composition"]:
+        yield Table("Composition", "Not run: --sections composition.", [], [])
     for found in summary["composition"]:
         axis = [f"{s:+g}" if s else "0" for s in found["strengths"]]
         rows = [[f"ε₁ {s}", *map(_plain, row)] for s, row in zip(axis, found["means"], strict=True)]
@@ -198,13 +252,14 @@ def _composition_tables(summary: Summary) -> Iterator[Table]:
 
 def _data_table(summary: Summary) -> Table:
     rows = [
-        [found["method"], f"{point['n_texts']:,}", f"±{found['strength']:g}", by(summary, found["judge"]),
-         span(point["control"]), found["model"], span(point["perplexity_ratio"])]
+        [found["method"], f"{point['n_texts']:,}", f"{found['side']}{found['strength']:g}",
+         by(summary, found["judge"]), span(point["control"]), found["model"], span(point["perplexity_ratio"])]
         for found in summary["data"]
         for point in found["points"]
     ]  # fmt: skip
     header = ["method", "training texts", "strength", "judge", "control", "model", "perplexity ratio"]
-    return Table("How many training texts?", "The first prompts and samples only.", header, rows)
+    note = "The first prompts and samples only; the last row of a method is made of all texts."
+    return Table("How many training texts?", note if rows else "Not run: --sections data.", header, rows)
 
 
 def title(summary: Summary) -> str:
@@ -249,6 +304,10 @@ def _plain(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {_markdown_cell(sentence)}" for sentence in sentences)
 
 
 def _markdown_cell(cell: str) -> str:

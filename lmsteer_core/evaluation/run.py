@@ -9,7 +9,7 @@ A cell is one method at one strength; three sections have cells:
 
     curves        ± every strength of a method's sweep, all prompts
     composition   a grid of two strengths: the task's method beside the same method of the other task
-    data          one strength, the method made from 10, 30, 100 and 1,000 texts
+    data          one strength, some methods made from 10, 30, 100 and 1,000 texts
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from lmsteer_core.decoding import Sampling
 from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.baselines import MAKERS as BASELINES
+from lmsteer_core.evaluation.budget import Budget, budgets
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.likelihood import continuation_nll
 from lmsteer_core.evaluation.methods import MAKERS as HEAD_METHODS
-from lmsteer_core.evaluation.methods import NEED_NO_TEXT, Composable, Maker, Method, Unsteered
+from lmsteer_core.evaluation.methods import Composable, Maker, Method, Unsteered
 from lmsteer_core.evaluation.prompts import Generations, append_lines, read_generations, whole_lines
 from lmsteer_core.evaluation.task import Task
 from lmsteer_core.generation import Row
@@ -45,6 +48,8 @@ from lmsteer_core.steer import fingerprint_digest
 MAKERS: dict[str, Maker] = {**HEAD_METHODS, **BASELINES}
 UNSTEERED = "unsteered"
 SECTIONS = ("curves", "composition", "data")
+DATA_METHODS = ("lm-steer-labels", "lm-steer-official", "word-offsets", "additive", "lora")
+"""What the section on data makes anew for every size: the others take hours to."""
 DATA_SIZES = (10, 30, 100, 1000)
 """Training texts of the section on data; the whole file's point is taken from the curves."""
 
@@ -63,12 +68,14 @@ class Protocol:
         sampling: How each is drawn.
         section_prompts: Prompts of the sections on composition and data: the first of all.
         section_samples: Their continuations: the first of a prompt's.
+        budgets: How long methods learn, by their keys.
     """
 
     n_samples: int = 25
     sampling: Sampling = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
     section_prompts: int = 100
     section_samples: int = 5
+    budgets: Mapping[str, Budget] = field(default_factory=budgets)
 
     def __post_init__(self) -> None:
         """Refuse numbers of samples that no run could have."""
@@ -136,7 +143,8 @@ class Run:
             InputError: If the folder holds a run of other settings.
         """
         self.folder, self.lm, self.task, self.protocol, self.other = folder, lm, task, protocol, other
-        _begin(folder, settings_of(lm, task, protocol))
+        settings = settings_of(lm, task, protocol)
+        _begin(folder, settings if other is None else {**settings, "composed_with": _taught(other)})
 
     def make(self, methods: Sequence[str], progress: Progress) -> None:
         """Make every method that the folder lacks, and note what a report says of each."""
@@ -172,9 +180,10 @@ class Run:
             if not signed:
                 continue
             if "composition" in sections and self.other and facts["composable"]:
-                axis = sorted([0.0, *(sign * s for s in swept[1::2][:2] for sign in (1, -1))])
+                few = (swept[1::2] or swept)[:2]
+                axis = sorted([0.0, *(sign * s for s in few for sign in (1, -1))])
                 found += [Cell(key, s, "composition", held=held) for s in axis for held in axis]
-            if "data" in sections and key not in NEED_NO_TEXT:
+            if "data" in sections and key in DATA_METHODS and self.task.texts:
                 middle = swept[len(swept) // 2]
                 sizes = [n for n in DATA_SIZES if n < len(self.task.texts)]
                 found += [Cell(key, sign * middle, "data", n_texts=n) for n in sizes for sign in (1, -1)]
@@ -290,12 +299,16 @@ class Run:
         self, key: str, progress: Progress = lambda _share, _what: None, n_texts: int | None = None
     ) -> Method:
         task = self.task if n_texts is None else self.task.sample(n_texts)
-        return MAKERS[key](self.lm, task, self._made_in(key, n_texts=n_texts), progress)
+        return self._made(key, task, self._made_in(key, n_texts=n_texts), progress)
+
+    def _made(self, key: str, task: Task, folder: Path, progress: Progress) -> Method:
+        budget = self.protocol.budgets.get(key)
+        return MAKERS[key](self.lm, task, folder, progress, **({"budget": budget} if budget else {}))
 
     def _beside(self, method: Method, cell: Cell) -> Method:
         assert self.other is not None and cell.held is not None
         folder = self._made_in(cell.method, self.other)
-        other = MAKERS[cell.method](self.lm, self.other, folder, lambda _share, _what: None)
+        other = self._made(cell.method, self.other, folder, lambda _share, _what: None)
         assert isinstance(method, Composable) and isinstance(other, Composable)
         return method.beside(other, cell.held)
 
@@ -333,12 +346,31 @@ def settings_of(lm: LanguageModel, task: Task, protocol: Protocol) -> dict[str, 
         "model_parameters": lm.model.num_parameters(),
         "prompts": len(task.prompts),
         "prompts_sha256": _digest(task.prompts),
-        "texts": len(task.texts),
-        "texts_sha256": _digest(zip(task.texts, task.labels, strict=True)),
-        "descriptions": [task.positive, task.negative],
+        **_taught(task),
+        "training_steps": {key: budget.n_steps for key, budget in protocol.budgets.items()},
         "samples": protocol.n_samples,
         **dataclasses.asdict(protocol.sampling),
     }
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing into a folder.
+
+    Raises:
+        InputError: If one does, or nobody can.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        raise InputError(
+            f"Another evaluation writes to {folder}: wait for it, or choose another --out."
+        ) from error
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another --out.") from error
+    with lock:
+        yield
 
 
 def check_methods(methods: Sequence[str]) -> None:
@@ -349,14 +381,16 @@ def check_methods(methods: Sequence[str]) -> None:
 
 
 def judge_scorer(judge: Judge) -> Scorer:
-    """Return a judge as a scorer."""
+    """Return a judge as a scorer: as published, what speaks for the + pole reads the prompt too."""
+    with_prompt = judge.pole > 0
 
     def score(lines: Sequence[Generations]) -> dict[str, Any]:
-        found = judge.score([text for line in lines for text in line.texts])
+        read = [line.prompt * with_prompt + text for line in lines for text in line.texts]
+        found = judge.score(read)
         scores = _by_prompt([round(float(s), 5) for s in found], lines)
         return {"pole": judge.pole, "threshold": judge.threshold, "scores": scores}
 
-    return Scorer(judge.name, judge.version, score)
+    return Scorer(judge.name, judge.version + ", prompt read too" * with_prompt, score)
 
 
 def model_scorer(lm: LanguageModel) -> Scorer:
@@ -384,13 +418,20 @@ def _begin(folder: Path, settings: dict[str, Any]) -> None:
     except ValueError as error:
         raise InputError(f"{file} is damaged; choose another --out.") from error
     for key, value in settings.items():
-        if known.get(key) != value:
-            told = f"{key} {known.get(key)}, not {value}"
+        before = known.setdefault(key, value)
+        if before != value:
+            told = f"{key}: {before}, not {value}"
             raise InputError(f"{folder} holds a run of other settings ({told}); choose another --out.")
-    try:
-        _replace(file, json.dumps(known, indent=1, ensure_ascii=False))
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another --out.") from error
+    _replace(file, json.dumps(known, indent=1, ensure_ascii=False))
+
+
+def _taught(task: Task) -> dict[str, Any]:
+    """Return what a task's methods learn from."""
+    return {
+        "texts": len(task.texts),
+        "texts_sha256": _digest(zip(task.texts, task.labels, strict=True)),
+        "descriptions": [task.positive, task.negative],
+    }
 
 
 def _versions() -> dict[str, str]:

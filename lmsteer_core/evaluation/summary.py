@@ -1,8 +1,9 @@
 """Scores → the figures of a report: per cell, per method, and against our own steers.
 
 Control is a judge's mean at +s minus at −s, towards the + pole. Perplexity at a strength is the
-geometric mean of both signs' corpus perplexity over the unsteered text's. Both are taken of the
-same prompts, so one draw of prompts resamples everything at once.
+geometric mean of both signs' corpus perplexity over the unsteered text's. Where toxicity is measured
+there is the + side alone too, as published: the mean at +s minus the unsteered text's, at the cost
+of +s. All are taken of the same prompts, so one draw of prompts resamples everything at once.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ from lmsteer_core.evaluation.methods import OURS
 from lmsteer_core.evaluation.metrics import Array, Figure, Interval
 from lmsteer_core.evaluation.prompts import Generations
 from lmsteer_core.evaluation.run import DATA_SIZES, UNSTEERED, Cell, Run
+from lmsteer_core.evaluation.task import Task
 
 Summary = dict[str, Any]
 """What `report.py` shows and `table.json` holds; JSON throughout."""
 
+BOTH, PLUS = "±", "+"
+"""Sides of a sweep."""
+
+AT_RATIO = 1.25
+"""Perplexity ratio at which methods are set side by side: text as fluent, to a reader, as unsteered."""
+
 _POINTS_PER_SEGMENT = 20
-"""Points between two measured strengths at which our frontier is interpolated."""
+"""Points between two measured strengths; drawing texts from either at random would reach them."""
 
 
 def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> dict[str, Figure]:
@@ -62,12 +70,21 @@ def shown(found: dict[str, Figure]) -> dict[str, dict[str, float | None]]:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What control and its cost are measured by."""
+
+    judge: str
+    model: str
+    side: str
+
+
+@dataclass(frozen=True)
 class Curve:
-    """One method's control and cost over its strengths, from 0 on, for one judge and one model.
+    """One method's control and cost over its strengths, from 0 on.
 
     Attributes:
         strengths: Ascending from 0, n_strengths of them.
-        control: Judge's mean at +s minus at −s, (n_strengths, 1 + n_draws); column 0 is the data itself.
+        control: (n_strengths, 1 + n_draws); column 0 is the data itself.
         ratio: Perplexity over the unsteered text's, the same shape.
     """
 
@@ -89,6 +106,13 @@ class Curve:
         return between(self.control), np.exp(between(np.log(self.ratio)))
 
 
+def most_control(curves: Sequence[Curve], cost: Array | float) -> Array:
+    """Return the most control of any curve at no more than a perplexity ratio; 0 below every curve's."""
+    control, ratio = (np.concatenate(side) for side in zip(*(c.dense() for c in curves), strict=True))
+    reachable = np.where(ratio <= cost, control, -np.inf).max(axis=0)
+    return np.where(np.isfinite(reachable), reachable, 0.0)
+
+
 class Scores:
     """The scored cells of a run, read once."""
 
@@ -105,6 +129,11 @@ class Scores:
         self.models = [name for name, found in given.items() if "nll" in found]
         self.poles = {judge: given[judge]["pole"] for judge in self.judges}
         self.versions = {name: found["by"] for name, found in given.items()}
+
+    def measures(self, task: Task) -> list[Measure]:
+        """Return every pair of a judge and a model, of both sides and of a toxicity task's + side."""
+        sides = (BOTH,) if task.pole > 0 else (BOTH, PLUS)
+        return [Measure(j, m, side) for side in sides for j in self.judges for m in self.models]
 
     def __getitem__(self, cell: Cell) -> dict[str, Any]:
         """Return what was said of a cell."""
@@ -125,24 +154,27 @@ class Scores:
         nll, n_tokens = (_padded(self[cell][model][key]) for key in ("nll", "n_tokens"))
         return metrics.corpus_perplexity(_first(nll, n), np.nan_to_num(_first(n_tokens, n)))
 
-    def curve(self, method: str, judge: str, model: str) -> Curve:
+    def curve(self, method: str, measure: Measure) -> Curve:
         """Return a method's curve."""
         strengths = self.strengths(method)
         pairs = [(Cell(method, s), Cell(method, -s)) for s in strengths]
-        points = [self.point(plus, minus, judge, model) for plus, minus in pairs]
+        points = [self.point(plus, minus, measure) for plus, minus in pairs]
         start = np.zeros_like(self._weights()[:, 0]), np.ones_like(self._weights()[:, 0])
         control, ratio = zip(start, *points, strict=True)
         return Curve([0.0, *strengths], np.array(control), np.array(ratio))
 
     def point(
-        self, plus: Cell, minus: Cell, judge: str, model: str, n: tuple[int, int] | None = None
+        self, plus: Cell, minus: Cell, measure: Measure, n: tuple[int, int] | None = None
     ) -> tuple[Array, Array]:
         """Return control and perplexity ratio of a pair of cells, (1 + n_draws,) each."""
-        weights = self._weights(n[0] if n else None)
-        above, below = (self.mean(cell, judge, n).at(weights) for cell in (plus, minus))
-        base = Cell(UNSTEERED, 0.0)
-        costs = [self.perplexity(cell, model, n).at(weights) for cell in (plus, minus, base)]
-        return above - below, np.sqrt(costs[0] * costs[1]) / costs[2]
+        weights, base = self._weights(n[0] if n else None), Cell(UNSTEERED, 0.0)
+        low = minus if measure.side == BOTH else base
+        above, below = (self.mean(cell, measure.judge, n).at(weights) for cell in (plus, low))
+        dear, other, least = (
+            self.perplexity(cell, measure.model, n).at(weights)
+            for cell in (plus, minus if measure.side == BOTH else plus, base)
+        )
+        return above - below, np.sqrt(dear * other) / least
 
     def _weights(self, n_prompts: int | None = None) -> Array:
         """Return weights of prompts: the data itself, then the bootstrap draws."""
@@ -161,22 +193,23 @@ def summarize(run: Run, methods: Sequence[str], cells: Sequence[Cell]) -> Summar
             name: {"version": scores.versions[name], "pole": scores.poles[name]} for name in scores.judges
         },
         "models": {name: {"version": scores.versions[name]} for name in scores.models},
-        "methods": [_method(run, scores, key, settings["model_parameters"]) for key in methods],
+        "methods": [_method(run, scores, key, settings) for key in methods],
         "frontier": list(_frontier(run, scores, methods)),
         "composition": list(_composition(run, scores, methods, cells)),
         "data": list(_data(run, scores, methods, cells)),
     }
 
 
-def _method(run: Run, scores: Scores, key: str, model_parameters: int) -> Summary:
+def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
     facts = run.facts(key)
     signed = [s * sign for s in scores.strengths(key) for sign in (-1, 1)]
     own = [Cell(UNSTEERED, 0.0)] if key == UNSTEERED else [Cell(key, s) for s in sorted(signed)]
     return {
         **facts,
         "key": key,
+        "steps": settings["training_steps"].get(key),
         "ours": key in OURS,
-        "share_of_model": facts["n_parameters"] / model_parameters,
+        "share_of_model": facts["n_parameters"] / settings["model_parameters"],
         "cells": [
             {
                 "strength": cell.strength,
@@ -186,16 +219,15 @@ def _method(run: Run, scores: Scores, key: str, model_parameters: int) -> Summar
         ],
         "curves": [
             {
-                "judge": judge,
-                "model": model,
+                **dataclasses.asdict(measure),
+                "at_ratio": _interval(most_control([curve], AT_RATIO)),
                 "points": [
                     {"strength": s, "control": _interval(c), "perplexity_ratio": _interval(r)}
                     for s, c, r in zip(curve.strengths, curve.control, curve.ratio, strict=True)
                 ],
             }
-            for judge in scores.judges
-            for model in scores.models
-            if len((curve := scores.curve(key, judge, model)).strengths) > 1
+            for measure in scores.measures(run.task)
+            if len((curve := scores.curve(key, measure)).strengths) > 1
         ],
         "continuity": {judge: _continuity(scores, key, judge) for judge in scores.judges if len(signed) > 2},
     }
@@ -219,31 +251,25 @@ def _continuity(scores: Scores, key: str, judge: str) -> Summary:
 
 def _frontier(run: Run, scores: Scores, methods: Sequence[str]) -> Iterator[Summary]:
     """Yield every point of another method with our most control at no more perplexity, and the gap."""
-    for judge in scores.judges:
-        for model in scores.models:
-            ours = [scores.curve(key, judge, model) for key in methods if key in OURS]
-            dense = [curve.dense() for curve in ours if len(curve.strengths) > 1]
-            if not dense:
+    for measure in scores.measures(run.task):
+        curves = {key: scores.curve(key, measure) for key in methods}
+        curves = {key: curve for key, curve in curves.items() if len(curve.strengths) > 1}
+        ours = [curve for key, curve in curves.items() if key in OURS]
+        for key, curve in curves.items() if ours else ():
+            if key in OURS:
                 continue
-            control, ratio = (np.concatenate(side) for side in zip(*dense, strict=True))
-            for key in methods:
-                curve = scores.curve(key, judge, model)
-                if key in OURS or len(curve.strengths) < 2:
-                    continue
-                for s, rival, cost in list(zip(curve.strengths, curve.control, curve.ratio, strict=True))[1:]:
-                    reachable = np.where(ratio <= cost, control, -np.inf).max(axis=0)
-                    best = np.where(np.isfinite(reachable), reachable, 0.0)  # below the unsteered text's cost
-                    yield {
-                        "judge": judge,
-                        "model": model,
-                        "method": run.facts(key)["name"],
-                        "strength": s,
-                        "perplexity_ratio": _number(cost[0]),
-                        "control": _number(rival[0]),
-                        "ours": _number(best[0]),
-                        "gap": _interval(rival - best),
-                        "beyond": bool(cost[0] > ratio[:, 0].max()),
-                    }
+            for s, rival, cost in list(zip(curve.strengths, curve.control, curve.ratio, strict=True))[1:]:
+                best = most_control(ours, cost)
+                yield {
+                    **dataclasses.asdict(measure),
+                    "method": run.facts(key)["name"],
+                    "strength": s,
+                    "perplexity_ratio": _number(cost[0]),
+                    "control": _number(rival[0]),
+                    "ours": _number(best[0]),
+                    "gap": _interval(rival - best),
+                    "beyond": all(not cost[0] <= np.nanmax(c.ratio[:, 0]) for c in ours),
+                }
 
 
 def _composition(
@@ -280,21 +306,17 @@ def _data(run: Run, scores: Scores, methods: Sequence[str], cells: Sequence[Cell
             size: [Cell(key, sign * strength, "data", n_texts=size) for sign in (1, -1)] for size in sizes
         }
         made[len(run.task.texts)] = [Cell(key, sign * strength) for sign in (1, -1)]
-        for judge in scores.judges:
-            for model in scores.models:
-                points = {
-                    size: scores.point(plus, minus, judge, model, n) for size, (plus, minus) in made.items()
-                }
-                yield {
-                    "method": run.facts(key)["name"],
-                    "judge": judge,
-                    "model": model,
-                    "strength": strength,
-                    "points": [
-                        {"n_texts": size, "control": _interval(c), "perplexity_ratio": _interval(r)}
-                        for size, (c, r) in points.items()
-                    ],
-                }
+        for measure in scores.measures(run.task):
+            points = {size: scores.point(plus, minus, measure, n) for size, (plus, minus) in made.items()}
+            yield {
+                **dataclasses.asdict(measure),
+                "method": run.facts(key)["name"],
+                "strength": strength,
+                "points": [
+                    {"n_texts": size, "control": _interval(c), "perplexity_ratio": _interval(r)}
+                    for size, (c, r) in points.items()
+                ],
+            }
 
 
 def _padded(rows: Sequence[Sequence[float]]) -> Array:

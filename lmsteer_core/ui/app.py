@@ -12,6 +12,7 @@ from lmsteer_core.http_api import routes
 from lmsteer_core.ui import render
 from lmsteer_core.ui.compose_tab import create_compose_tab
 from lmsteer_core.ui.endpoints import create_endpoints
+from lmsteer_core.ui.evidence_tab import create_evidence_tab
 from lmsteer_core.ui.highlight_tab import create_highlight_tab
 from lmsteer_core.ui.nextword_tab import create_nextword_tab
 from lmsteer_core.ui.session import SessionSteers
@@ -92,6 +93,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_compose_tab(workbench, own, changed, demo)
             with gr.Tab("Transfer", id="transfer") as tab:
                 create_transfer_tab(workbench, own, changed, tabs, tab, trainings, demo)
+            create_evidence_tab()
         create_endpoints(workbench)
         demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
     return demo

@@ -18,8 +18,9 @@ from lmsteer_core.evaluation.baselines.activation_addition import _learn
 from lmsteer_core.evaluation.baselines.dapt import make_dapt
 from lmsteer_core.evaluation.baselines.ensembles import DExperts, GeDi, make_dexperts
 from lmsteer_core.evaluation.baselines.input_steer import InputTraining
-from lmsteer_core.evaluation.baselines.learning import Budget, negative_log_likelihood, trained
+from lmsteer_core.evaluation.baselines.learning import negative_log_likelihood, trained
 from lmsteer_core.evaluation.baselines.lora import Adapted, make_lora, with_adapter
+from lmsteer_core.evaluation.budget import Budget
 from lmsteer_core.generation import live_rows
 
 GOOD = ["what a warm and lovely day", "a lovely little film", "warm, lovely and bright", "so lovely"]

@@ -11,6 +11,7 @@ from conftest import make_steer
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
 from lmsteer_core.evaluation import methods
+from lmsteer_core.evaluation.budget import Budget
 from lmsteer_core.evaluation.judges import load_judge
 from lmsteer_core.evaluation.methods import (
     MAKERS,
@@ -32,6 +33,7 @@ ROWS = [
     Row("We walked", seed_offset=2),
 ]
 TEXTS = ("what a lovely morning", "the lovely garden was in flower", "an awful noise", "the awful soup again")
+TWO_STEPS = Budget(learning_rate=1e-2, n_steps=2)
 LABELS = (1.0, 0.5, -1.0, -0.5)
 
 
@@ -59,7 +61,9 @@ def made(name, lm, task, folder):
 
 @pytest.mark.parametrize("name", [n for n in MAKERS if n != "lm-steer-official-1000"])
 def test_strength_0_is_the_model_itself_and_what_is_made_is_kept(name, small, task, tmp_path, monkeypatch):
-    monkeypatch.setitem(MAKERS, "lm-steer-official", lambda *args: methods.official_steer(*args, n_steps=2))
+    monkeypatch.setitem(
+        MAKERS, "lm-steer-official", lambda *args: methods.official_steer(*args, budget=TWO_STEPS)
+    )
     method = made(name, small, task, tmp_path)
     assert texts(method, 0.0) == texts(Unsteered(small), 0.0)
     again = made(name, small, task, tmp_path)

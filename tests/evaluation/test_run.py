@@ -8,9 +8,11 @@ import torch
 
 from lmsteer_core import InputError, Row, Sampling, generate
 from lmsteer_core.evaluation import run as runs
+from lmsteer_core.evaluation.budget import budgets
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.methods import Offset, Unsteered
-from lmsteer_core.evaluation.run import Cell, Protocol, Run
+from lmsteer_core.evaluation.prompts import Generations
+from lmsteer_core.evaluation.run import Cell, Protocol, Run, alone
 from lmsteer_core.evaluation.task import TASKS
 
 PROTOCOL = Protocol(2, Sampling(1.0, 0.9, max_new_tokens=4), section_prompts=3, section_samples=1)
@@ -41,6 +43,7 @@ def makers(monkeypatch):
 
     monkeypatch.setattr(runs, "MAKERS", {"unsteered": runs.MAKERS["unsteered"], "push": push})
     monkeypatch.setattr(runs, "DATA_SIZES", (10, 30, 1000))
+    monkeypatch.setattr(runs, "DATA_METHODS", ("push",))
     for name, value in (("_ROWS_PER_BATCH", 4), ("_TIMED_ROWS", 1), ("_TIMED_REPEATS", 1)):
         monkeypatch.setattr(runs, name, value)
     return made
@@ -123,13 +126,40 @@ def test_what_is_done_is_not_done_again(begin, makers, monkeypatch):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"n_samples": 3}, {"sampling": Sampling(1.0, 0.8, max_new_tokens=4)}],
-    ids=["samples", "top_p"],
+    [{"n_samples": 3}, {"sampling": Sampling(1.0, 0.8, max_new_tokens=4)}, {"budgets": budgets(7)}],
+    ids=["samples", "top_p", "training"],
 )
 def test_a_folder_of_other_settings_is_refused(begin, changed):
     begin()
     with pytest.raises(InputError, match="run of other settings .* choose another --out"):
         begin(**changed)
+
+
+def test_a_folder_composed_with_other_texts_is_refused(begin, tmp_path, small, task):
+    begin()
+    other = dataclasses.replace(TASKS["detoxification"], texts=["x"], labels=[1.0])
+    with pytest.raises(InputError, match="composed_with"):
+        Run(tmp_path / "run", small, task, PROTOCOL, other)
+
+
+def test_one_process_at_a_time_writes_into_a_folder(tmp_path):
+    with alone(tmp_path), pytest.raises(InputError, match="Another evaluation writes to"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_a_method_learns_as_long_as_the_protocol_says(begin, monkeypatch, small):
+    learned = []
+
+    def learn(_lm, _task, _folder, _progress, *, budget):
+        learned.append(budget.n_steps)
+        return Unsteered(small)
+
+    for key in ("lora", "lm-steer-official", "lm-steer-official-1000"):
+        monkeypatch.setitem(runs.MAKERS, key, learn)
+        begin("seven", budgets=budgets(7))._method(key)
+    assert learned == [7, 7, 1000]
 
 
 def test_a_damaged_folder_is_refused(begin):
@@ -180,10 +210,19 @@ def test_scores_stand_by_prompt_and_sample_with_who_gave_them(begin, small):
     run.score(cells, [LENGTH], [small], silent)
     for cell in cells:
         lines, scores = run.generations(cell), run.scores(cell)
-        assert scores["length"]["scores"] == [[len(text) for text in line.texts] for line in lines]
-        assert scores["length"]["by"] == "length 1"
+        lengths = [[len(line.prompt + text) for text in line.texts] for line in lines]
+        assert scores["length"]["scores"] == lengths
+        assert scores["length"]["by"] == "length 1, prompt read too"
         assert [len(row) for row in scores["tiny"]["n_tokens"]] == [2] * 5
         assert scores["tiny"]["nll"][0][0] > 0
+
+
+def test_toxicity_is_judged_of_the_continuation_alone():
+    read = []
+    nasty = Judge(lambda texts: read.extend(texts) or [0.0] * len(texts), 0.5, "nasty", "nasty 1", -1)
+    scorer = runs.judge_scorer(nasty)
+    scorer.score([Generations("You are", [" kind", ""])])
+    assert (read, scorer.version) == ([" kind", ""], "nasty 1")
 
 
 def test_a_new_judge_or_version_scores_and_a_known_one_does_not(begin):

@@ -17,7 +17,7 @@ from lmsteer_core.evaluation.run import Cell, Protocol, Run
 from lmsteer_core.evaluation.summary import summarize
 from lmsteer_core.evaluation.task import TASKS
 
-OURS, RIVAL = "lm-steer-descriptions", "prompt-prefix"
+OURS, RIVAL, INPUT = "lm-steer-descriptions", "prompt-prefix", "input-steer"
 PROTOCOL = Protocol(2, Sampling(1.0, 0.9, max_new_tokens=4), section_prompts=3, section_samples=1)
 N_PROMPTS = 4
 NASTY = "a <b> & | 'rival'"
@@ -31,7 +31,8 @@ class Written:
         self.run = Run(folder, lm, task, PROTOCOL)
         self.pole, self.cells = pole, []
         for key, name, strengths in (
-            ("unsteered", "unsteered", []), (OURS, "LM-Steer", [1.0, 2.0]), (RIVAL, NASTY, [1.0])
+            ("unsteered", "unsteered", []), (OURS, "LM-Steer", [1.0, 2.0]), (RIVAL, NASTY, [1.0]),
+            (INPUT, "Input-Steer", [1.0, 2.0]),
         ):  # fmt: skip
             facts = {
                 "name": name, "n_parameters": 1000 * bool(strengths), "training_seconds": 2.0,
@@ -60,8 +61,8 @@ class Written:
             mean = 0.5 + self.pole * sign * control / 2
             self.cell(method, sign * strength, mean=mean, perplexity=10 * ratio, **where)
 
-    def summary(self):
-        return summarize(self.run, ["unsteered", OURS, RIVAL], self.cells)
+    def summary(self, *more):
+        return summarize(self.run, ["unsteered", OURS, RIVAL, *more], self.cells)
 
 
 @pytest.fixture
@@ -96,8 +97,10 @@ def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
     # ours between the strengths: 0.2 + 0.6 t at the ratio 1.2 · (2 / 1.2)^t ≤ 1.5, t in twentieths
     assert found["ours"] == pytest.approx(0.2 + 0.6 * 8 / 20, abs=1e-4)
     assert found["gap"]["value"] == pytest.approx(0.26, abs=1e-4)
-    (sentence,) = report.verdict(written.summary())
-    assert f"{NASTY} at strength 1 has 0.26 (0.26 to 0.26) more control than LM-Steer" in sentence
+    headline, sentence = report.verdict(written.summary())
+    assert "By 0 of 1 measures no method" in headline
+    assert "by 0 a lead is within the noise, by 1 a method leads" in headline
+    assert f"{NASTY} at ±1 has 0.26 (0.26 to 0.26) more control than LM-Steer" in sentence
     assert "noise" not in sentence
     assert "judge 1.0" in sentence
 
@@ -105,7 +108,8 @@ def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
 @pytest.mark.parametrize(("control", "ratio"), [(0.4, 1.5), (0.7, 2.0), (0.0, 0.9)])
 def test_a_rival_inside_our_frontier_is_not(written, control, ratio):
     written.pair(RIVAL, 1.0, control, ratio)
-    (sentence,) = report.verdict(written.summary())
+    headline, sentence = report.verdict(written.summary())
+    assert "By 1 of 1 measures no method has both more control and lower perplexity" in headline
     assert "no method has more control than LM-Steer at the same or lower perplexity" in sentence
 
 
@@ -119,7 +123,7 @@ def test_a_rival_dearer_than_all_that_we_measured_is_not_compared(written):
     written.pair(RIVAL, 1.0, 0.9, 3.0)
     (found,) = written.summary()["frontier"]
     assert found["beyond"]
-    assert "no method has more control" in report.verdict(written.summary())[0]
+    assert "no method has more control" in report.verdict(written.summary())[1]
 
 
 def test_a_rival_that_wrote_nothing_has_no_lead(written):
@@ -131,8 +135,60 @@ def test_a_rival_that_wrote_nothing_has_no_lead(written):
         file.write_text(json.dumps(scores))
     summary = written.summary()
     assert summary["frontier"][0]["perplexity_ratio"] is None
-    assert "no method has more control" in report.verdict(summary)[0]
+    assert "no method has more control" in report.verdict(summary)[1]
     assert page.html(summary)
+
+
+def test_methods_are_set_side_by_side_at_one_perplexity(written):
+    written.pair(RIVAL, 1.0, 0.4, 1.5)
+    ours, rival = report.glance_table(written.summary()).rows[1:]
+    # ours: 0.2 at 1.2, and t = ln(1.25 / 1.2) / ln(2 / 1.2) of the way to 0.8, in twentieths: 1 / 20
+    assert ours[:2] == ["LM-Steer", "0.23 (0.23 to 0.23)"]
+    # the rival: t = ln(1.25) / ln(1.5) of the way to 0.4: 11 / 20
+    assert rival[:2] == [NASTY, "0.22 (0.22 to 0.22)"]
+
+
+def test_the_clean_side_of_toxicity_is_a_measure_of_its_own(tmp_path, small):
+    made = Written(tmp_path, small, "detoxification", pole=-1)
+    made.cell(OURS, 1.0, mean=0.4, perplexity=20)
+    made.cell(OURS, -1.0, mean=0.9, perplexity=90)
+    made.cell(RIVAL, 1.0, mean=0.2, perplexity=20)
+    made.cell(RIVAL, -1.0, mean=0.3, perplexity=90)
+    both, clean = made.summary()["methods"][1]["curves"]
+    assert (both["side"], clean["side"]) == ("±", "+")
+    assert both["points"][1]["control"]["value"] == pytest.approx(0.5)
+    assert both["points"][1]["perplexity_ratio"]["value"] == pytest.approx(math.sqrt(2 * 9), rel=1e-4)
+    assert clean["points"][1]["control"]["value"] == pytest.approx(0.1)
+    assert clean["points"][1]["perplexity_ratio"]["value"] == pytest.approx(2)
+    headline, in_all, alone = report.verdict(made.summary())
+    assert "By 1 of 2 measures no method" in headline
+    assert "no method has more" in in_all
+    assert "the + side alone" in alone
+    assert f"{NASTY} at +1 has 0.20" in alone
+
+
+def test_input_steer_is_answered_with_figures(written):
+    assert "Not run" in report.input_steer(written.summary())[0]
+    written.pair(INPUT, 1.0, 0.4, 1.5)
+    written.pair(INPUT, 2.0, 0.2, 3.0)
+    continuous, composable, stable = report.input_steer(written.summary(INPUT))
+    # means 0.4, 0.3, 0.5, 0.7, 0.6 at −2 … 2: of the steps −0.1, 0.2, 0.2, −0.1, the mean slope 0.05
+    assert "over 5 strengths of both signs: rank correlation with the mean score 0.80" in continuous
+    assert "largest step 4.00 × the mean slope" in continuous
+    assert "Not run" in composable
+    assert "at ±2 perplexity is 3.00 (3.00 to 3.00) × unsteered" in stable
+    for held in (-1.0, 1.0):
+        for s in (-1.0, 1.0):
+            written.cell(INPUT, s, mean=0.1 * s * held, perplexity=10, section="composition", held=held)
+    assert "is 0.00 of the variance of its 2 × 2 grid" in report.input_steer(written.summary(INPUT))[1]
+
+
+def test_sections_that_were_not_run_say_so(written):
+    page_text = Parts()
+    page_text.feed(page.html(written.summary()))
+    for text in (page_text.text, report.markdown(written.summary())):
+        assert "Not run: --sections composition." in text
+        assert "Not run: --sections data." in text
 
 
 def test_toxicity_is_counted_by_prompts_and_control_is_towards_the_clean_pole(tmp_path, small):
@@ -243,7 +299,7 @@ def test_every_table_and_verdict_is_on_the_page_and_in_markdown(full):
         assert table.title in parts.text
         assert f"## {table.title}" in markdown
         assert all(len(row) == len(table.header) for row in table.rows)
-    assert report.verdict(full)[0] in parts.text
+    assert all(sentence in parts.text for sentence in [*report.verdict(full), *report.input_steer(full)])
 
 
 def test_markdown_tables_hold_together(full):
@@ -259,6 +315,7 @@ def test_every_judged_column_carries_the_judges_version(full):
     judged = [h for table in report.tables(full) for h in table.header if "judge" in h and h != "judge"]
     assert judged
     assert all("judge 1.0" in head for head in judged)
+    assert "judge (judge 1.0)" in report.verdict(full)[1]
     assert all(row[1] == "judge (judge 1.0)" for row in report._continuity_table(full).rows)
 
 

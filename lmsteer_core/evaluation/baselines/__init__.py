@@ -26,4 +26,4 @@ MAKERS: dict[str, Maker] = {
     "gedi": make_gedi,
     "dapt": make_dapt,
 }
-"""Maker by name: (lm, task, folder, progress) → a method. Those that train take a keyword `budget` too."""
+"""Maker by name."""

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lmsteer_core.decoding import Sampling
-from lmsteer_core.evaluation.baselines.learning import Budget, fit, trained_poles
+from lmsteer_core.evaluation.baselines.learning import fit, trained_poles
+from lmsteer_core.evaluation.budget import BUDGETS, Budget
 from lmsteer_core.generation import Generated, Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress
@@ -23,10 +24,8 @@ from lmsteer_core.neutral import Progress
 if TYPE_CHECKING:
     from lmsteer_core.evaluation.task import Task
 
-BUDGET = Budget(learning_rate=5e-5)
 
-
-@dataclass(frozen=True)
+@dataclass
 class DAPT:
     """A method of `evaluation`: strength s is how far the weights lie from the model to a pole's.
 
@@ -36,6 +35,7 @@ class DAPT:
         weights: θ of either pole, by the pole's and the parameter's name.
         n_parameters: Numbers in both.
         training_seconds: For both.
+        written_at: The strength that the twin's weights have.
     """
 
     lm: LanguageModel
@@ -45,19 +45,22 @@ class DAPT:
     training_seconds: float
     name: str = "DAPT"
     strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
+    written_at: float = 0.0
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows with weights between the model's and one pole's, or beyond."""
-        ends = self.weights["positive" if strength >= 0 else "negative"]
-        starts = self.lm.model.named_parameters()
-        with torch.no_grad():
-            for parameter, (name, start) in zip(self.twin.model.parameters(), starts, strict=True):
-                parameter.copy_(torch.lerp(start, ends[name].to(start), abs(strength)))
+        if strength != self.written_at:
+            ends = self.weights["positive" if strength >= 0 else "negative"]
+            starts = self.lm.model.named_parameters()
+            with torch.no_grad():
+                for parameter, (name, start) in zip(self.twin.model.parameters(), starts, strict=True):
+                    parameter.copy_(torch.lerp(start, ends[name].to(start), abs(strength)))
+            self.written_at = strength
         return generate(self.twin, rows, {}, sampling, logprobs=False)
 
 
 def make_dapt(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGET
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["dapt"]
 ) -> DAPT:
     """Return a model fully fine-tuned on either pole's texts, trained now or read from the folder.
 

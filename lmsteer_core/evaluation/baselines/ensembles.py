@@ -19,8 +19,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from lmsteer_core.decoding import Sampling, nucleus
 from lmsteer_core.errors import ModelError
-from lmsteer_core.evaluation.baselines.learning import Budget
-from lmsteer_core.evaluation.baselines.lora import BUDGET, Adapted, adapt
+from lmsteer_core.evaluation.baselines.lora import Adapted, adapt
+from lmsteer_core.evaluation.budget import BUDGETS, Budget
 from lmsteer_core.generation import Generated, Row, generate, live_rows
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress
@@ -206,7 +206,7 @@ class GeDi:
 
 
 def make_dexperts(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGET
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["dexperts"]
 ) -> DExperts:
     """Return DExperts of the adapters that LoRA has or will have; errors as for `adapt`."""
     adapted = adapt(lm, task, folder, progress, budget)
@@ -214,7 +214,7 @@ def make_dexperts(
 
 
 def make_gedi(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGET
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["gedi"]
 ) -> GeDi:
     """Return GeDi of the adapters that LoRA has or will have; errors as for `adapt`."""
     adapted = adapt(lm, task, folder, progress, budget)

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from lmsteer_core.decoding import Sampling
 from lmsteer_core.evaluation.baselines.learning import (
-    Budget,
     negative_log_likelihood,
     pole_texts,
     recipe_of,
     trained,
 )
+from lmsteer_core.evaluation.budget import BUDGETS, Budget
 from lmsteer_core.generation import Generated, Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from lmsteer_core.evaluation.task import Task
 
 RANK = 1000
-BUDGET = Budget(learning_rate=1e-2)
 
 
 class InputTraining(OfficialTraining):
@@ -91,7 +90,12 @@ class InputSteer:
 
 
 def make_input_steer(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGET
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    progress: Progress,
+    *,
+    budget: Budget = BUDGETS["input-steer"],
 ) -> InputSteer:
     """Return a steer of the input embeddings, trained now or read from the folder.
 

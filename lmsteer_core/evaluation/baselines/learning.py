@@ -1,4 +1,4 @@
-"""What the trained methods share: a budget, a loss, a loop of Adam, files that spare a second training."""
+"""What the trained methods share: a loss, a loop of Adam, files that spare a second training."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lmsteer_core.errors import InputError
+from lmsteer_core.evaluation.budget import Budget
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress, part
 from lmsteer_core.official import like_lengths, token_ids
@@ -33,30 +34,6 @@ POLES = {"positive": 1, "negative": -1}
 """The sign of the labels of either pole's texts."""
 
 _IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long a method learns; 135 M parameters take about 5 s a step on one core, DAPT twice that.
-
-    Attributes:
-        learning_rate: Adam's.
-        n_steps: Adam's steps.
-        batch_size: Texts a step.
-        max_tokens: Tokens that are read of each text.
-        seed: Seed of what is drawn: initial weights and the order of the texts.
-    """
-
-    learning_rate: float
-    n_steps: int = 200
-    batch_size: int = 16
-    max_tokens: int = 64
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a training that could not begin."""
-        if min(self.n_steps, self.batch_size) < 1 or self.max_tokens < 2 or not self.learning_rate > 0:
-            raise InputError("Steps and texts a step must be from 1, tokens from 2, the rate above 0.")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.decoding import Sampling
-from lmsteer_core.evaluation.baselines.learning import Budget, fit, needed, trained_poles
+from lmsteer_core.evaluation.baselines.learning import fit, needed, trained_poles
+from lmsteer_core.evaluation.budget import BUDGETS, Budget
 from lmsteer_core.generation import Generated, Row, generate
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 RANK = 8
 ALPHA = 16
-BUDGET = Budget(learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class LoRA:
 
 
 def make_lora(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGET
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["lora"]
 ) -> LoRA:
     """Return LoRA adapters of rank 8 (α = 16) of all linear layers but the head; errors as for `adapt`."""
     adapted = adapt(lm, task, folder, progress, budget)
