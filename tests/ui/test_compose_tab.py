@@ -88,7 +88,7 @@ def opened(visit) -> Page:
 
 def finished(page: Page, setting: str) -> None:
     page.wait_for_function(
-        "(s) => new RegExp(s + '.*tokens/s').test(document.querySelector('#compose-status')?.innerText)",
+        "(s) => new RegExp(s + '.*[.]$').test(document.querySelector('#compose-status')?.innerText)",
         arg=setting,
     )
 

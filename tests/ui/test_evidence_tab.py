@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ def components(folder: Path) -> dict[str, Any]:
             create_evidence_tab(folder)
         return demo
 
-    return {type(block).__name__: block for block in asyncio.run(build()).blocks.values()}
+    with ThreadPoolExecutor(1) as apart:  # in this thread the browser of other tests runs a loop
+        demo = apart.submit(lambda: asyncio.run(build())).result()
+    return {type(block).__name__: block for block in demo.blocks.values()}
 
 
 def test_without_a_report_there_is_no_tab(tmp_path: Path) -> None:
