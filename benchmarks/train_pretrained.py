@@ -226,6 +226,12 @@ STYLES = {
 }
 
 
+GEMMA_NOTICE = (
+    "The file holds sixteen rows of Gemma's output embedding, so that it knows its model: "
+    "Gemma terms of use apply."
+)
+
+
 def source_of(style: Style, data: Path) -> Combined:
     """Return a style's descriptions, all of one weight, and its labelled text if it has a share."""
     described = [Descriptions(*pair, keep_own_words=style.written_in_style) for pair in style.descriptions]
@@ -323,6 +329,7 @@ def readme(card: SteerCard, style: Style, flags: str) -> str:
             "",
             pairs,
             "",
+            *([GEMMA_NOTICE, ""] if card.model_id.startswith("gemma") else []),
             f"Continuations of 20 tokens; judge: {judge}.",
             "",
             "| prompts | ε | judge's mean ± standard error | base model's perplexity | repeated words |",
