@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 import torch
@@ -345,12 +346,13 @@ def _word_ends(
             lm.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             for lm in (source, target)
         )
-        if theirs["input_ids"] != ids:  # sampled in pieces that the tokenizer would not choose
-            continue
+        # Beyond this, the text was sampled in pieces that the tokenizer would not choose.
+        pairs = zip(theirs["input_ids"], ids, strict=False)
+        n_alike = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
         at_source = {end: k for k, (_, end) in enumerate(ours["offset_mapping"])}
         ends = [
             (k, at_source[end])
-            for k, (_, end) in enumerate(theirs["offset_mapping"])
+            for k, (_, end) in enumerate(theirs["offset_mapping"][:n_alike])
             if end in at_source and text[end : end + 1] == " "
         ]
         if ends:
