@@ -55,8 +55,8 @@ def test_one_prompt_is_written_on_both_models(carried) -> None:
     carried.page.click("#transfer-write")
     for side in ("source", "target"):
         carried.page.wait_for_function(
-            "side => new Set([...document.querySelectorAll(`#transfer-${side} .gen`)]"
-            ".map(line => line.innerText).filter(text => text.startsWith('The <b>bus</b> was '))).size === 3",
+            "side => [...document.querySelectorAll(`#transfer-${side} .gen`)]"
+            ".filter(line => /^The <b>bus<.b> was.{5}/s.test(line.innerText)).length === 3",
             arg=side,
         )
         assert carried.page.locator(f"#transfer-{side} .eps").all_inner_texts() == ["−2", "0", "+2"]
