@@ -314,15 +314,16 @@ def report(style: str, results: Sequence[dict[str, Any]]) -> None:
                     print(f"| {ratio:g} | {method} | n/a (max {highest:.2f}) | – | – | – | – |")
                     continue
                 against = [
-                    _interval(at[method] / at[rival]) if reached.get(rival) and rival != method else "–"
+                    interval(at[method] / at[rival]) if reached.get(rival) and rival != method else "–"
                     for rival in ("official-300", "official-1000")
                 ]
-                print(f"| {ratio:g} | {method} | {where[method]:.2f} | {_interval(at[method])} "
+                print(f"| {ratio:g} | {method} | {where[method]:.2f} | {interval(at[method])} "
                       f"| {' | '.join(against)} "
                       f"| {np.interp(where[method], curve.epsilon, curve.repeated):.3f} |")  # fmt: skip
 
 
-def _interval(values: Array) -> str:
+def interval(values: Array) -> str:
+    """Return the first value with the others' 95 % interval."""
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])
     return f"{values[0]:.2f} ({low:.2f} to {high:.2f})"
 

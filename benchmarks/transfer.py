@@ -30,7 +30,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.control import append_result, judge_by_name, read_results
-from benchmarks.quality import N_BOOTSTRAP, STYLES, UNSTEERED, Curve, continue_all, figures, reach
+from benchmarks.quality import (
+    N_BOOTSTRAP,
+    RATIOS,
+    STYLES,
+    UNSTEERED,
+    Curve,
+    continue_all,
+    figures,
+    interval,
+    reach,
+)
 from lmsteer_core import LanguageModel, Steer, load_model, train
 from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.neutral import neutral_text
@@ -39,7 +49,6 @@ from lmsteer_core.transfer import Behaviour, EmbeddingMap, carried, fit_map, sha
 
 METHODS = ("made", "behaviour", "ridge", "transpose", "procrustes", "official")
 EPSILONS = (1.5, 3.0, 4.5)
-RATIOS = (1.1, 1.25, 1.5)
 N_ANCHORS, N_STEPS, LEARNING_RATE = 4000, 5000, 1e-2
 
 
@@ -155,8 +164,8 @@ def report(style: str, to: str, results: Sequence[dict[str, Any]]) -> None:
             for judge in judges:
                 against = "–"
                 if method != "made" and "made" in rows and rows["made"][0][1]:
-                    against = _interval(at[judge] / rows["made"][1][judge])
-                cells += f" {_interval(at[judge])} | {against} |"
+                    against = interval(at[judge] / rows["made"][1][judge])
+                cells += f" {interval(at[judge])} | {against} |"
             print(f"| {ratio:g} × | {method} | {epsilon:.2f} |{cells} {repeated:.3f} |")
 
 
@@ -238,11 +247,6 @@ def round_trip(source: LanguageModel, target: LanguageModel) -> None:
 def product(steer: Steer) -> Tensor:
     """Return W in float64."""
     return steer.left.double() @ steer.right.double()
-
-
-def _interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-    return f"{values[0]:.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

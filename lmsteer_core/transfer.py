@@ -241,10 +241,7 @@ def fit_map(
     shared = shared_words(source, target)
     weight = _mean_probability(target.for_batches, plain)[shared.target_ids].sqrt()
     weight = (weight / weight.sum()).clamp_min(1e-9).float()[:, None]
-    e_source, e_target = (
-        lm.output_embedding[ids.to(lm.device)].float().cpu()
-        for lm, ids in ((source, shared.source_ids), (target, shared.target_ids))
-    )
+    e_source, e_target = _embeddings(source, target, shared)
     e_source, e_target = (e - (weight * e).sum(dim=0) for e in (e_source, e_target))
     if method == "procrustes":
         u, _, vt = torch.linalg.svd((e_source.T @ (weight * e_target)).double(), full_matrices=False)
@@ -277,10 +274,7 @@ def fit_report(
     """
     shared = shared_words(source, target)
     found = fit_map(source, target, neutral_text(target.for_batches))
-    e_source, e_target = (
-        lm.output_embedding[ids.to(lm.device)].float().cpu()
-        for lm, ids in ((source, shared.source_ids), (target, shared.target_ids))
-    )
+    e_source, e_target = _embeddings(source, target, shared)
     e_source, e_target = (e - e.mean(dim=0) for e in (e_source, e_target))
     place = {text: i for i, text in enumerate(shared.texts)}
     (first,) = dimensions(source, steer, n_dims=1, n_words=4 * n_words)
@@ -308,6 +302,14 @@ def carried(steer: Steer, embedding_map: EmbeddingMap, target: LanguageModel, na
     left = embedding_map.back @ steer.left.float().cpu()
     right = steer.right.float().cpu() @ embedding_map.forward
     return Steer(left, right, target.fingerprint_rows, card)
+
+
+def _embeddings(source: LanguageModel, target: LanguageModel, shared: SharedWords) -> tuple[Tensor, Tensor]:
+    """Return either model's output embeddings of the shared words, (n_shared, d_model), float32."""
+    return (
+        source.output_embedding[shared.source_ids.to(source.device)].float().cpu(),
+        target.output_embedding[shared.target_ids.to(target.device)].float().cpu(),
+    )
 
 
 def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:

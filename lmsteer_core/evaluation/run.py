@@ -193,7 +193,7 @@ class Run:
     def write(self, cells: Sequence[Cell], progress: Progress) -> None:
         """Write every text that the folder lacks, batch by batch."""
         n_missing = {cell: self._n_prompts(cell) - len(self._kept(cell)) for cell in cells}
-        total, done = sum(self._n_prompts(cell) for cell in cells), 0
+        total = sum(self._n_prompts(cell) for cell in cells)
         done = total - sum(n_missing.values())
         order = sorted(filter(n_missing.get, cells), key=lambda c: (SECTIONS.index(c.section), c.method))
         loaded: tuple[Any, Method] | None = None
