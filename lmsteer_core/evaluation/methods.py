@@ -215,7 +215,7 @@ def prompt_prefix(lm: LanguageModel, task: Task, _folder: Path, _progress: Progr
 
 def steer_from_labels(lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Steered:
     """Return our steer of the labelled text."""
-    source = _labelled(task)
+    source = task.labelled()
     steer, seconds = _kept_steer(folder, lambda: train(lm, task.name, source, progress=progress))
     return Steered(lm, "LM-Steer, labels", steer, seconds)
 
@@ -236,7 +236,7 @@ def official_steer(
     budget: Budget = BUDGETS["lm-steer-official"],
 ) -> Steered:
     """Return the published recipe's steer, brought to our scale of ε by the same calibration."""
-    source = _labelled(task)
+    source = task.labelled()
 
     def make() -> Steer:
         raw = train_official(
@@ -257,7 +257,7 @@ def word_offsets(lm: LanguageModel, task: Task, folder: Path, progress: Progress
     size of its label and either pole scaled to the same total: the offsets that a classifier of single
     tokens learns.
     """
-    source = _labelled(task)
+    source = task.labelled()
 
     def make() -> Tensor:
         progress(0.0, "counting words")
@@ -281,7 +281,7 @@ def additive(lm: LanguageModel, task: Task, folder: Path, progress: Progress) ->
     does not depend on the hidden state. Added to the embeddings themselves, u would move every logit by
     the same h · u and change nothing.
     """
-    source = _labelled(task)
+    source = task.labelled()
 
     def make() -> Tensor:
         plain = neutral_text(lm, progress=progress)
@@ -307,12 +307,6 @@ MAKERS: dict[str, Maker] = {
 }
 NEED_NO_TEXT = frozenset({"unsteered", "lm-steer-descriptions", "prompt-prefix"})
 OURS = frozenset({"lm-steer-labels", "lm-steer-descriptions"})
-
-
-def _labelled(task: Task) -> LabelledText:
-    if not task.texts:
-        raise InputError("This method learns from labelled text: give --data, a folder with train.jsonl.")
-    return LabelledText(task.texts, task.labels)
 
 
 def _kept_steer(folder: Path, make: Callable[[], Steer]) -> tuple[Steer, float]:

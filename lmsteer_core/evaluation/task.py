@@ -11,6 +11,7 @@ from pathlib import Path
 from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.prompts import NEUTRAL, PROVOKING, read_prompts
 from lmsteer_core.labelled import read_labelled
+from lmsteer_core.sources import LabelledText
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ class Task:
     def pole(self) -> int:
         """The pole that is measured: 1 or −1."""
         return -1 if self.measured == "toxicity" else 1
+
+    def labelled(self) -> LabelledText:
+        """Return the training texts as a source.
+
+        Raises:
+            InputError: If there are none or their labels show no two poles.
+        """
+        if not self.texts:
+            raise InputError("This method learns from labelled text: give --data, a folder with train.jsonl.")
+        return LabelledText(self.texts, self.labels)
 
     def sample(self, n_texts: int) -> Task:
         """Return the task with as many training texts, half of either sign; a smaller sample is part of it.

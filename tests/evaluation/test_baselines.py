@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from lmsteer_core.evaluation.baselines.input_steer import InputTraining
 from lmsteer_core.evaluation.baselines.learning import negative_log_likelihood, trained
 from lmsteer_core.evaluation.baselines.lora import Adapted, make_lora, with_adapter
 from lmsteer_core.evaluation.budget import Budget
+from lmsteer_core.evaluation.task import Task
 from lmsteer_core.generation import live_rows
 
 GOOD = ["what a warm and lovely day", "a lovely little film", "warm, lovely and bright", "so lovely"]
@@ -28,16 +29,16 @@ BAD = ["what a dull and dreary day", "a dreary little film", "dull, dreary and g
 ROWS = [Row("The weather in the hall"), Row("It was"), Row("It was", seed_offset=1)]
 SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=6, seed=3)
 BRIEF = Budget(learning_rate=1e-2, n_steps=20, batch_size=4)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What the methods ask of a task."""
-
-    texts: tuple[str, ...] = (*GOOD, *BAD)
-    labels: tuple[float, ...] = (1.0, 0.5, 1.0, 1.0, -1.0, -0.5, -1.0, -1.0)
-    positive: str = "a lovely text"
-    negative: str = "a dreary text"
+TASK = Task(
+    name="sentiment",
+    positive="a lovely text",
+    negative="a dreary text",
+    measured="positivity",
+    judges=(),
+    prompts=(),
+    texts=(*GOOD, *BAD),
+    labels=(1.0, 0.5, 1.0, 1.0, -1.0, -0.5, -1.0, -1.0),
+)
 
 
 def silent(_share: float, _what: str) -> None:
@@ -47,7 +48,7 @@ def silent(_share: float, _what: str) -> None:
 def make(name: str, lm: LanguageModel, folder: Path, *, task: Task | None = None, progress=silent):
     """Return a method, trained briefly."""
     settings = {} if name == "activation-addition" else {"budget": BRIEF}
-    return MAKERS[name](lm, task or Task(), folder / name, progress, **settings)
+    return MAKERS[name](lm, task or TASK, folder / name, progress, **settings)
 
 
 def ids(generated) -> list[list[int]]:
@@ -129,9 +130,9 @@ def test_progress_may_cancel_and_then_nothing_is_kept(model, tmp_path, name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_task_without_two_poles_is_refused(model, tmp_path, name):
     with pytest.raises(InputError, match="--data"):
-        make(name, model, tmp_path, task=Task(texts=(), labels=()))
+        make(name, model, tmp_path, task=replace(TASK, texts=(), labels=()))
     with pytest.raises(InputError, match="label"):
-        make(name, model, tmp_path, task=Task(texts=tuple(GOOD), labels=(1.0,) * 4))
+        make(name, model, tmp_path, task=replace(TASK, texts=tuple(GOOD), labels=(1.0,) * 4))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_dapt_interpolates_the_weights(methods, model):
 
 def test_dapt_of_a_half_precision_model_trains_in_float32(model, tmp_path):
     half = LanguageModel(copy.deepcopy(model.model).bfloat16(), model.tokenizer, "tiny")
-    method = make_dapt(half, Task(), tmp_path, silent, budget=replace(BRIEF, learning_rate=1e-4))
+    method = make_dapt(half, TASK, tmp_path, silent, budget=replace(BRIEF, learning_rate=1e-4))
     ends, starts = method.weights["positive"], dict(half.model.named_parameters())
     moved = [float((ends[n].float() - starts[n].float()).abs().max()) for n in ends]
     assert {t.dtype for t in ends.values()} == {torch.bfloat16}
@@ -268,7 +269,7 @@ def test_the_vector_is_added_at_every_token_of_its_layer(methods):
 
 def test_the_vector_is_the_poles_mean_difference_at_the_last_token_of_the_best_layer(model):
     texts = [(1, GOOD[0]), (1, GOOD[1]), (-1, BAD[0]), (-1, BAD[1])]
-    found = _learn(model, Task(), texts, 64, silent)
+    found = _learn(model, TASK, texts, 64, silent)
     gaps = []
     for layer in (0, 1):
         differences = []
@@ -457,9 +458,9 @@ def test_an_ensemble_of_models_without_a_cache_is_refused(methods, monkeypatch):
 def test_on_the_embedded_model_lora_learns_and_an_ensemble_follows(lm, tmp_path):
     own = lm.for_batches
     budget = Budget(learning_rate=1e-3, n_steps=6, batch_size=4, max_tokens=16)
-    method = make_lora(own, Task(), tmp_path / "lora", silent, budget=budget)
+    method = make_lora(own, TASK, tmp_path / "lora", silent, budget=budget)
     assert loss(method.adapted.positive, GOOD) < loss(own, GOOD) - 0.3
-    experts = make_dexperts(own, Task(), tmp_path / "dexperts", silent, budget=budget)
+    experts = make_dexperts(own, TASK, tmp_path / "dexperts", silent, budget=budget)
     rows = [Row("The evening was", seed_offset=i) for i in range(2)]
     assert ids(experts.continue_rows(rows, 0.0, SAMPLING)) == ids(generate(own, rows, {}, SAMPLING))
     assert ids(experts.continue_rows(rows, 3.0, SAMPLING)) != ids(generate(own, rows, {}, SAMPLING))

@@ -24,7 +24,6 @@ from lmsteer_core.evaluation.budget import Budget
 from lmsteer_core.language_model import LanguageModel
 from lmsteer_core.neutral import Progress, part
 from lmsteer_core.official import like_lengths, token_ids
-from lmsteer_core.sources import LabelledText
 from lmsteer_core.steer import fingerprint_digest
 
 if TYPE_CHECKING:
@@ -114,10 +113,8 @@ def pole_texts(task: Task, sign: int) -> list[str]:
     Raises:
         InputError: If there is no labelled text or its labels show no two poles.
     """
-    if not task.texts:
-        raise InputError("This method learns from labelled text: give --data, a folder with train.jsonl.")
-    LabelledText(task.texts, task.labels)  # refuses what labels no two poles
-    return [text for text, label in zip(task.texts, task.labels, strict=True) if label * sign > 0]
+    source = task.labelled()
+    return [text for text, label in zip(source.texts, source.labels, strict=True) if label * sign > 0]
 
 
 def recipe_of(lm: LanguageModel, texts: Sequence[str], **settings: object) -> dict[str, object]:
