@@ -27,7 +27,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--task", default="sentiment", metavar="TASK", help="sentiment or detoxification")
     add("--quick", action="store_true", help="minutes on two cores: few prompts, samples and methods")
     add("--data", type=Path, metavar="FOLDER", help="its train.jsonl has text and label (default: no text)")
-    add("--prompts", type=Path, metavar="FILE", help="JSON lines with prompt (default: by the task)")
+    add(
+        "--prompts",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="JSON lines with prompt (default: by the task)",
+    )
     add("--n-prompts", type=int, metavar="N", help="the first N prompts (default: all)")
     add("--samples", type=int, metavar="N", help="continuations of each (default 25)")
     add("--tokens", type=int, default=20, metavar="N", help="tokens of a continuation (default 20)")

@@ -89,7 +89,7 @@ TASKS = {task.name: task for task in (_SENTIMENT, _DETOXIFICATION)}
 
 
 def load_task(
-    name: str, data: Path | None = None, prompts: Path | None = None, n_prompts: int | None = None
+    name: str, data: Path | None = None, prompts: Sequence[Path] = (), n_prompts: int | None = None
 ) -> Task:
     """Return a task with its data.
 
@@ -97,7 +97,7 @@ def load_task(
         name: One of `TASKS`.
         data: Folder with train.jsonl. Prompts are then, unless given, ../prompts/neutral.jsonl for
             sentiment, and the first halves of the − pole's texts in dev.jsonl for detoxification.
-        prompts: A file of prompts (see prompts.py); without it and `data`, our own few dozen.
+        prompts: Files of prompts (see prompts.py), read in turn; without any and `data`, our own few dozen.
         n_prompts: How many of the first to take.
 
     Raises:
@@ -112,8 +112,9 @@ def load_task(
         found = read_labelled(data / "train.jsonl")
         task = dataclasses.replace(task, texts=found.texts, labels=found.labels)
         own = data / "dev.jsonl" if task.measured == "toxicity" else data.parent / "prompts" / "neutral.jsonl"
-        prompts = prompts or own
-    chosen = read_prompts(prompts, n_prompts) if prompts else list(task.prompts[:n_prompts])
+        prompts = prompts or (own,)
+    read = [prompt for file in prompts for prompt in read_prompts(file)] if prompts else task.prompts
+    chosen = list(read[:n_prompts])
     if len(chosen) < (n_prompts or 2):
         raise InputError(f"There are {len(chosen)} prompts, not {n_prompts or 'the 2 that are needed'}.")
     return dataclasses.replace(task, prompts=chosen)

@@ -46,11 +46,12 @@ def test_toxic_beginnings_are_what_is_to_be_detoxified(data):
     assert task.pole == -1
 
 
-def test_a_file_of_prompts_is_taken_before_all_others(data, tmp_path):
-    other = tmp_path / "other.jsonl"
-    other.write_text('{"prompt": "One"}\n{"prompt": "Two"}')
-    assert load_task("sentiment", data, other).prompts == ["One", "Two"]
-    assert load_task("sentiment", None, other).prompts == ["One", "Two"]
+def test_files_of_prompts_are_taken_in_turn_before_all_others(data, tmp_path):
+    files = tmp_path / "one.jsonl", tmp_path / "more.jsonl"
+    files[0].write_text('{"prompt": "One"}\n{"prompt": "Two"}')
+    files[1].write_text('{"prompt": "Three"}\n{"prompt": "Four"}')
+    assert load_task("sentiment", data, files[:1]).prompts == ["One", "Two"]
+    assert load_task("sentiment", None, files, 3).prompts == ["One", "Two", "Three"]
 
 
 def test_samples_are_balanced_and_nested(data):
