@@ -51,6 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--sections", default="curves", metavar="LIST", help="of curves,composition,data (default curves)")
     add("--judges", nargs="+", metavar="JUDGE", help="profanity, vader, tfidf:FILE, hf:MODEL")
     add("--perplexity-model", metavar="ID", help="a second model that measures fluency, e.g. gemma")
+    add("--perplexity-samples", type=int, metavar="N", help="of a prompt's texts, the first N (default: all)")
     add("--out", type=Path, metavar="FOLDER", help="where all is kept and a stopped run goes on")
     add("--score", type=Path, metavar="FILE", help="only score generations in the published format")
 
@@ -86,6 +87,8 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
     if not all(0 < s < float("inf") for s in args.strengths or ()):
         raise InputError("--strengths are above 0; each is measured with both signs.")
+    if args.perplexity_samples is not None and args.perplexity_samples < 1:
+        raise InputError("--perplexity-samples must be at least 1.")
     sampling = Sampling(1.0, args.top_p, args.tokens, args.seed)
     protocol = Protocol(args.samples, sampling, budgets=budgets(args.training_steps))
     sections = _sections(args.sections)
@@ -103,7 +106,7 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         cells = work.cells(methods, sections, args.strengths)
         work.write(cells, progress)
         second = [load_model(args.perplexity_model).for_batches] if args.perplexity_model else []
-        work.score(cells, judges, [lm, *second], progress)
+        work.score(cells, judges, [lm, *second], progress, args.perplexity_samples)
         summary = summarize(work, methods, cells)
         for name, content in (
             ("table.json", json.dumps(summary, indent=1, ensure_ascii=False)),

@@ -216,13 +216,23 @@ class Run:
         judges: Sequence[Judge],
         models: Sequence[LanguageModel],
         progress: Progress,
+        n_perplexity: int | None = None,
     ) -> None:
-        """Score every finished cell by every judge and under every model that has not done so."""
-        scorers = [judge_scorer(judge) for judge in judges] + [model_scorer(model) for model in models]
+        """Score every finished cell by every judge and under every model that has not done so.
+
+        Args:
+            cells: What to score; a grid of two strengths is shown by the judges alone.
+            judges: They read every text.
+            models: They read the first `n_perplexity` texts of a prompt; None for all.
+            progress: Told how far it is.
+            n_perplexity: See above; a model takes longer to read a text than another to write it.
+        """
+        pairs = [(judge_scorer(judge), cell) for judge in judges for cell in cells]
+        read = [cell for cell in cells if cell.section != "composition"]
+        pairs += [(model_scorer(model, n_perplexity), cell) for model in models for cell in read]
         todo = [
             (scorer, cell)
-            for scorer in scorers
-            for cell in cells
+            for scorer, cell in pairs
             if self.scores(cell).get(scorer.name, {}).get("by") != scorer.version
         ]
         for i, (scorer, cell) in enumerate(todo):
@@ -393,16 +403,18 @@ def judge_scorer(judge: Judge) -> Scorer:
     return Scorer(judge.name, judge.version + ", prompt read too" * with_prompt, score)
 
 
-def model_scorer(lm: LanguageModel) -> Scorer:
-    """Return a language model as a scorer: nats and tokens of each continuation."""
+def model_scorer(lm: LanguageModel, n_samples: int | None = None) -> Scorer:
+    """Return a language model as a scorer: nats and tokens of a prompt's first continuations, or of all."""
 
     def score(lines: Sequence[Generations]) -> dict[str, Any]:
+        lines = [dataclasses.replace(line, texts=line.texts[:n_samples]) for line in lines]
         prompts = [line.prompt for line in lines for _ in line.texts]
         nll, n_tokens = continuation_nll(lm, prompts, [text for line in lines for text in line.texts])
         nats = [round(x, 3) if n else 0.0 for x, n in zip(nll, n_tokens, strict=True)]
         return {"nll": _by_prompt(nats, lines), "n_tokens": _by_prompt(n_tokens, lines)}
 
-    return Scorer(lm.model_id, f"sha256 {fingerprint_digest(lm.fingerprint_rows)}", score)
+    few = f", of a prompt's texts the first {n_samples}" if n_samples else ""
+    return Scorer(lm.model_id, f"sha256 {fingerprint_digest(lm.fingerprint_rows)}{few}", score)
 
 
 def _by_prompt(values: Sequence[Any], lines: Sequence[Generations]) -> list[list[Any]]:

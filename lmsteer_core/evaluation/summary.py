@@ -119,7 +119,9 @@ class Scores:
     def __init__(self, run: Run, cells: Sequence[Cell]) -> None:
         """Read them, and keep what every cell was scored by."""
         read = {cell: run.scores(cell) for cell in cells}
-        names = set.intersection(*(set(found) for found in read.values()))
+        names = set.intersection(
+            *(set(found) for cell, found in read.items() if cell.section != "composition")
+        )
         self._by_cell = {
             cell: {name: given for name, given in found.items() if name in names}
             for cell, found in read.items()

@@ -110,6 +110,7 @@ def test_anyones_generations_are_scored(evaluate, tmp_path):
         (["--strengths", "-1"], "--strengths are above 0"),
         (["--training-steps", "0"], "Steps and texts a step must be from 1"),
         (["--samples", "0"], "--samples must be between 1 and"),
+        (["--perplexity-samples", "0"], "--perplexity-samples must be at least 1"),
         (["--n-prompts", "1"], "at least 2 prompts"),
         (["--n-prompts", "49"], "There are 48 prompts, not 49"),
         (["--tokens", "0"], "max new tokens must be"),

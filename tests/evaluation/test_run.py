@@ -217,6 +217,23 @@ def test_scores_stand_by_prompt_and_sample_with_who_gave_them(begin, small):
         assert scores["tiny"]["nll"][0][0] > 0
 
 
+def test_a_model_reads_a_prompts_first_texts_and_no_grid(begin, small):
+    run = begin()
+    cells = [
+        Cell("unsteered", 0.0),
+        *(c for c in finished(run, ["composition"]) if c.section == "composition"),
+    ]
+    run.score(cells, [LENGTH], [small], silent, n_perplexity=1)
+    first = run.scores(cells[0])
+    assert [len(row) for row in first["tiny"]["nll"]] == [1] * 5
+    assert first["tiny"]["by"].endswith(", of a prompt's texts the first 1")
+    run.score(cells, [LENGTH], [small], silent)
+    every = run.scores(cells[0])
+    assert [row[:1] for row in every["tiny"]["n_tokens"]] == first["tiny"]["n_tokens"]
+    assert [len(row) for row in every["tiny"]["nll"]] == [2] * 5
+    assert all(set(run.scores(cell)) == {"length"} for cell in cells[1:])
+
+
 def test_toxicity_is_judged_of_the_continuation_alone():
     read = []
     nasty = Judge(lambda texts: read.extend(texts) or [0.0] * len(texts), 0.5, "nasty", "nasty 1", -1)

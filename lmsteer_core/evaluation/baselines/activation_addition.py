@@ -61,7 +61,7 @@ class ActivationAddition:
     n_parameters: int
     training_seconds: float
     name: str = "activation addition"
-    strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    strengths: tuple[float, ...] = (1.0, 2.0, 4.0)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows, with the vector added at the prompt's tokens too."""

@@ -44,7 +44,7 @@ class DAPT:
     n_parameters: int
     training_seconds: float
     name: str = "DAPT"
-    strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
+    strengths: tuple[float, ...] = (0.5, 1.0)
     written_at: float = 0.0
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:

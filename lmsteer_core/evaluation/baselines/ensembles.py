@@ -179,7 +179,7 @@ class DExperts:
     n_parameters: int
     training_seconds: float
     name: str = "DExperts"
-    strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 3.2)
+    strengths: tuple[float, ...] = (1.0, 2.0, 3.2)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows; `sampling.top_p` is the base model's nucleus, the only one."""
@@ -196,7 +196,7 @@ class GeDi:
     n_parameters: int
     training_seconds: float
     name: str = "GeDi-style"
-    strengths: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 30.0)
+    strengths: tuple[float, ...] = (5.0, 15.0, 30.0)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows; the nucleus is taken after the reweighting, as published."""

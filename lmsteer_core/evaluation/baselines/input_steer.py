@@ -72,7 +72,7 @@ class InputSteer:
     n_parameters: int
     training_seconds: float
     name: str = "Input-Steer"
-    strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 5.0)
+    strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     held: tuple[tuple[Tensor, Tensor, float], ...] = ()
 
     def beside(self, other: InputSteer, strength: float) -> InputSteer:

@@ -54,7 +54,7 @@ class LoRA:
     n_parameters: int
     training_seconds: float
     name: str = "LoRA"
-    strengths: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5)
+    strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows with one pole's adapter."""
