@@ -118,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--to", required=True, metavar="MODEL", help="embedded, gemma, hub id, folder or .gguf")
     sub.add_argument("--method", choices=["behaviour", "ridge", "procrustes", "transpose"],
                      default="behaviour",
-                     help="by what the steer does (default), or by a map between embeddings")  # fmt: skip
+                     help="by what the steer does (default), or by a map between embeddings: "
+                          "ridge is better for rare words, such as insults")  # fmt: skip
     sub.add_argument("--name", help="name on the other model (default: the same)")
     sub.add_argument("--out", metavar="DIR", help="where to write it (default: your steers folder)")
 

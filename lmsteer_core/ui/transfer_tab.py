@@ -41,8 +41,9 @@ _ONE_MODEL = (
 )
 _ABOUT = (
     "<h2>What to expect</h2><ul><li>No labels: the other model learns from what the steer does to the next "
-    "word, on text of its own. A linear map between the two models' embeddings needs no text at all; carry "
-    "the same steer both ways and compare.</li>"
+    "word, on text of its own. A linear map between the two models' embeddings needs no text at all, and is "
+    "better for words that are rare in plain text, such as insults; carry the same steer both ways and "
+    "compare.</li>"
     "<li>ε is measured anew: on the other model, too, ±3 is the end of the useful range.</li>"
     "<li>Steering changes wording, not facts, plot or argument, on either model.</li></ul>"
 )
