@@ -5,7 +5,7 @@ from conftest import make_steer
 from scipy.stats import chisquare
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, SteerError, Steering, generate
-from lmsteer_core.decoding import gumbel
+from lmsteer_core.decoding import exponential
 from lmsteer_core.nextword import EPSILON_GRID, _largest, next_words
 
 PROMPT = "My life is"
@@ -88,7 +88,8 @@ def test_two_thousand_seeded_draws_follow_the_curves(lm: LanguageModel, steer: S
     ids = lm.encode(PROMPT)[0]
     with Steering(lm.model, [steer], [[epsilon]]), torch.inference_mode():
         logits = lm.model(torch.tensor([ids])).logits[:, -1]
-    drawn = [int((logits[0] + gumbel((7, i, len(ids)), lm.vocab_size)).argmax()) for i in range(2000)]
+    noise = (-exponential((7, i, len(ids)), lm.vocab_size).log() for i in range(2000))
+    drawn = [int((logits[0] + each).argmax()) for each in noise]
     # These are generation's own draws:
     rows = [Row(PROMPT, {"style": epsilon}, seed_offset=i) for i in range(24)]
     sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=1, seed=7)

@@ -119,9 +119,12 @@ class DExpertsModel(Ensemble):
     ) -> Tensor:
         """Return z_base + α (z⁺ − z⁻), −∞ outside the base model's nucleus."""
         del memory, read, n_read
-        heated = base / (self._sampling.temperature or 1.0)
-        likely = torch.stack([nucleus(row, self._sampling.top_p) for row in heated])
-        return (base + self._alpha * (positive - negative)).masked_fill(likely.isneginf(), -torch.inf)
+        moved = base + self._alpha * (positive - negative)
+        combined = torch.full_like(base, -torch.inf)
+        for i, row in enumerate(base / (self._sampling.temperature or 1.0)):
+            kept = nucleus(row, self._sampling.top_p)
+            combined[i, kept] = moved[i, kept]
+        return combined
 
 
 class GeDiModel(Ensemble):
