@@ -61,6 +61,8 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     for name, value in (_QUICK if args.quick else _FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
+    if args.perplexity_samples is not None and args.perplexity_samples < 1:
+        raise InputError("--perplexity-samples must be at least 1.")
     return _scored(args) if args.score else _evaluated(args, progress)
 
 
@@ -87,8 +89,6 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
     if not all(0 < s < float("inf") for s in args.strengths or ()):
         raise InputError("--strengths are above 0; each is measured with both signs.")
-    if args.perplexity_samples is not None and args.perplexity_samples < 1:
-        raise InputError("--perplexity-samples must be at least 1.")
     sampling = Sampling(1.0, args.top_p, args.tokens, args.seed)
     protocol = Protocol(args.samples, sampling, budgets=budgets(args.training_steps))
     sections = _sections(args.sections)
@@ -129,7 +129,7 @@ def _scored(args: argparse.Namespace) -> dict[str, Any]:
     lines = read_generations(args.score)
     scorers = [judge_scorer(judge) for judge in _judges(args, TASKS[args.task])]
     if args.perplexity_model:
-        scorers.append(model_scorer(load_model(args.perplexity_model).for_batches))
+        scorers.append(model_scorer(load_model(args.perplexity_model).for_batches, args.perplexity_samples))
     scores = {scorer.name: scorer.score(lines) for scorer in scorers}
     return {
         "file": str(args.score),

@@ -95,6 +95,8 @@ def test_anyones_generations_are_scored(evaluate, tmp_path):
     assert found["figures"]["corpus perplexity, tiny"]["value"] > 1
     assert found["by"]["vader"].startswith("vaderSentiment")
     assert "positivity, vader" in evaluate("--score", str(file))[1]
+    first = ("--perplexity-model", "tiny", "--perplexity-samples", "1")
+    assert "the first 1" in json.loads(evaluate("--score", str(file), "--json", *first)[1])["by"]["tiny"]
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,9 @@ def trained_poles(
     """
     found = {}
     for i, (pole, sign) in enumerate(POLES.items()):
-        learn = partial(_learn, lm, pole_texts(task, sign), budget, train, part(progress, i / 2, (i + 1) / 2))
-        recipe = recipe_of(lm, pole_texts(task, sign), **dataclasses.asdict(budget))
+        texts = pole_texts(task, sign)
+        learn = partial(_learn, lm, texts, budget, train, part(progress, i / 2, (i + 1) / 2))
+        recipe = recipe_of(lm, texts, **dataclasses.asdict(budget))
         found[pole] = trained(folder, f"{name}-{pole}", recipe, learn)
     return found
 
