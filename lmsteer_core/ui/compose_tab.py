@@ -135,6 +135,10 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         )
         return pad, colour_bar(heat, *ends), numbers_table(setting, heat)
 
+    def end_map(request: gr.Request) -> None:
+        """End the map being written without a word: what ends it tells what is next."""
+        map_runs.start(session_of(request), asked_at(request))
+
     def draw(
         request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
         held: float, unlocked: bool, at_across: float, at_up: float,
@@ -151,7 +155,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
                 heat, told = style_heat(scored, judge == "up"), _JUDGE
             elif kind == STYLE:
                 if being_scored.get(session_of(request)) != setting:
-                    map_runs.stop(session_of(request), asked_at(request))
+                    end_map(request)
                 told = "Press the button: short texts are written and scored, which takes some seconds."
             return *drawn(setting, point, heat), map_note(prompt, told)
         except LMSteerError as error:
@@ -162,7 +166,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
         at_across: float, at_up: float, held: float,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Fit sliders, lock and notice to the chosen steers; what was drawn is out of date."""
-        map_runs.stop(session_of(request), asked_at(request))
+        end_map(request)
         sliders, notices = [], []
         for name, epsilon in ((across, at_across), (up, at_up), (third, held)):
             known = own.steer(session_of(request), name) if name in own.names(session_of(request)) else None
@@ -191,7 +195,7 @@ def create_compose_tab(workbench: Workbench, own: SessionSteers, changed: gr.Sta
 
     def show_kind(request: gr.Request, kind: str, across: str | None, up: str | None) -> tuple[Any, ...]:
         if kind != STYLE:
-            map_runs.stop(session_of(request), asked_at(request))
+            end_map(request)
         judges = [(across or "first", "across"), (up or "second", "up")]
         is_style = kind == STYLE
         return (

@@ -190,7 +190,7 @@ def test_both_maps_tell_numbers_and_a_third_steer_can_be_held(visit) -> None:
     page.click("#compose-score")
     page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('Writing')")
     write(page, "My neighbour is a")  # ends the map of the prompt before
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('Stopped')")
+    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('button')")
     assert page.locator(f"{PLANE} rect").count() == 0
     page.locator("#compose-kind").get_by_label("None").check()
     page.wait_for_selector("#compose-map-status .note", state="detached")
