@@ -42,7 +42,7 @@ from lmsteer_core.sources import Descriptions, LabelledText
 from lmsteer_core.steer import Steer
 from lmsteer_core.training import calibrated, train
 
-STRENGTHS = (1.0, 2.0, 3.0, 4.0)
+STRENGTHS = (1.0, 2.0, 3.0)
 """What calibrated methods are swept over: 3 is the end of a steer's useful range."""
 
 PREFIX = "This is {}: "
