@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--top-p", type=float, default=0.9, metavar="P", help="nucleus (default 0.9)")
     add("--seed", type=int, default=0, metavar="S")
     add("--methods", nargs="+", metavar="METHOD", help="default: all that the data allow")
-    add("--strengths", type=float, nargs="+", metavar="S", help="swept at both signs (default: by method)")
+    add("--strengths", type=float, nargs="+", metavar="S", help="swept in place of each method's own")
     add(
         "--training-steps",
         type=int,
@@ -88,7 +88,7 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from lmsteer_core.models import cache_folder, load_model
 
     if not all(0 < s < float("inf") for s in args.strengths or ()):
-        raise InputError("--strengths are above 0; each is measured with both signs.")
+        raise InputError("--strengths are above 0; the signs are the task's.")
     sampling = Sampling(1.0, args.top_p, args.tokens, args.seed)
     protocol = Protocol(args.samples, sampling, budgets=budgets(args.training_steps))
     sections = _sections(args.sections)

@@ -90,15 +90,17 @@ def input_steer(summary: Summary) -> list[str]:
         return ["Not run. It is the method input-steer and takes labelled text."]
     found = []
     for judge, own in method["continuity"].items():
+        ends = own["strengths"][0], own["strengths"][-1]
         found.append(
-            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths of both signs: rank "
-            f"correlation with the mean score {_plain(own['spearman'])} (1 is monotone), R² of a line "
-            f"{_plain(own['r2'])}, largest step {_plain(own['largest_step'])} × the mean slope."
+            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths from {_plain(ends[0])} "
+            f"to {_plain(ends[1])}: rank correlation with the mean score {_plain(own['spearman'])} (1 is "
+            f"monotone), R² of a line {_plain(own['r2'])}, largest step {_plain(own['largest_step'])} × the "
+            "mean slope."
         )
     grids = [g for g in summary["composition"] if g["method"] == method["name"]]
     found += [
         f"Composable? By {by(summary, g['judge'])}, a row effect plus a column effect is "
-        f"{_plain(g['additivity'])} of the variance of its {len(g['means'])} × {len(g['means'])} grid (1 is "
+        f"{_plain(g['additivity'])} of the variance of its {len(g['means'])} × {len(g['held'])} grid (1 is "
         "additive)."
         for g in grids
     ] or ["Composable? Not run: --sections composition."]
@@ -201,8 +203,8 @@ def _curve_table(summary: Summary) -> Table:
     ]  # fmt: skip
     note = (
         "Control is the judge's mean at +s minus at −s, towards the + pole; the perplexity ratio is the "
-        "geometric mean of both signs' perplexity (all nats over all tokens) over the unsteered text's. On "
-        "the + side alone both are those of +s against the unsteered text."
+        "geometric mean of both signs' perplexity (all nats over all tokens) over the unsteered text's. "
+        "Where toxicity is measured only +s is written, and set against the unsteered text."
     )
     header = ["method", "strength", "judge", "control", "model", "perplexity ratio"]
     return Table("Control and its cost", note, header, rows)
@@ -229,8 +231,8 @@ def _continuity_table(summary: Summary) -> Table:
         for judge, found in m["continuity"].items()
     ]
     note = (
-        "Over all strengths of both signs. The largest step is the steepest change between neighbours over "
-        "the mean slope: 1 on a line."
+        "Over all strengths and the unsteered text. The largest step is the steepest change between "
+        "neighbours over the mean slope: 1 on a line."
     )
     header = ["method", "judge", "Spearman", "R² of a line", "largest step"]
     return Table("Is control monotone and linear in the strength?", note, header, rows)
@@ -240,14 +242,14 @@ def _composition_tables(summary: Summary) -> Iterator[Table]:
     if not summary["composition"]:
         yield Table("Composition", "Not run: --sections composition.", [], [])
     for found in summary["composition"]:
-        axis = [f"{s:+g}" if s else "0" for s in found["strengths"]]
-        rows = [[f"ε₁ {s}", *map(_plain, row)] for s, row in zip(axis, found["means"], strict=True)]
+        own, other = ([f"{s:+g}" if s else "0" for s in found[axis]] for axis in ("strengths", "held"))
+        rows = [[f"ε₁ {s}", *map(_plain, row)] for s, row in zip(own, found["means"], strict=True)]
         note = (
             f"Mean score towards the + pole by {by(summary, found['judge'])}; rows are this task's strength, "
             f"columns the other task's. A row effect plus a column effect is {_plain(found['additivity'])} "
             "of the variance."
         )
-        yield Table(f"Composition: {found['method']}", note, ["", *(f"ε₂ {s}" for s in axis)], rows)
+        yield Table(f"Composition: {found['method']}", note, ["", *(f"ε₂ {s}" for s in other)], rows)
 
 
 def _data_table(summary: Summary) -> Table:

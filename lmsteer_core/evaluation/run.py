@@ -7,7 +7,7 @@
 
 A cell is one method at one strength; three sections have cells:
 
-    curves        ± every strength of a method's sweep, all prompts
+    curves        every strength of a method's sweep with every sign of the task, all prompts
     composition   a grid of two strengths: the task's method beside the same method of the other task
     data          one strength, some methods made from 10, 30, 100 and 1,000 texts
 """
@@ -174,20 +174,24 @@ class Run:
             facts = self.facts(key)
             own = facts["strengths"]
             swept = strengths if strengths and len(own) > 1 else own
-            signed = [sign * s for s in swept for sign in (1, -1)]
+            signed = [sign * s for s in swept for sign in self.task.signs]
             if "curves" in sections:
                 found += [Cell(key, s) for s in signed]
             if not signed:
                 continue
             if "composition" in sections and self.other and facts["composable"]:
                 few = (swept[1::2] or swept)[:2]
-                axis = sorted([0.0, *(sign * s for s in few for sign in (1, -1))])
-                found += [Cell(key, s, "composition", held=held) for s in axis for held in axis]
+                rows, columns = (
+                    sorted([0.0, *(sign * s for s in few for sign in task.signs)])
+                    for task in (self.task, self.other)
+                )
+                found += [Cell(key, s, "composition", held=held) for s in rows for held in columns]
             if "data" in sections and key in DATA_METHODS and self.task.texts:
                 middle = swept[len(swept) // 2]
                 sizes = [n for n in DATA_SIZES if n < len(self.task.texts)]
-                found += [Cell(key, sign * middle, "data", n_texts=n) for n in sizes for sign in (1, -1)]
-                found += [Cell(key, sign * middle) for sign in (1, -1)]
+                ends = [sign * middle for sign in self.task.signs]
+                found += [Cell(key, end, "data", n_texts=n) for n in sizes for end in ends]
+                found += [Cell(key, end) for end in ends]
         return list(dict.fromkeys(found))
 
     def write(self, cells: Sequence[Cell], progress: Progress) -> None:

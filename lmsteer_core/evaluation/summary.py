@@ -2,8 +2,8 @@
 
 Control is a judge's mean at +s minus at −s, towards the + pole. Perplexity at a strength is the
 geometric mean of both signs' corpus perplexity over the unsteered text's. Where toxicity is measured
-there is the + side alone too, as published: the mean at +s minus the unsteered text's, at the cost
-of +s. All are taken of the same prompts, so one draw of prompts resamples everything at once.
+there is the + side alone, as published: the mean at +s minus the unsteered text's, at the cost of +s.
+All are taken of the same prompts, so one draw of prompts resamples everything at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from lmsteer_core.evaluation.methods import OURS
 from lmsteer_core.evaluation.metrics import Array, Figure, Interval
 from lmsteer_core.evaluation.prompts import Generations
 from lmsteer_core.evaluation.run import DATA_SIZES, UNSTEERED, Cell, Run
-from lmsteer_core.evaluation.task import Task
 
 Summary = dict[str, Any]
 """What `report.py` shows and `table.json` holds; JSON throughout."""
@@ -118,6 +117,8 @@ class Scores:
 
     def __init__(self, run: Run, cells: Sequence[Cell]) -> None:
         """Read them, and keep what every cell was scored by."""
+        self._signs = run.task.signs
+        self.side = BOTH if -1 in self._signs else PLUS
         read = {cell: run.scores(cell) for cell in cells}
         names = set.intersection(
             *(set(found) for cell, found in read.items() if cell.section != "composition")
@@ -132,19 +133,24 @@ class Scores:
         self.poles = {judge: given[judge]["pole"] for judge in self.judges}
         self.versions = {name: found["by"] for name, found in given.items()}
 
-    def measures(self, task: Task) -> list[Measure]:
-        """Return every pair of a judge and a model, of both sides and of a toxicity task's + side."""
-        sides = (BOTH,) if task.pole > 0 else (BOTH, PLUS)
-        return [Measure(j, m, side) for side in sides for j in self.judges for m in self.models]
+    def measures(self) -> list[Measure]:
+        """Return every pair of a judge and a model."""
+        return [Measure(j, m, self.side) for j in self.judges for m in self.models]
 
     def __getitem__(self, cell: Cell) -> dict[str, Any]:
         """Return what was said of a cell."""
         return self._by_cell[cell]
 
     def strengths(self, method: str) -> list[float]:
-        """Return the strengths of a method's sweep that have both signs, ascending."""
+        """Return the strengths of a method's sweep that have every sign of the task, ascending."""
         mine = {cell.strength for cell in self._by_cell if (cell.method, cell.section) == (method, "curves")}
-        return sorted(s for s in mine if s > 0 and -s in mine)
+        return sorted(s for s in mine if s > 0 and mine >= {sign * s for sign in self._signs})
+
+    def sweep(self, method: str) -> list[Cell]:
+        """Return the cells of a method's curve with the unsteered one in its place, ascending."""
+        signed = sorted(sign * s for s in self.strengths(method) for sign in self._signs)
+        cells = [Cell(UNSTEERED, 0.0), *(Cell(method, s) for s in signed)]
+        return sorted(cells, key=lambda cell: cell.strength)
 
     def mean(self, cell: Cell, judge: str, n: tuple[int, int] | None = None) -> Figure:
         """Return the judge's mean, signed towards the + pole, of the first (prompts, samples) if given."""
@@ -204,8 +210,7 @@ def summarize(run: Run, methods: Sequence[str], cells: Sequence[Cell]) -> Summar
 
 def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
     facts = run.facts(key)
-    signed = [s * sign for s in scores.strengths(key) for sign in (-1, 1)]
-    own = [Cell(UNSTEERED, 0.0)] if key == UNSTEERED else [Cell(key, s) for s in sorted(signed)]
+    sweep = scores.sweep(key)
     return {
         **facts,
         "key": key,
@@ -217,7 +222,8 @@ def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
                 "strength": cell.strength,
                 "figures": shown(figures(run.generations(cell), scores[cell], run.task.pole)),
             }
-            for cell in own
+            for cell in sweep
+            if cell.method == key
         ],
         "curves": [
             {
@@ -228,18 +234,19 @@ def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
                     for s, c, r in zip(curve.strengths, curve.control, curve.ratio, strict=True)
                 ],
             }
-            for measure in scores.measures(run.task)
+            for measure in scores.measures()
             if len((curve := scores.curve(key, measure)).strengths) > 1
         ],
-        "continuity": {judge: _continuity(scores, key, judge) for judge in scores.judges if len(signed) > 2},
+        "continuity": {
+            judge: _continuity(scores, sweep, judge)
+            for judge in scores.judges
+            if len(scores.strengths(key)) > 1
+        },
     }
 
 
-def _continuity(scores: Scores, key: str, judge: str) -> Summary:
+def _continuity(scores: Scores, cells: Sequence[Cell], judge: str) -> Summary:
     """Return how a judge's mean follows the signed strength, from end to end of the sweep."""
-    sweep = scores.strengths(key)
-    cells = [Cell(key, s) for s in [*(-s for s in reversed(sweep)), *sweep]]
-    cells.insert(len(sweep), Cell(UNSTEERED, 0.0))
     strengths = [cell.strength for cell in cells]
     means = [scores.mean(cell, judge).value for cell in cells]
     return {
@@ -253,7 +260,7 @@ def _continuity(scores: Scores, key: str, judge: str) -> Summary:
 
 def _frontier(run: Run, scores: Scores, methods: Sequence[str]) -> Iterator[Summary]:
     """Yield every point of another method with our most control at no more perplexity, and the gap."""
-    for measure in scores.measures(run.task):
+    for measure in scores.measures():
         curves = {key: scores.curve(key, measure) for key in methods}
         curves = {key: curve for key, curve in curves.items() if len(curve.strengths) > 1}
         ours = [curve for key, curve in curves.items() if key in OURS]
@@ -280,16 +287,18 @@ def _composition(
     """Yield the grid of a judge's means over two strengths, rows the task's and columns the other's."""
     for key in methods:
         mine = [cell for cell in cells if (cell.method, cell.section) == (key, "composition")]
-        axis = sorted({cell.strength for cell in mine})
+        strengths = sorted({cell.strength for cell in mine})
+        held = sorted({cell.held for cell in mine if cell.held is not None})
         for judge in scores.judges if mine else []:
             grid = np.array([
-                [scores.mean(Cell(key, s, "composition", held=held), judge).value for held in axis]
-                for s in axis
+                [scores.mean(Cell(key, s, "composition", held=other), judge).value for other in held]
+                for s in strengths
             ])  # fmt: skip
             yield {
                 "method": run.facts(key)["name"],
                 "judge": judge,
-                "strengths": axis,
+                "strengths": strengths,
+                "held": held,
                 "means": [list(map(_number, row)) for row in grid],
                 "additivity": _number(metrics.additivity(grid)),
             }
@@ -308,7 +317,7 @@ def _data(run: Run, scores: Scores, methods: Sequence[str], cells: Sequence[Cell
             size: [Cell(key, sign * strength, "data", n_texts=size) for sign in (1, -1)] for size in sizes
         }
         made[len(run.task.texts)] = [Cell(key, sign * strength) for sign in (1, -1)]
-        for measure in scores.measures(run.task):
+        for measure in scores.measures():
             points = {size: scores.point(plus, minus, measure, n) for size, (plus, minus) in made.items()}
             yield {
                 **dataclasses.asdict(measure),

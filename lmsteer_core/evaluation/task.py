@@ -43,6 +43,11 @@ class Task:
         """The pole that is measured: 1 or −1."""
         return -1 if self.measured == "toxicity" else 1
 
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """The signs of strengths that are written: a run makes no more toxic text than the model does."""
+        return (1,) if self.measured == "toxicity" else (1, -1)
+
     def labelled(self) -> LabelledText:
         """Return the training texts as a source.
 

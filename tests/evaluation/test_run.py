@@ -80,6 +80,12 @@ def test_a_sweep_has_both_signs_of_every_strength(begin):
     assert cells == [Cell("unsteered", 0.0), *(Cell("push", s) for s in (1.0, -1.0, 3.0, -3.0))]
 
 
+def test_a_run_writes_no_toxic_pole(tmp_path, small, makers):  # noqa: ARG001
+    run = Run(tmp_path, small, TASKS["detoxification"], PROTOCOL)
+    run.make(["unsteered", "push"], silent)
+    assert [cell.strength for cell in run.cells(["push"], ["curves"])] == [0.0, 0.5, 1.0, 2.0, 4.0]
+
+
 def test_a_killed_run_goes_on_to_the_same_texts(begin, monkeypatch):
     whole = begin("whole")
     cells = finished(whole, strengths=[1.0])
@@ -172,14 +178,14 @@ def test_a_damaged_folder_is_refused(begin):
 def test_composition_sets_one_strength_beside_another(begin, makers, small, task):
     run = begin()
     cells = [cell for cell in finished(run, ["composition"]) if cell.section == "composition"]
-    axis = [-4.0, -1.0, 0.0, 1.0, 4.0]
-    assert {(cell.strength, cell.held) for cell in cells} == {(a, b) for a in axis for b in axis}
+    own, other = [-4.0, -1.0, 0.0, 1.0, 4.0], [0.0, 1.0, 4.0]
+    assert {(cell.strength, cell.held) for cell in cells} == {(a, b) for a in own for b in other}
     assert ("detoxification", 0) in makers
     one, other = (torch.randn(small.vocab_size, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
-    expected = Offset(small, "sum", 4 * one - other, 1, 0.0).continue_rows(
+    expected = Offset(small, "sum", 4 * one + other, 1, 0.0).continue_rows(
         [Row(p, seed_offset=1000 * i) for i, p in enumerate(task.prompts[:3])], 1.0, PROTOCOL.sampling
     )
-    found = run.generations(Cell("push", 4.0, "composition", held=-1.0))
+    found = run.generations(Cell("push", 4.0, "composition", held=1.0))
     assert [line.texts[0] for line in found] == [row.text for row in expected]
 
 

@@ -148,21 +148,16 @@ def test_methods_are_set_side_by_side_at_one_perplexity(written):
     assert rival[:2] == [NASTY, "0.22 (0.22 to 0.22)"]
 
 
-def test_the_clean_side_of_toxicity_is_a_measure_of_its_own(tmp_path, small):
+def test_of_toxicity_the_clean_side_is_set_against_the_unsteered_text(tmp_path, small):
     made = Written(tmp_path, small, "detoxification", pole=-1)
     made.cell(OURS, 1.0, mean=0.4, perplexity=20)
-    made.cell(OURS, -1.0, mean=0.9, perplexity=90)
     made.cell(RIVAL, 1.0, mean=0.2, perplexity=20)
-    made.cell(RIVAL, -1.0, mean=0.3, perplexity=90)
-    both, clean = made.summary()["methods"][1]["curves"]
-    assert (both["side"], clean["side"]) == ("±", "+")
-    assert both["points"][1]["control"]["value"] == pytest.approx(0.5)
-    assert both["points"][1]["perplexity_ratio"]["value"] == pytest.approx(math.sqrt(2 * 9), rel=1e-4)
+    (clean,) = made.summary()["methods"][1]["curves"]
+    assert clean["side"] == "+"
     assert clean["points"][1]["control"]["value"] == pytest.approx(0.1)
     assert clean["points"][1]["perplexity_ratio"]["value"] == pytest.approx(2)
-    headline, in_all, alone = report.verdict(made.summary())
-    assert "By 1 of 2 measures no method" in headline
-    assert "no method has more" in in_all
+    headline, alone = report.verdict(made.summary())
+    assert "By 0 of 1 measures no method" in headline
     assert "the + side alone" in alone
     assert f"{NASTY} at +1 has 0.20" in alone
 
@@ -173,7 +168,7 @@ def test_input_steer_is_answered_with_figures(written):
     written.pair(INPUT, 2.0, 0.2, 3.0)
     continuous, composable, stable = report.input_steer(written.summary(INPUT))
     # means 0.4, 0.3, 0.5, 0.7, 0.6 at −2 … 2: of the steps −0.1, 0.2, 0.2, −0.1, the mean slope 0.05
-    assert "over 5 strengths of both signs: rank correlation with the mean score 0.80" in continuous
+    assert "over 5 strengths from -2.00 to 2.00: rank correlation with the mean score 0.80" in continuous
     assert "largest step 4.00 × the mean slope" in continuous
     assert "Not run" in composable
     assert "at ±2 perplexity is 3.00 (3.00 to 3.00) × unsteered" in stable
@@ -193,10 +188,11 @@ def test_sections_that_were_not_run_say_so(written):
 
 def test_toxicity_is_counted_by_prompts_and_control_is_towards_the_clean_pole(tmp_path, small):
     made = Written(tmp_path, small, "detoxification", pole=-1)
-    made.pair(OURS, 1.0, 0.4, 1.1)
+    made.cell(OURS, 1.0, mean=0.3, perplexity=11)
+    made.cell(OURS, 2.0, mean=0.8, perplexity=11)
     summary = made.summary()
-    assert points(summary, OURS)[1][1] == pytest.approx(0.4)
-    clean, toxic = sorted(summary["methods"][1]["cells"], key=lambda cell: -cell["strength"])
+    assert [control for _, control, _ in points(summary, OURS)] == pytest.approx([0, 0.2, -0.3])
+    clean, toxic = summary["methods"][1]["cells"]
     assert clean["figures"]["max toxicity, judge"]["value"] == pytest.approx(0.3)
     assert clean["figures"]["toxicity probability, judge"]["value"] == 0
     assert toxic["figures"]["toxicity probability, judge"]["value"] == 1
@@ -222,11 +218,11 @@ def test_continuity_is_of_the_signed_sweep(written):
 
 def test_composition_is_a_grid_with_its_additivity(written):
     for s in (-1.0, 0.0, 1.0):
-        for held in (-1.0, 0.0, 1.0):
+        for held in (0.0, 1.0):
             mean = 0.5 + 0.2 * s + 0.1 * held
             written.cell(OURS, s, mean=mean, perplexity=10, section="composition", held=held)
     (found,) = written.summary()["composition"]
-    assert found["means"][0] == pytest.approx([0.2, 0.3, 0.4])
+    assert found["means"][0] == pytest.approx([0.3, 0.4])
     assert found["additivity"] == pytest.approx(1)
 
 
