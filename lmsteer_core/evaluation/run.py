@@ -48,8 +48,10 @@ from lmsteer_core.steer import fingerprint_digest
 MAKERS: dict[str, Maker] = {**HEAD_METHODS, **BASELINES}
 UNSTEERED = "unsteered"
 SECTIONS = ("curves", "composition", "data")
-DATA_METHODS = ("lm-steer-labels", "lm-steer-official", "word-offsets", "additive", "lora")
-"""What the section on data makes anew for every size: the others take hours to."""
+COMPOSED = ("lm-steer-descriptions", "additive", "input-steer")
+"""Whose grids of two strengths are written: one method of each kind that has two acting at once."""
+DATA_METHODS = ("lm-steer-labels", "word-offsets", "additive")
+"""What the section on data makes anew for every size: the methods that learn by Adam take hours to."""
 DATA_SIZES = (10, 30, 100, 1000)
 """Training texts of the section on data; the whole file's point is taken from the curves."""
 
@@ -154,7 +156,7 @@ class Run:
                 facts = {
                     "name": method.name, "n_parameters": method.n_parameters,
                     "training_seconds": method.training_seconds, "strengths": method.strengths,
-                    "decoding_time_ratio": self._time(method), "composable": isinstance(method, Composable),
+                    "decoding_time_ratio": self._time(method),
                 }  # fmt: skip
                 _replace(self._facts(key), json.dumps(facts, indent=1))
         progress(1.0, "all methods are made")
@@ -179,8 +181,8 @@ class Run:
                 found += [Cell(key, s) for s in signed]
             if not signed:
                 continue
-            if "composition" in sections and self.other and facts["composable"]:
-                few = (swept[1::2] or swept)[:2]
+            if "composition" in sections and self.other and key in COMPOSED:
+                few = (swept[:-1] or swept)[-2:]  # text at the strongest may be broken
                 rows, columns = (
                     sorted([0.0, *(sign * s for s in few for sign in task.signs)])
                     for task in (self.task, self.other)

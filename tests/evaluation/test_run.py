@@ -44,6 +44,7 @@ def makers(monkeypatch):
     monkeypatch.setattr(runs, "MAKERS", {"unsteered": runs.MAKERS["unsteered"], "push": push})
     monkeypatch.setattr(runs, "DATA_SIZES", (10, 30, 1000))
     monkeypatch.setattr(runs, "DATA_METHODS", ("push",))
+    monkeypatch.setattr(runs, "COMPOSED", ("push",))
     for name, value in (("_ROWS_PER_BATCH", 4), ("_TIMED_ROWS", 1), ("_TIMED_REPEATS", 1)):
         monkeypatch.setattr(runs, name, value)
     return made
@@ -178,14 +179,14 @@ def test_a_damaged_folder_is_refused(begin):
 def test_composition_sets_one_strength_beside_another(begin, makers, small, task):
     run = begin()
     cells = [cell for cell in finished(run, ["composition"]) if cell.section == "composition"]
-    own, other = [-4.0, -1.0, 0.0, 1.0, 4.0], [0.0, 1.0, 4.0]
+    own, other = [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0]
     assert {(cell.strength, cell.held) for cell in cells} == {(a, b) for a in own for b in other}
     assert ("detoxification", 0) in makers
     one, other = (torch.randn(small.vocab_size, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
-    expected = Offset(small, "sum", 4 * one + other, 1, 0.0).continue_rows(
+    expected = Offset(small, "sum", 2 * one + other, 1, 0.0).continue_rows(
         [Row(p, seed_offset=1000 * i) for i, p in enumerate(task.prompts[:3])], 1.0, PROTOCOL.sampling
     )
-    found = run.generations(Cell("push", 4.0, "composition", held=1.0))
+    found = run.generations(Cell("push", 2.0, "composition", held=1.0))
     assert [line.texts[0] for line in found] == [row.text for row in expected]
 
 
@@ -280,7 +281,7 @@ def test_facts_and_settings_say_how_to_do_it_again(begin):
     run = begin()
     finished(run, strengths=[1.0])
     facts = run.facts("push")
-    assert (facts["n_parameters"], facts["training_seconds"], facts["composable"]) == (3, 1.5, True)
+    assert (facts["n_parameters"], facts["training_seconds"]) == (3, 1.5)
     assert 0.2 < facts["decoding_time_ratio"] < 5
     settings = json.loads((run.folder / "run.json").read_text())
     assert settings["model_parameters"] == run.lm.model.num_parameters()

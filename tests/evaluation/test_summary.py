@@ -36,7 +36,7 @@ class Written:
         ):  # fmt: skip
             facts = {
                 "name": name, "n_parameters": 1000 * bool(strengths), "training_seconds": 2.0,
-                "strengths": strengths, "decoding_time_ratio": 1.1, "composable": True,
+                "strengths": strengths, "decoding_time_ratio": 1.1,
             }  # fmt: skip
             path = self.run._facts(key)
             path.parent.mkdir(parents=True)
