@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -182,3 +183,13 @@ def overlap_text(setting: Setting) -> str:
 def lowest(steer: Steer, is_unlocked: bool) -> float:
     """Return the lowest ε that may be chosen: 0 where a notice keeps the − pole locked."""
     return 0.0 if steer.card.notice and not is_unlocked else -EXTENT
+
+
+def two(names: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the first two names, None for those that are not there."""
+    return names[0] if names else None, names[1] if len(names) > 1 else None
+
+
+def slider_label(card: SteerCard) -> str:
+    """Return the label of a steer's slider."""
+    return f"ε of {card.name}"
