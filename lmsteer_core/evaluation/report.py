@@ -196,9 +196,8 @@ def methods_table(summary: Summary) -> Table:
 
 
 def _curve_table(summary: Summary) -> Table:
-    rows = [
-        [m["name"], f"{c['side']}{p['strength']:g}", by(summary, c["judge"]), span(p["control"]), c["model"],
-         span(p["perplexity_ratio"])]
+    found = [
+        ((m["name"], f"{c['side']}{p['strength']:g}"), c, p)
         for m in summary["methods"] for c in m["curves"] for p in c["points"] if p["strength"]
     ]  # fmt: skip
     note = (
@@ -206,22 +205,45 @@ def _curve_table(summary: Summary) -> Table:
         "geometric mean of both signs' perplexity (all nats over all tokens) over the unsteered text's. "
         "Where toxicity is measured only +s is written, and set against the unsteered text."
     )
-    header = ["method", "strength", "judge", "control", "model", "perplexity ratio"]
-    return Table("Control and its cost", note, header, rows)
+    return Table("Control and its cost", note, *_control_and_cost(summary, ["method", "strength"], found))
+
+
+def _control_and_cost(
+    summary: Summary, header: Sequence[str], found: Sequence[tuple[tuple[str, ...], Summary, Summary]]
+) -> tuple[list[str], list[list[str]]]:
+    """Return a header and a row per point: control by every judge, its cost under every model.
+
+    Args:
+        summary: Where judges and models are told.
+        header: Of what names a row.
+        found: What names its row, whose judge and model it is, and its control and perplexity ratio.
+    """
+    rows: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
+    for names, measure, point in found:
+        row = rows.setdefault(names, {})
+        row["control", measure["judge"]] = span(point["control"])
+        row["cost", measure["model"]] = span(point["perplexity_ratio"])
+    heads = {("control", judge): f"control, {by(summary, judge)}" for judge in summary["judges"]}
+    heads |= {("cost", model): f"perplexity ratio, {model}" for model in summary["models"]}
+    return [*header, *heads.values()], [[*names, *(row[at] for at in heads)] for names, row in rows.items()]
 
 
 def _frontier_table(summary: Summary) -> Table:
-    rows = [
-        [p["method"], f"{p['side']}{p['strength']:g}", by(summary, p["judge"]), p["model"],
-         _plain(p["perplexity_ratio"]), _plain(p["control"]), _plain(p["ours"]), span(p["gap"])]
-        for p in _compared(summary["frontier"])
-    ]  # fmt: skip
-    header = ["method", "strength", "judge", "model", "perplexity ratio", "control", "ours", "lead over ours"]
+    measures = list(dict.fromkeys((p["judge"], p["model"], p["side"]) for p in summary["frontier"]))
+    rows: dict[tuple[str, str], dict[tuple[str, str, str], str]] = {}
+    for p in _compared(summary["frontier"]):
+        row = rows.setdefault((p["method"], f"{p['side']}{p['strength']:g}"), {})
+        row[p["judge"], p["model"], p["side"]] = span(p["gap"])
+    heads = [f"lead over ours, {by(summary, judge)}, {model}" for judge, model, _ in measures]
     note = (
-        "Ours is the most control of any LM-Steer from labels or descriptions at no more perplexity, read "
-        "off the curves between measured strengths. Points dearer than all of ours are left out."
+        "A method's control less the most control of any LM-Steer from labels or descriptions at no more "
+        "perplexity, read off the curves between measured strengths; below 0 ours leads. Points dearer than "
+        "all of ours are left out."
     )
-    return Table("Against ours at equal perplexity", note, header, rows)
+    return Table(
+        "Against ours at equal perplexity", note, ["method", "strength", *heads],
+        [[*names, *(row.get(at, "–") for at in measures)] for names, row in rows.items()],
+    )  # fmt: skip
 
 
 def _continuity_table(summary: Summary) -> Table:
@@ -253,13 +275,11 @@ def _composition_tables(summary: Summary) -> Iterator[Table]:
 
 
 def _data_table(summary: Summary) -> Table:
-    rows = [
-        [found["method"], f"{point['n_texts']:,}", f"{found['side']}{found['strength']:g}",
-         by(summary, found["judge"]), span(point["control"]), found["model"], span(point["perplexity_ratio"])]
-        for found in summary["data"]
-        for point in found["points"]
+    found = [
+        ((m["method"], f"{p['n_texts']:,}", f"{m['side']}{m['strength']:g}"), m, p)
+        for m in summary["data"] for p in m["points"]
     ]  # fmt: skip
-    header = ["method", "training texts", "strength", "judge", "control", "model", "perplexity ratio"]
+    header, rows = _control_and_cost(summary, ["method", "training texts", "strength"], found)
     note = "The first prompts and samples only; the last row of a method is made of all texts."
     return Table("How many training texts?", note if rows else "Not run: --sections data.", header, rows)
 
