@@ -39,7 +39,7 @@ p, li { margin: .4rem 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; white-space: nowrap; }
-th { white-space: normal; vertical-align: bottom; min-width: 5rem; }
+th { white-space: normal; vertical-align: bottom; min-width: 7rem; }
 th:first-child, td:first-child { text-align: left; }
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
 figure { margin: 0; }

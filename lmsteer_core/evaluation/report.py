@@ -292,8 +292,10 @@ def title(summary: Summary) -> str:
 def about(summary: Summary) -> list[str]:
     """Return what was done, a paragraph each: how much text, from what, judged by whom."""
     settings = summary["settings"]
-    judges = "; ".join(by(summary, judge) for judge in summary["judges"])
-    models = "; ".join(f"{name} ({m['version']})" for name, m in summary["models"].items())
+    judges, models = (
+        "; ".join(f"{name} ({m['version']})" for name, m in summary[kind].items())
+        for kind in ("judges", "models")
+    )
     return [
         f"{settings['prompts']} prompts × {settings['samples']} continuations × at most "
         f"{settings['max_new_tokens']} tokens, temperature {settings['temperature']:g}, top-p "
@@ -312,8 +314,8 @@ def _label(summary: Summary, label: str) -> str:
 
 
 def by(summary: Summary, judge: str) -> str:
-    """Return a judge's name with its version."""
-    return f"{judge} ({summary['judges'][judge]['version']})"
+    """Return a judge's name with its version; `about` tells the rest, such as what it learned from."""
+    return f"{judge} ({summary['judges'][judge]['version'].partition(',')[0]})"
 
 
 def span(found: dict[str, float | None]) -> str:
