@@ -41,7 +41,7 @@ table { border-collapse: collapse; font-size: .85rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; white-space: nowrap; }
 th { white-space: normal; vertical-align: bottom; min-width: 7rem; }
 th:first-child, td:first-child { text-align: left; }
-.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
+.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); }
 figure { margin: 0; }
 figure svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font-size: 11px; }
@@ -150,6 +150,7 @@ def _chart(caption: str, curves: Sequence[Drawn], looks: dict[str, Look]) -> str
             )
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{centre}" y="{_HEIGHT - 4}" text-anchor="middle">perplexity / unsteered</text>')
+    drawn.append(f'<text x="{_LEFT + 5}" y="{_TOP + 10}">control</text>')
     label = f'role="img" aria-label="{escape(caption)}"'
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" {label}>{"".join(drawn)}</svg>'
 
