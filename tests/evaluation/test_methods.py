@@ -69,7 +69,8 @@ def test_strength_0_is_the_model_itself_and_what_is_made_is_kept(name, small, ta
     again = made(name, small, task, tmp_path)
     assert again.name == method.name
     assert again.training_seconds == method.training_seconds
-    for strength in method.strengths[-1:]:
+    farther = 1 if name == "prompt-prefix" else 3  # a random model is hard to move
+    for strength in (farther * s for s in method.strengths[-1:]):
         assert texts(again, strength) == texts(method, strength)
         assert texts(method, strength) != texts(method, 0.0)
 
