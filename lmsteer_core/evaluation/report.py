@@ -12,6 +12,9 @@ INPUT_STEER = "Input-Steer: is its control continuous, composable and stable?"
 
 _HEAD_WIDTH = 20
 
+_Heads = dict[tuple[str, ...], str]
+"""Columns' titles by what is told in them."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -90,10 +93,10 @@ def input_steer(summary: Summary) -> list[str]:
         return ["Not run. It is the method input-steer and takes labelled text."]
     found = []
     for judge, own in method["continuity"].items():
-        ends = own["strengths"][0], own["strengths"][-1]
+        first, *_, last = own["strengths"]
         found.append(
-            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths from {_plain(ends[0])} "
-            f"to {_plain(ends[1])}: rank correlation with the mean score {_plain(own['spearman'])} (1 is "
+            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths from {_plain(first)} "
+            f"to {_plain(last)}: rank correlation with the mean score {_plain(own['spearman'])} (1 is "
             f"monotone), R² of a line {_plain(own['r2'])}, largest step {_plain(own['largest_step'])} × the "
             "mean slope."
         )
@@ -218,32 +221,41 @@ def _control_and_cost(
         header: Of what names a row.
         found: What names its row, whose judge and model it is, and its control and perplexity ratio.
     """
-    rows: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
-    for names, measure, point in found:
-        row = rows.setdefault(names, {})
-        row["control", measure["judge"]] = span(point["control"])
-        row["cost", measure["model"]] = span(point["perplexity_ratio"])
-    heads = {("control", judge): f"control, {by(summary, judge)}" for judge in summary["judges"]}
+    heads: _Heads = {("control", judge): f"control, {by(summary, judge)}" for judge in summary["judges"]}
     heads |= {("cost", model): f"perplexity ratio, {model}" for model in summary["models"]}
-    return [*header, *heads.values()], [[*names, *(row[at] for at in heads)] for names, row in rows.items()]
+    control = [(names, ("control", m["judge"]), span(p["control"])) for names, m, p in found]
+    cost = [(names, ("cost", m["model"]), span(p["perplexity_ratio"])) for names, m, p in found]
+    return _pivot(header, heads, control + cost)
+
+
+def _pivot(
+    header: Sequence[str],
+    heads: _Heads,
+    found: Sequence[tuple[tuple[str, ...], tuple[str, ...], str]],
+) -> tuple[list[str], list[list[str]]]:
+    """Return a header and rows of what is found by row and column; a dash where nothing is."""
+    rows: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {}
+    for names, column, told in found:
+        rows.setdefault(names, {})[column] = told
+    lines = [[*names, *(row.get(column, "–") for column in heads)] for names, row in rows.items()]
+    return [*header, *heads.values()], lines
 
 
 def _frontier_table(summary: Summary) -> Table:
-    measures = list(dict.fromkeys((p["judge"], p["model"], p["side"]) for p in summary["frontier"]))
-    rows: dict[tuple[str, str], dict[tuple[str, str, str], str]] = {}
-    for p in _compared(summary["frontier"]):
-        row = rows.setdefault((p["method"], f"{p['side']}{p['strength']:g}"), {})
-        row[p["judge"], p["model"], p["side"]] = span(p["gap"])
-    heads = [f"lead over ours, {by(summary, judge)}, {model}" for judge, model, _ in measures]
+    heads: _Heads = {
+        (p["judge"], p["model"], p["side"]): f"lead over ours, {by(summary, p['judge'])}, {p['model']}"
+        for p in summary["frontier"]
+    }
+    found = [
+        ((p["method"], f"{p['side']}{p['strength']:g}"), (p["judge"], p["model"], p["side"]), span(p["gap"]))
+        for p in _compared(summary["frontier"])
+    ]
     note = (
         "A method's control less the most control of any LM-Steer from labels or descriptions at no more "
         "perplexity, read off the curves between measured strengths; below 0 ours leads. Points dearer than "
         "all of ours are left out."
     )
-    return Table(
-        "Against ours at equal perplexity", note, ["method", "strength", *heads],
-        [[*names, *(row.get(at, "–") for at in measures)] for names, row in rows.items()],
-    )  # fmt: skip
+    return Table("Against ours at equal perplexity", note, *_pivot(["method", "strength"], heads, found))
 
 
 def _continuity_table(summary: Summary) -> Table:

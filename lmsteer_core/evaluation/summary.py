@@ -118,7 +118,6 @@ class Scores:
     def __init__(self, run: Run, cells: Sequence[Cell]) -> None:
         """Read them, and keep what every cell was scored by."""
         self._signs = run.task.signs
-        self.side = BOTH if -1 in self._signs else PLUS
         read = {cell: run.scores(cell) for cell in cells}
         names = set.intersection(
             *(set(found) for cell, found in read.items() if cell.section != "composition")
@@ -135,7 +134,8 @@ class Scores:
 
     def measures(self) -> list[Measure]:
         """Return every pair of a judge and a model."""
-        return [Measure(j, m, self.side) for j in self.judges for m in self.models]
+        side = BOTH if -1 in self._signs else PLUS
+        return [Measure(j, m, side) for j in self.judges for m in self.models]
 
     def __getitem__(self, cell: Cell) -> dict[str, Any]:
         """Return what was said of a cell."""
@@ -148,9 +148,8 @@ class Scores:
 
     def sweep(self, method: str) -> list[Cell]:
         """Return the cells of a method's curve with the unsteered one in its place, ascending."""
-        signed = sorted(sign * s for s in self.strengths(method) for sign in self._signs)
-        cells = [Cell(UNSTEERED, 0.0), *(Cell(method, s) for s in signed)]
-        return sorted(cells, key=lambda cell: cell.strength)
+        cells = [Cell(method, sign * s) for s in self.strengths(method) for sign in self._signs]
+        return sorted([Cell(UNSTEERED, 0.0), *cells], key=lambda cell: cell.strength)
 
     def mean(self, cell: Cell, judge: str, n: tuple[int, int] | None = None) -> Figure:
         """Return the judge's mean, signed towards the + pole, of the first (prompts, samples) if given."""
