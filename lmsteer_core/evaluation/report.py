@@ -221,8 +221,9 @@ def _control_and_cost(
         header: Of what names a row.
         found: What names its row, whose judge and model it is, and its control and perplexity ratio.
     """
-    heads: _Heads = {("control", judge): f"control, {by(summary, judge)}" for judge in summary["judges"]}
-    heads |= {("cost", model): f"perplexity ratio, {model}" for model in summary["models"]}
+    measures = [m for _, m, _ in found]
+    heads: _Heads = {("control", m["judge"]): f"control, {by(summary, m['judge'])}" for m in measures}
+    heads |= {("cost", m["model"]): f"perplexity ratio, {m['model']}" for m in measures}
     control = [(names, ("control", m["judge"]), span(p["control"])) for names, m, p in found]
     cost = [(names, ("cost", m["model"]), span(p["perplexity_ratio"])) for names, m, p in found]
     return _pivot(header, heads, control + cost)

@@ -130,12 +130,13 @@ class Scores:
         self.judges = [name for name, found in given.items() if "scores" in found]
         self.models = [name for name, found in given.items() if "nll" in found]
         self.poles = {judge: given[judge]["pole"] for judge in self.judges}
+        self.own_judges = [judge for judge in self.judges if self.poles[judge] == run.task.pole]
         self.versions = {name: found["by"] for name, found in given.items()}
 
     def measures(self) -> list[Measure]:
-        """Return every pair of a judge and a model."""
+        """Return every pair of a judge of the task's pole and a model; other judges read the grids too."""
         side = BOTH if -1 in self._signs else PLUS
-        return [Measure(j, m, side) for j in self.judges for m in self.models]
+        return [Measure(j, m, side) for j in self.own_judges for m in self.models]
 
     def __getitem__(self, cell: Cell) -> dict[str, Any]:
         """Return what was said of a cell."""
@@ -238,7 +239,7 @@ def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
         ],
         "continuity": {
             judge: _continuity(scores, sweep, judge)
-            for judge in scores.judges
+            for judge in scores.own_judges
             if len(scores.strengths(key)) > 1
         },
     }

@@ -233,6 +233,19 @@ def test_data_efficiency_ends_with_the_whole_file_on_the_same_prompts(written):
     assert [p["control"]["value"] for p in found] == pytest.approx([0.1, 0.8])
 
 
+def test_a_judge_of_the_other_pole_reads_the_grids_and_is_no_measure_of_control(written):
+    written.pair(OURS, 1.0, 0.1, 1.0, section="composition", held=0.0)
+    for cell in written.cells:
+        file = written.run._scores(cell)
+        scores = json.loads(file.read_text())
+        file.write_text(json.dumps({**scores, "other": {**scores["judge"], "pole": -1}}))
+    found = written.summary()
+    assert {grid["judge"] for grid in found["composition"]} == {"judge", "other"}
+    assert {curve["judge"] for m in found["methods"] for curve in m["curves"]} == {"judge"}
+    assert {judge for m in found["methods"] for judge in m["continuity"]} == {"judge"}
+    assert not any("other" in head for head in report._curve_table(found).header)
+
+
 def test_a_judge_that_has_not_seen_every_text_is_left_out(written):
     file = written.run._scores(Cell("unsteered", 0.0))
     scores = json.loads(file.read_text())
