@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from lmsteer_core.evaluation.task import TASKS
 from lmsteer_core.ui.theme import ASSETS, QUIET
 
 REPORTS = ASSETS / "evaluation"
@@ -14,7 +15,7 @@ REPORTS = ASSETS / "evaluation"
 
 def create_evidence_tab(folder: Path = REPORTS) -> None:
     """Add the tab, unless the folder holds no report; each is read when it is looked at."""
-    reports = {path.stem: path for path in sorted(folder.glob("*.html"))}
+    reports = {task: path for task in TASKS if (path := folder / f"{task}.html").is_file()}
     if not reports:
         return
     with gr.Tab("Evidence", id="evidence") as tab:

@@ -35,7 +35,7 @@ def test_without_a_report_there_is_no_tab(tmp_path: Path) -> None:
     assert "Tab" not in components(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("tasks", [["sentiment"], ["detoxification", "sentiment"]])
+@pytest.mark.parametrize("tasks", [["sentiment"], ["sentiment", "detoxification"]])
 def test_several_reports_are_offered_by_task(tasks: list[str], tmp_path: Path) -> None:
     for task in tasks:
         (tmp_path / f"{task}.html").write_text(PAGE)
