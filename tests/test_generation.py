@@ -64,7 +64,9 @@ def test_baseline_row_is_the_same_whether_its_neighbours_are_steered_or_not(lm, 
 def test_rows_of_equal_epsilon_and_seed_are_identical(lm, steer):
     rows = [Row(PROMPT, {"style": 2.0}), Row(PROMPT), Row(PROMPT, {"style": 2.0})]
     first, _, third = generate(lm, rows, {"style": steer}, SHORT)
-    assert first.tokens == third.tokens
+    assert ids_of(first) == ids_of(third)
+    for a, b in zip(first.tokens, third.tokens, strict=True):  # a product's last bit may depend on the row
+        assert (a.logprob, a.base_logprob) == pytest.approx((b.logprob, b.base_logprob), abs=1e-4)
 
 
 def test_seed_offset_rolls_other_dice(lm):
