@@ -182,7 +182,7 @@ class DExperts:
     n_parameters: int
     training_seconds: float
     name: str = "DExperts"
-    strengths: tuple[float, ...] = (1.0, 2.0, 3.2)
+    strengths: tuple[float, ...] = (1.0, 2.0)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows; `sampling.top_p` is the base model's nucleus, the only one."""
@@ -199,7 +199,7 @@ class GeDi:
     n_parameters: int
     training_seconds: float
     name: str = "GeDi-style"
-    strengths: tuple[float, ...] = (5.0, 15.0, 30.0)
+    strengths: tuple[float, ...] = (5.0, 30.0)
 
     def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
         """Continue rows; the nucleus is taken after the reweighting, as published."""
