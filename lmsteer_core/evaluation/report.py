@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from lmsteer_core.evaluation.summary import AT_RATIO, BOTH, Summary
 
 INPUT_STEER = "Input-Steer: is its control continuous, composable and stable?"
@@ -104,7 +106,7 @@ def input_steer(summary: Summary) -> list[str]:
     found += [
         f"Composable? By {by(summary, g['judge'])}, a row effect plus a column effect is "
         f"{_plain(g['additivity'])} of the variance of its {len(g['means'])} × {len(g['held'])} grid (1 is "
-        "additive)."
+        f"additive), whose means span {_plain(np.ptp(g['means']))}."
         for g in grids
     ] or ["Composable? Not run: --sections composition."]
     for curve in method["curves"]:

@@ -175,7 +175,9 @@ def test_input_steer_is_answered_with_figures(written):
     for held in (-1.0, 1.0):
         for s in (-1.0, 1.0):
             written.cell(INPUT, s, mean=0.1 * s * held, perplexity=10, section="composition", held=held)
-    assert "is 0.00 of the variance of its 2 × 2 grid" in report.input_steer(written.summary(INPUT))[1]
+    composable = report.input_steer(written.summary(INPUT))[1]
+    assert "is 0.00 of the variance of its 2 × 2 grid" in composable
+    assert "means span 0.20." in composable
 
 
 def test_sections_that_were_not_run_say_so(written):
