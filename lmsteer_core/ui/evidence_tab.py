@@ -15,11 +15,15 @@ REPORTS = ASSETS / "evaluation"
 
 def create_evidence_tab(folder: Path = REPORTS) -> None:
     """Add the tab, unless the folder holds no report; each is read when it is looked at."""
-    reports = {task: path for task in TASKS if (path := folder / f"{task}.html").is_file()}
+    reports = {
+        path.stem: path
+        for task in TASKS
+        for path in sorted(folder.glob(f"{task}*.html"), key=lambda path: path.stem)
+    }
     if not reports:
         return
     with gr.Tab("Evidence", id="evidence") as tab:
-        chosen = gr.Radio([*reports], value=next(iter(reports)), label="Task", visible=len(reports) > 1)
+        chosen = gr.Radio([*reports], value=next(iter(reports)), label="Report", visible=len(reports) > 1)
         shown = gr.HTML()
     gr.on([tab.select, chosen.input], lambda name: frame(reports[name]), chosen, shown, **QUIET)
 

@@ -35,15 +35,15 @@ def test_without_a_report_there_is_no_tab(tmp_path: Path) -> None:
     assert "Tab" not in components(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("tasks", [["sentiment"], ["sentiment", "detoxification"]])
-def test_several_reports_are_offered_by_task(tasks: list[str], tmp_path: Path) -> None:
-    for task in tasks:
-        (tmp_path / f"{task}.html").write_text(PAGE)
+@pytest.mark.parametrize("names", [["sentiment"], ["sentiment", "sentiment-adapters", "detoxification"]])
+def test_several_reports_are_offered_by_task(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / f"{name}.html").write_text(PAGE)
     found = components(tmp_path)
     assert found["Tab"].label == "Evidence"
-    assert [choice for choice, _ in found["Radio"].choices] == tasks
-    assert found["Radio"].visible is (len(tasks) > 1)
-    assert found["Radio"].value == tasks[0]
+    assert [choice for choice, _ in found["Radio"].choices] == names
+    assert found["Radio"].visible is (len(names) > 1)
+    assert found["Radio"].value == names[0]
 
 
 def test_a_report_is_whole_in_a_frame_that_may_do_nothing(tmp_path: Path) -> None:
