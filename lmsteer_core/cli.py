@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -241,6 +242,8 @@ def _epsilons(items: Sequence[Any]) -> dict[str, float]:
         name, equals, value = item.rpartition("=")
         if not equals:
             raise InputError(f"--steer wants NAME=E, for example sentiment=2, not '{item}'.")
+        with suppress(ValueError):
+            value = float(value)
         epsilons[name] = check_epsilon(value, name)
     return epsilons
 

@@ -1,19 +1,31 @@
-"""One thread that writes for everybody: the rows of all requests share one batch, each with its own ε."""
+"""One thread that writes for everybody: the rows of all requests share one batch, each with its own ε.
+
+Who may begin, when there is not room for everybody:
+
+- Room is memory for the keys and values of all rows, counted in tokens: of each row its prompt and the
+  most it may add.
+- A small request, up to a sixteenth of the room, begins whole and at the next step, in order of arrival.
+- A large one begins row by row: of the large requests, the one with the fewest running tokens is next.
+- Neither kind may take more than three quarters of the room, so the other always finds a place.
+
+Whatever goes wrong with a row ends that row's request alone.
+"""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from lmsteer_core.decoding import Batch, LiveRow, Token
 from lmsteer_core.errors import InputError, LMSteerError
-from lmsteer_core.language_model import OUT_OF_MEMORY, ROWS_AT_FULL_CONTEXT, LanguageModel, is_out_of_memory
+from lmsteer_core.language_model import OUT_OF_MEMORY, LanguageModel, is_out_of_memory
 from lmsteer_core.steps import Steps
 
 Step = list[Token | None]
@@ -29,6 +41,11 @@ MAX_SECONDS = 900.0
 _IDLE_SECONDS = 0.05
 """How often a caller looks whether its text is still wanted."""
 
+_SMALL_SHARE, _KIND_SHARE = 1 / 16, 3 / 4
+"""Shares of the room: what a small request takes at most, and what all of one kind may take."""
+
+_log = logging.getLogger(__name__)
+
 
 class Busy(LMSteerError):
     """The line is full."""
@@ -43,11 +60,15 @@ class Job:
 
     Attributes:
         rows: What is written; a new ε in `row.epsilons` holds from the row's next token.
+        n_tokens: Room that all of them need.
+        unbegun: Those of them that still wait for room.
     """
 
     def __init__(self, rows: Sequence[LiveRow], position: Callable[[Job], int]) -> None:
         """Made by `Engine.submit`."""
         self.rows = list(rows)
+        self.n_tokens = sum(map(_room, rows))
+        self.unbegun = deque(self.rows)
         self.expires = time.monotonic() + MAX_SECONDS
         self.is_cancelled = False
         self._steps: queue.SimpleQueue[Step | LMSteerError | None] = queue.SimpleQueue()
@@ -85,6 +106,16 @@ class Job:
     def put(self, step: Step | LMSteerError | None) -> None:
         """Hand the reader a step, an error or the end."""
         self._steps.put(step)
+
+    def fail(self, error: Exception) -> None:
+        """End this request, and no other, with a sentence."""
+        if is_out_of_memory(error):
+            error = InputError(OUT_OF_MEMORY)
+        elif not isinstance(error, LMSteerError):
+            _log.error("A text could not be written.", exc_info=error)
+            error = LMSteerError(f"This text cannot be written ({error!r}).")
+        self.put(error)
+        self.cancel()
 
 
 class Engine:
@@ -181,11 +212,7 @@ class Engine:
                     return
                 for job in self._finish(batch):
                     job.put(None)
-                while self._waiting and (not self._running or self._has_room(batch, self._waiting[0])):
-                    job = self._waiting.popleft()
-                    if not job.is_cancelled:
-                        self._running.append(job)
-                        batch.join(job.rows)
+                self._admit(batch)
                 call = self._calls.popleft() if self._calls else None
             if call:
                 work, future = call
@@ -193,28 +220,74 @@ class Engine:
                     future.set_result(work())
                 except BaseException as error:
                     future.set_exception(error)
-            found = batch.step() if batch.rows else {}
+            drawn = batch.step() if batch.rows else {}
             for job in self._running:
-                step = [found.get(row) for row in job.rows]
-                if any(token is not None for token in step):
-                    job.put(step)
+                step = [drawn.get(row) for row in job.rows]
+                errors = [each for each in step if isinstance(each, Exception)]
+                if errors:
+                    job.fail(errors[0])
+                elif any(step):
+                    job.put([each for each in step if not isinstance(each, Exception)])
 
     def _finish(self, batch: Batch) -> list[Job]:
         """Take out and return the jobs whose text has ended, expired or is not wanted any more."""
         live, now = set(batch.rows), time.monotonic()
-        over = [j for j in self._running if j.is_cancelled or now > j.expires or not live & set(j.rows)]
-        for job in over:
-            batch.leave(job.rows)
+        over = []
+        for job in (*self._waiting, *self._running):
+            is_written = not job.unbegun and not live & set(job.rows)
+            if job.is_cancelled or is_written or now > job.expires:
+                over.append(job)
+                batch.leave(job.rows)
             if now > job.expires:
                 job.put(InputError(f"This took longer than {MAX_SECONDS / 60:.0f} minutes; ask for less."))
         self._running = [job for job in self._running if job not in over]
+        self._waiting = deque(job for job in self._waiting if job not in over)
         return over
 
-    def _has_room(self, batch: Batch, job: Job) -> bool:
-        """Return whether the padded keys and values of all rows would stay within the memory set for them."""
-        rows = [*batch.rows, *job.rows]
-        width = max(len(row.ids) + row.sampling.max_new_tokens for row in rows)
-        return len(rows) * width <= ROWS_AT_FULL_CONTEXT * self._lm.context_length
+    def _admit(self, batch: Batch) -> None:
+        """Let rows begin as far as there is room; this module's head says whose."""
+        live = set(batch.rows)
+        jobs = [*self._running, *self._waiting]
+        running = {job: sum(_room(row) for row in job.rows if row in live) for job in jobs}
+        begun: dict[Job, list[LiveRow]] = {}
+        for job in jobs:
+            if job.unbegun and self._is_small(job):
+                if not self._has_room(running, job, job.n_tokens):
+                    break
+                begun[job] = list(job.unbegun)
+                running[job] = job.n_tokens
+        large = [job for job in jobs if job.unbegun and not self._is_small(job)]
+        while large:
+            job = min(large, key=lambda job: running[job])
+            row = job.unbegun[len(begun.get(job, []))]
+            if not self._has_room(running, job, _room(row)):
+                break
+            begun.setdefault(job, []).append(row)
+            running[job] += _room(row)
+            large = [job for job in large if len(begun.get(job, [])) < len(job.unbegun)]
+        for job, rows in begun.items():
+            self._begin(batch, job, rows)
+
+    def _begin(self, batch: Batch, job: Job, rows: Sequence[LiveRow]) -> None:
+        if job in self._waiting:
+            self._waiting.remove(job)
+            self._running.append(job)
+        for _ in rows:
+            job.unbegun.popleft()
+        try:
+            batch.join(rows)
+        except Exception as error:
+            job.fail(error)
+
+    def _is_small(self, job: Job) -> bool:
+        return job.n_tokens <= self._lm.room * _SMALL_SHARE
+
+    def _has_room(self, running: Mapping[Job, int], job: Job, n_tokens: int) -> bool:
+        """Return whether tokens of a job fit beside those that run already, by job."""
+        of_kind = sum(n for other, n in running.items() if self._is_small(other) == self._is_small(job))
+        total = sum(running.values())
+        is_within = of_kind + n_tokens <= self._lm.room * _KIND_SHARE and total + n_tokens <= self._lm.room
+        return is_within or total == 0  # a text as long as the context is written by itself
 
     def _end(self, reason: LMSteerError, *, everybody: bool = False) -> None:
         with self._changed:
@@ -228,3 +301,8 @@ class Engine:
             job.put(reason)
         for _, future in calls:
             future.set_exception(reason)
+
+
+def _room(row: LiveRow) -> int:
+    """Return the most tokens a row may come to."""
+    return len(row.ids) + row.sampling.max_new_tokens

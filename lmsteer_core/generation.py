@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from lmsteer_core.decoding import Batch, LiveRow, Sampling, Token
+from lmsteer_core.decoding import Batch, LiveRow, Sampling, Token, check_drawn
 from lmsteer_core.errors import InputError, SteerError
-from lmsteer_core.language_model import OUT_OF_MEMORY, LanguageModel, is_out_of_memory
+from lmsteer_core.language_model import OUT_OF_MEMORY, LanguageModel, check_text, is_out_of_memory
 from lmsteer_core.steer import Steer, check_epsilon
 
 MAX_ROWS = 256
@@ -60,7 +60,7 @@ def stream(
         InputError: If a prompt or setting cannot be used.
         SteerError: If a row names a steer that is not there.
     """
-    return _stream(lm, live_rows(lm, rows, steers, sampling, logprobs=logprobs))
+    return _stream(lm, live_rows(lm, rows, steers, sampling, logprobs=logprobs, n_at_once=len(rows)))
 
 
 def live_rows(
@@ -70,14 +70,18 @@ def live_rows(
     sampling: Sampling,
     *,
     logprobs: bool = True,
+    n_at_once: int = 1,
 ) -> list[LiveRow]:
-    """Return rows as the decoder takes them; arguments and errors as for `stream`."""
-    _check_rows(rows, steers)
-    reserve = {"reserve": sampling.max_new_tokens, "n_rows": len(rows)}
+    """Return rows as the decoder takes them; arguments and errors as for `stream`.
+
+    `n_at_once` are the rows that share the memory for prompts; the engine lets rows wait instead.
+    """
+    epsilons = _check_rows(rows, steers)
+    reserve = {"reserve": sampling.max_new_tokens, "n_rows": n_at_once}
     prompts = {row.prompt: lm.encode(row.prompt, **reserve)[0] for row in rows}
     return [
-        LiveRow(prompts[row.prompt], dict(row.epsilons), steers, sampling, row.seed_offset, logprobs)
-        for row in rows
+        LiveRow(prompts[row.prompt], row_epsilons, steers, sampling, row.seed_offset, logprobs)
+        for row, row_epsilons in zip(rows, epsilons, strict=True)
     ]
 
 
@@ -86,7 +90,7 @@ def _stream(lm: LanguageModel, rows: list[LiveRow]) -> Generator[list[Token | No
     batch.join(rows)
     try:
         while batch.rows:
-            found = batch.step()
+            found = check_drawn(batch.step())
             if any(token is not None for token in found.values()):
                 yield [found.get(row) for row in rows]
     except Exception as error:
@@ -132,13 +136,16 @@ def check_number_of_rows(n_rows: int) -> None:
         raise InputError(f"Between 1 and {MAX_ROWS} texts can be generated at once, not {n_rows}.")
 
 
-def _check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> None:
-    """Raise InputError on a bad ε or number of rows, SteerError on an unknown steer."""
+def _check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> list[dict[str, float]]:
+    """Return every row's ε; raise InputError on a bad row or number of rows, SteerError on a bad name."""
     check_number_of_rows(len(rows))
-    for name in sorted({name for row in rows for name in row.epsilons}):
-        if name not in steers:
-            known = ", ".join(sorted(steers)) or "none"
-            raise SteerError(f"There is no steer named '{name}' for this model; available: {known}.")
     for row in rows:
-        for name, epsilon in row.epsilons.items():
-            check_epsilon(epsilon, name)
+        check_text(row.prompt, "prompt")
+        if not isinstance(row.epsilons, Mapping):
+            raise InputError(
+                f"ε must be given by steer name, as in {{'sentiment': 2.0}}, not {row.epsilons!r:.40}."
+            )
+    for name in sorted({str(name) for row in rows for name in row.epsilons} - steers.keys()):
+        known = ", ".join(sorted(steers)) or "none"
+        raise SteerError(f"There is no steer named '{name}' for this model; available: {known}.")
+    return [{name: check_epsilon(e, name) for name, e in row.epsilons.items()} for row in rows]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lmsteer_core.errors import InputError, ModelError
 from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.limits import check_whole_number
 from lmsteer_core.steer import Steer, check_fingerprint
 
 _NEUTRAL_SENTENCES = (
@@ -46,6 +47,9 @@ _RESOLUTION = 1e-5
 """Scores nearer than this share of the largest are ties, whatever a machine's rounding makes of them."""
 
 _N_POLE_WORDS = 3
+
+_MAX_WORDS = 1000
+"""Words that can be asked for at either end of a dimension."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,9 @@ def dimensions(
         n_dims: Most dimensions to return.
         n_words: Most words at each end.
         raw: List any token that the model uses, not only whole words (see `vocabulary`).
+
+    Raises:
+        InputError: If a number is out of range.
     """
     _, sigma, _ = steer.svd()
     return _described(lm, word_scores(lm, steer, raw=raw), sigma, n_dims, n_words, raw)
@@ -364,6 +371,8 @@ def _described(
     lm: LanguageModel, scores: Tensor, sigma: Tensor, n_dims: int, n_words: int, raw: bool
 ) -> list[Dimension]:
     """Return dimensions with their words from (n_words, n_dims) coordinates."""
+    n_dims = check_whole_number(n_dims, "The number of dimensions", 1, lm.d_model)
+    n_words = check_whole_number(n_words, "The number of words", 1, _MAX_WORDS)
     energy = sigma.square() / sigma.square().sum()
     words = vocabulary(lm, raw=raw).words
     found = []

@@ -7,19 +7,20 @@ Source of the formats: OpenAI's API reference. What is not supported is refused,
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import anyio
 from anyio.to_thread import run_sync
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -35,6 +36,9 @@ MAX_BYTES = 2_000_000
 
 _MAX_STOPS = 4
 
+_CLIENT_CLOSED_REQUEST = 499
+"""What web servers log for a request whose client went away; nobody reads it."""
+
 _WAITERS = anyio.CapacityLimiter(256)
 """Threads that may wait for the engine; gradio's own are few and do other work."""
 
@@ -49,6 +53,14 @@ class _Refused(Exception):
         self.status = status
 
 
+def _integral(value: Any) -> Any:
+    """Return 3 for 3.0, which JSON does not tell from it, and anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Whole = Annotated[int, BeforeValidator(_integral)]
+
+
 class _StreamOptions(BaseModel):
     include_usage: bool = False
 
@@ -56,16 +68,16 @@ class _StreamOptions(BaseModel):
 class _Asked(BaseModel):
     """What both kinds of request have in common."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     object: ClassVar[str]
     chunk: ClassVar[str]
 
     model: str | None = None
-    max_tokens: int = Field(16, ge=1)
+    max_tokens: _Whole = Field(16, ge=1)
     temperature: float = 1.0
     top_p: float = 1.0
-    n: int = Field(1, ge=1)
-    seed: int | None = None
+    n: _Whole = Field(1, ge=1)
+    seed: _Whole | None = None
     stop: str | list[str] | None = None
     stream: bool = False
     stream_options: _StreamOptions | None = None
@@ -150,8 +162,8 @@ class Chat(_Asked):
     object = "chat.completion"
     chunk = "chat.completion.chunk"
     messages: list[_Message] = Field(min_length=1)
-    max_tokens: int = Field(256, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: _Whole = Field(256, ge=1)
+    max_completion_tokens: _Whole | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: Literal[0] | None = None
 
@@ -280,7 +292,8 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
 
     def writes(kind: type[_Asked]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            return await _answer(workbench, await _read(request, kind, workbench))
+            asked = await _read(request, kind, workbench)
+            return await _unless_gone(request, _answer(workbench, asked))
 
         return answer
 
@@ -322,6 +335,23 @@ async def _read(request: Request, kind: type[_Asked], workbench: Workbench) -> _
     if asked.model not in (None, known, "embedded"):
         raise _Refused(404, f"There is no model '{asked.model}' here; this is {known}.")
     return asked
+
+
+async def _unless_gone(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:
+    """Return an answer, or end the work on it as soon as whoever asked has gone away."""
+
+    async def disconnected() -> Response:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+    tasks = [asyncio.create_task(work) for work in (answer, disconnected())]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _answer(workbench: Workbench, asked: _Asked) -> Response:

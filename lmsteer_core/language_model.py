@@ -92,6 +92,11 @@ class LanguageModel:
         config = self.model.config.get_text_config()
         return int(getattr(config, "max_position_embeddings", None) or 2048)
 
+    @property
+    def room(self) -> int:
+        """Tokens whose keys and values may be in memory at once, of all rows together."""
+        return ROWS_AT_FULL_CONTEXT * self.context_length
+
     @cached_property
     def fingerprint_rows(self) -> Tensor:
         """Rows of E that identify the model; see `steer.fingerprint_rows`."""
@@ -270,7 +275,7 @@ class LanguageModel:
             InputError: If the prompt is empty or holds half a character, or `reserve` fills the context.
         """
         check_text(prompt, "prompt")
-        context = self.context_length * min(1.0, ROWS_AT_FULL_CONTEXT / n_rows)
+        context = min(self.context_length, self.room / n_rows)
         room = int(context) - reserve - len(self.prefix_ids)
         if room < 1:
             raise InputError(f"{reserve} new tokens do not fit a context of {int(context)}; ask for fewer.")
@@ -295,6 +300,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def check_text(text: str, what: str = "text") -> None:
     """Raise InputError unless there is something to read and every character is whole."""
+    if not isinstance(text, str):
+        raise InputError(f"The {what} must be text, not {text!r:.40}.")
     if not text.strip():
         raise InputError(f"The {what} is empty: write a few words.")
     try:

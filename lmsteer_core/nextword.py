@@ -15,12 +15,16 @@ from torch import Tensor
 from lmsteer_core.errors import InputError
 from lmsteer_core.geometry import token_text
 from lmsteer_core.language_model import LanguageModel, check_text
+from lmsteer_core.limits import check_whole_number
 from lmsteer_core.scoring import is_unspaced, logits_over_epsilon
 from lmsteer_core.steer import Steer, check_epsilon, check_fingerprint
 from lmsteer_core.steps import finished
 
 EPSILON_GRID = [round(-3 + 0.1 * i, 1) for i in range(61)]
 """The useful range of a calibrated steer."""
+
+_MAX_WORDS = 1000
+"""Words that can be asked for at once, of one list."""
 
 _MAX_GRID = 1000
 
@@ -106,8 +110,11 @@ def next_words(
         InputError: If the prompt or a word is empty, or a number is out of range.
         SteerError: If a steer is another model's.
     """
-    if top < 0 or not 1 <= len(epsilons) <= _MAX_GRID:
-        raise InputError(f"Ask for 0 words or more and 1 to {_MAX_GRID} values of ε.")
+    top = check_whole_number(top, "The number of words", 0, _MAX_WORDS)
+    if n_ranked is not None:
+        n_ranked = check_whole_number(n_ranked, "The number of ranked words", 0, _MAX_WORDS)
+    if not 1 <= len(epsilons) <= _MAX_GRID:
+        raise InputError(f"Ask for 1 to {_MAX_GRID} values of ε.")
     check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
     grid = [check_epsilon(epsilon, steer.name) for epsilon in epsilons]
     at = abs(check_epsilon(at, steer.name))

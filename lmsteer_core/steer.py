@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.limits import as_number
 
 WEIGHTS_FILE = "steer.safetensors"
 CARD_FILE = "card.json"
@@ -62,7 +62,8 @@ def steer_hidden(hidden: Tensor, left: Tensor, right: Tensor, epsilon: Tensor) -
     Returns:
         Steered hidden states, the shape of `hidden`.
     """
-    return hidden + (hidden @ left * epsilon) @ right
+    # Not 0 · ∞, which is NaN: a steer that overflows must not reach rows whose ε is 0.
+    return hidden + torch.where(epsilon == 0, 0.0, hidden @ left * epsilon) @ right
 
 
 @dataclass(frozen=True)
@@ -300,16 +301,13 @@ def check_name(name: str) -> None:
         )
 
 
-def check_epsilon(epsilon: float, name: str = "") -> float:
+def check_epsilon(epsilon: object, name: str = "") -> float:
     """Return ε as a float, or raise InputError with the allowed range."""
-    try:
-        value = float(epsilon)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
+    value = as_number(epsilon)
     if not abs(value) <= EPSILON_LIMIT:
         of_steer = f" for '{name}'" if name else ""
         raise InputError(
-            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and {EPSILON_LIMIT:g}, not {epsilon}."
+            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and {EPSILON_LIMIT:g}, not {epsilon!r}."
         )
     return value
 

@@ -12,7 +12,7 @@ from lmsteer_core.decoding import Sampling
 from lmsteer_core.engine import Engine, Step
 from lmsteer_core.errors import SteerError
 from lmsteer_core.generation import Row, live_rows
-from lmsteer_core.language_model import LanguageModel
+from lmsteer_core.language_model import LanguageModel, check_text
 from lmsteer_core.models import EMBEDDED, load_model
 from lmsteer_core.neutral import Progress
 from lmsteer_core.nextword import NextWords, next_words
@@ -48,6 +48,7 @@ class Workbench:
         Raises:
             SteerError: If there is none, it cannot be read, or it is another model's.
         """
+        check_text(name, "steer's name")
         if name in self.steers:
             return self.steers[name]
         try:

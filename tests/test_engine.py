@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from conftest import wait_until
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, generate
+from lmsteer_core import InputError, LanguageModel, LMSteerError, Row, Sampling, generate
 from lmsteer_core import engine as engine_module
-from lmsteer_core.decoding import Batch
+from lmsteer_core.decoding import Batch, LiveRow
 from lmsteer_core.engine import Busy, Engine, Job, Lost
 from lmsteer_core.generation import live_rows
 from lmsteer_core.steps import finished
@@ -34,6 +34,11 @@ def engine(lm: LanguageModel) -> Iterator[Engine]:
 def submit(engine, lm, steer, prompt: str, n_tokens: int, epsilon: float) -> Job:
     rows = [Row(prompt), Row(prompt, {"style": epsilon})]
     return engine.submit(live_rows(lm, rows, {"style": steer}, Sampling(max_new_tokens=n_tokens, seed=5)))
+
+
+def only_one(_engine: Engine, running: dict[Job, int], *_: object) -> bool:
+    """Take the place of `Engine._has_room` where requests are to come one after another."""
+    return not any(running.values())
 
 
 def ids_of(steps: list) -> list[list[int]]:
@@ -73,7 +78,7 @@ def test_a_running_row_takes_a_new_epsilon_from_its_next_token(engine, lm, steer
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("broken layer"), SystemExit("killed")])
 def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(engine, lm, steer, monkeypatch, error):
-    monkeypatch.setattr(Engine, "_has_room", lambda *_: False)
+    monkeypatch.setattr(Engine, "_has_room", only_one)
     step, failed = Batch.step, []
 
     def fail_once(batch: Batch):
@@ -90,7 +95,7 @@ def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(engine, lm, ste
 
 
 def test_requests_wait_in_line_and_a_full_line_is_said(engine, lm, steer, monkeypatch):
-    monkeypatch.setattr(Engine, "_has_room", lambda *_: False)
+    monkeypatch.setattr(Engine, "_has_room", only_one)
     monkeypatch.setattr(engine_module, "MAX_WAITING", 2)
     running = submit(engine, lm, steer, "He", 5000, 1.0)
     steps = running.steps()
@@ -171,15 +176,69 @@ def test_closing_tells_whoever_waits_for_a_call(engine):
     assert "shutting down" in str(told_so[0])
 
 
-def test_room_is_counted_in_padded_tokens(engine, lm, steer, monkeypatch):
+def test_a_small_request_begins_at_once_beside_large_ones_that_wait_for_room(engine, lm, monkeypatch):
+    monkeypatch.setattr(lm.model.config, "max_position_embeddings", 256)  # room for 1,024 tokens
+    rows = [Row("He", seed_offset=i) for i in range(64)]
+    large = [
+        engine.submit(live_rows(lm, rows, {}, Sampling(temperature=0, max_new_tokens=200))) for _ in range(2)
+    ]
+    readers = [job.steps() for job in large]
+    for reader in readers:
+        next(reader)
+    assert all(job.unbegun for job in large)
+    assert [len(job.rows) - len(job.unbegun) for job in large] == [2, 1]  # 3/4 of the room
+    n_before = large[0].rows[0].n_new
+    small = engine.submit(live_rows(lm, [Row("She")], {}, Sampling(max_new_tokens=10)))
+    assert len(list(small.steps())) == 10
+    assert large[0].rows[0].n_new - n_before < 20
+    for reader in readers:
+        reader.close()
+
+
+def test_a_large_request_comes_whole_in_parts_and_each_row_as_it_is_alone(engine, lm, steer, monkeypatch):
     monkeypatch.setattr(lm.model.config, "max_position_embeddings", 64)  # room for 256 tokens
-    batch = Batch(lm)
-    batch.join(live_rows(lm, [Row("He")] * 2, {}, Sampling(max_new_tokens=51)))
-    small = submit(engine, lm, steer, "He", 40, 1.0)
-    assert engine._has_room(batch, small)
-    batch.join(live_rows(lm, [Row("He")], {}, Sampling(max_new_tokens=51)))
-    assert not engine._has_room(batch, small)
-    small.cancel()
+    sampling = Sampling(max_new_tokens=30, seed=5)
+    rows = [Row("He", {"style": i - 3.0}, seed_offset=i) for i in range(7)]
+    found = ids_of(list(engine.submit(live_rows(lm, rows, {"style": steer}, sampling)).steps()))
+    for row, ids in zip(rows, found, strict=True):
+        (alone,) = generate(lm, [row], {"style": steer}, sampling)
+        assert ids == [token.id for token in alone.tokens]
+
+
+def test_large_requests_take_turns(engine, lm, monkeypatch):
+    monkeypatch.setattr(lm.model.config, "max_position_embeddings", 64)
+    sampling = Sampling(temperature=0, max_new_tokens=40)
+    rows = [Row("He", seed_offset=i) for i in range(12)]
+    first = engine.submit(live_rows(lm, rows, {}, sampling))
+    reader = first.steps()
+    next(reader)
+    second = engine.submit(live_rows(lm, rows[:6], {}, sampling))
+    list(second.steps())
+    assert first.unbegun or any(row.n_new < 40 for row in first.rows)
+    reader.close()
+
+
+def test_a_request_that_cannot_be_read_ends_alone(engine, lm, steer):
+    good = submit(engine, lm, steer, "He", 12, 1.0)
+    bad = engine.submit([LiveRow([10**9], {}, {}, Sampling())])
+    with pytest.raises(InputError, match="Token ids"):
+        list(bad.steps())
+    assert len(list(good.steps())) == 12
+
+
+def test_a_row_that_fails_ends_its_request_and_no_other(engine, lm, steer):
+    thread_before = submit(engine, lm, steer, "He", 1, 1.0)
+    list(thread_before.steps())
+    thread = engine._thread
+    jobs = [submit(engine, lm, steer, prompt, 12, 1.0) for prompt in PROMPTS]
+    readers = [job.steps() for job in jobs]
+    next(readers[1])
+    jobs[1].rows[1].epsilons = {"nobody": 1.0}
+    with pytest.raises(LMSteerError, match="cannot be written"):
+        list(readers[1])
+    for reader in (readers[0], *readers[2:]):
+        assert len(list(reader)) == 12
+    assert engine._thread is thread
 
 
 def test_a_hundred_requests_leave_no_row_and_no_thread_behind(engine, lm, steer):

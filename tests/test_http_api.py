@@ -179,6 +179,30 @@ def test_a_reader_who_leaves_frees_the_rows(url, workbench) -> None:
     wait_until(lambda: not workbench.engine._running)
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_client_who_goes_away_without_streaming_frees_the_rows(url, workbench, is_running, monkeypatch):
+    if not is_running:  # it gives up while it waits in line
+        monkeypatch.setattr("lmsteer_core.engine.Engine._admit", lambda *_: None)
+    body = {"prompt": PROMPT, "n": 8, "max_tokens": 4000}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/completions", json=body, timeout=httpx.Timeout(60, read=1.5))
+    wait_until(lambda: not workbench.engine._running and not workbench.engine._waiting)
+
+
+def test_values_of_another_kind_are_refused_and_whole_floats_taken(url) -> None:
+    good = {"prompt": PROMPT, "max_tokens": 3.0, "seed": 3.0, "n": 1.0, "steer": {"sentiment": 2}}
+    assert httpx.post(f"{url}/completions", json=good, timeout=60).status_code == 200
+    for bad in (
+        {"steer": {"sentiment": "2"}},
+        {"seed": "3"},
+        {"seed": 2.5},
+        {"n": True},
+        {"temperature": "1"},
+    ):
+        answer = httpx.post(f"{url}/completions", json={**good, **bad}, timeout=60)
+        assert answer.status_code == 400, bad
+
+
 def test_with_a_key_only_its_bearer_is_answered(workbench) -> None:
     server, address = serve(workbench, KEY)
     assert httpx.get(f"{address}/models").status_code == 401

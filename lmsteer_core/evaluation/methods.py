@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmsteer_core.calibration import FULL_EPSILON, TARGET_KL, scale_to_divergence
-from lmsteer_core.decoding import Batch, LiveRow, Sampling, Token
+from lmsteer_core.decoding import Batch, LiveRow, Sampling, Token, check_drawn
 from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.budget import BUDGETS, PUBLISHED, Budget
 from lmsteer_core.evaluation.task import Task
@@ -186,7 +186,7 @@ class Prefixed:
         batch, tokens = Batch(self.lm), {row: list[Token]() for row in live}
         batch.join(live)
         while batch.rows:
-            for row, token in batch.step().items():
+            for row, token in check_drawn(batch.step()).items():
                 tokens[row] += [token] if token else []
         return [Generated(row, tokens[own]) for row, own in zip(rows, live, strict=True)]
 

@@ -35,7 +35,7 @@ def side_by_side(
     """
     active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}
     rows = [Row(prompt), Row(prompt, active)]
-    shown, cut = _shown(workbench, prompt, sampling, len(rows))
+    shown, cut = _shown(workbench, prompt, sampling)
     yield render.continuation(shown, []), render.continuation(shown, []), render.progress("Waiting …")
     began = time.perf_counter()
     base: list[Token] = []
@@ -80,7 +80,7 @@ def continuum(
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of a continuum, one per ε, and a status line."""
     rows = [Row(prompt, {steer.name: epsilon}) for epsilon in epsilons]
-    shown, cut = _shown(workbench, prompt, sampling, len(rows))
+    shown, cut = _shown(workbench, prompt, sampling)
     poles = (steer.card.negative, steer.card.positive)
     lines: Sequence[list[Token]] = [[] for _ in rows]
     yield render.continuum(shown, epsilons, lines, poles), render.progress("Waiting …")
@@ -109,9 +109,9 @@ def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tup
     )
 
 
-def _shown(workbench: Workbench, prompt: str, sampling: Sampling, n_rows: int) -> tuple[str, str]:
+def _shown(workbench: Workbench, prompt: str, sampling: Sampling) -> tuple[str, str]:
     """Return the part of the prompt to show, and a sentence if the model does not read all of it."""
-    ids, cut = workbench.lm.encode(prompt, reserve=sampling.max_new_tokens, n_rows=n_rows)
+    ids, cut = workbench.lm.encode(prompt, reserve=sampling.max_new_tokens)
     ellipsis = "… " if len(prompt) > _SHOWN_CHARACTERS else ""
     note = f"The prompt was cut: the model reads its last {len(ids)} tokens." if cut else ""
     return ellipsis + prompt[-_SHOWN_CHARACTERS:], note

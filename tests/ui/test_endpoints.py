@@ -38,6 +38,22 @@ def test_a_mistake_is_one_sentence(client: Client) -> None:
         client.predict(" ", {}, 4, 0.9, 0.95, 3, api_name="/generate")
 
 
+def test_values_of_another_kind_are_one_sentence_and_a_running_text_goes_on(client: Client) -> None:
+    running = client.submit("My life is", {"sentiment": 2.0}, 40, 0.9, 0.95, 3, api_name="/generate")
+    settings = ["My life is", {"sentiment": 2.0}, 8, 0.9, 0.95, 3]
+    wrong = [(1, {"sentiment": "2"}), (1, [2.0]), (1, {"sentiment": None}), (2, "8"), (3, "warm"), (5, 2.5)]
+    for i, value in [*wrong, (0, 7), (0, None), (2, 0), (5, -1)]:
+        with pytest.raises(AppError, match=r"[Mm]ust be|given by steer name"):
+            client.predict(*settings[:i], value, *settings[i + 1 :], api_name="/generate")
+    for name, rest in {"/words": (1, 0), "/nextword": ("sentiment", 10**6)}.items():
+        with pytest.raises(AppError, match="must be between"):
+            client.predict("sentiment", *rest, api_name=name)
+    with pytest.raises(AppError, match="must be text"):
+        client.predict(["sentiment"], 1, 8, api_name="/words")
+    whole = client.predict(*settings[:5], 3.0, api_name="/generate")
+    assert running.result(timeout=120)["steered"]["text"].startswith(whole["steered"]["text"])
+
+
 def test_nothing_else_is_public_and_all_say_what_they_are_for(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert all(endpoint["description"].endswith(".") for endpoint in endpoints.values())
