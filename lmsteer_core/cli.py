@@ -291,7 +291,6 @@ def _show_generate(result: Result) -> str:
 
 def _nextword(args: argparse.Namespace) -> Result:
     from lmsteer_core.nextword import next_words
-    from lmsteer_core.steer import check_epsilon
 
     axis = [item for item in args.steer if "=" not in item]
     if len(axis) != 1:
@@ -299,11 +298,7 @@ def _nextword(args: argparse.Namespace) -> Result:
             "nextword wants one --steer NAME for the axis and holds every other as --steer OTHER=E, "
             f"for example --steer sentiment; here {len(axis)} stand without =E."
         )
-    held = {}
-    for item in args.steer:
-        name, equals, value = item.rpartition("=")
-        if equals:
-            held[name] = check_epsilon(value, name)
+    held = _epsilons([item for item in args.steer if "=" in item])
     if axis[0] in held:
         raise InputError(f"'{axis[0]}' is on the axis, so it cannot be held at {held[axis[0]]:g} too.")
     if args.top < 1:

@@ -23,9 +23,6 @@ from lmsteer_core.steps import finished
 EPSILON_GRID = [round(-3 + 0.1 * i, 1) for i in range(61)]
 """The useful range of a calibrated steer."""
 
-_MAX_WORDS = 1000
-"""Words that can be asked for at once, of one list."""
-
 _MAX_GRID = 1000
 
 
@@ -110,9 +107,9 @@ def next_words(
         InputError: If the prompt or a word is empty, or a number is out of range.
         SteerError: If a steer is another model's.
     """
-    top = check_whole_number(top, "The number of words", 0, _MAX_WORDS)
+    top = check_whole_number(top, "The number of words", 0, lm.vocab_size)
     if n_ranked is not None:
-        n_ranked = check_whole_number(n_ranked, "The number of ranked words", 0, _MAX_WORDS)
+        n_ranked = check_whole_number(n_ranked, "The number of ranked words", 0, lm.vocab_size)
     if not 1 <= len(epsilons) <= _MAX_GRID:
         raise InputError(f"Ask for 1 to {_MAX_GRID} values of ε.")
     check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)

@@ -14,10 +14,14 @@ from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.generation import Row, growing
 from lmsteer_core.geometry import dimensions
+from lmsteer_core.limits import check_whole_number
 from lmsteer_core.scoring import profiling, reading, strongest_spans
 from lmsteer_core.steps import finished
 from lmsteer_core.ui.theme import STREAMING
 from lmsteer_core.workbench import Workbench
+
+_MAX_WORDS = 1000
+"""Curves that one answer may hold."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -60,6 +64,7 @@ def create_endpoints(workbench: Workbench) -> None:
             steer: The steer whose ε varies.
             n_words: Words to follow.
         """
+        n_words = check_whole_number(n_words, "The number of words", 0, _MAX_WORDS)
         found = workbench.next_words(prompt, workbench.steer(steer), top=n_words)
         words = {word.text: word.probability for word in found.words}
         return {"epsilon": found.epsilons, "probability": words}
