@@ -12,8 +12,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 def main() -> int:
     """Parse arguments, open the workbench, serve the app until interrupted."""
-    from lmsteer_core.cli import add_serving_options
-    from lmsteer_core.cli import main as command
+    from lmsteer_core.cli.main import main as command
+    from lmsteer_core.cli.serve import add_serving_options
     from lmsteer_core.errors import LMSteerError
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from lmsteer_core import Generated, LanguageModel, Row, Sampling, Steer, generate, load_model
-from lmsteer_core.calibration import perplexity, repetition
 from lmsteer_core.evaluation.judges import Judge, load_judge
 from lmsteer_core.evaluation.prompts import read_prompts
+from lmsteer_core.resources import PRETRAINED_STEERS
+from lmsteer_core.training.calibration import perplexity, repetition
 
-PRETRAINED = Path(__file__).parent.parent / "pretrained_steers" / "smollm2-135m-instruct"
+PRETRAINED = PRETRAINED_STEERS / "smollm2-135m-instruct"
 SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
 ROWS_PER_BATCH = 64
 

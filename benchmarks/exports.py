@@ -3,7 +3,7 @@
     python -m benchmarks.exports
 
 The embedded model with two of its steers, then a tiny random model of every architecture of
-tests/test_interop.py, with tied and with untied embeddings. The largest difference of any logit, beside
+tests/support/exports.py, with tied and with untied embeddings. The largest difference of any logit, beside
 the largest that steering itself makes.
 """
 
@@ -19,11 +19,11 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from lmsteer_core import LanguageModel, Steer
-from lmsteer_core.interop import export_merged, export_peft
+from lmsteer_core.exchange.export import export_merged, export_peft
 from lmsteer_core.workbench import Workbench
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from test_interop import CONFIGS, IDS, load_peft, logits_of, make_lm, steered_logits, steers_of  # noqa: E402
+from support.exports import CONFIGS, IDS, load_peft, logits_of, make_lm, steered_logits, steers_of  # noqa: E402
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from lmsteer_core.decoding import Sampling
-from lmsteer_core.engine import Engine, Job
-from lmsteer_core.generation import Row, live_rows
+from lmsteer_core.generation.generate import Row, live_rows
+from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.serving.engine import Engine, Job
 from lmsteer_core.workbench import Workbench
 
 PROMPT = "The new neighbours turned out to be"

@@ -21,9 +21,10 @@ import torch
 
 from benchmarks.measure import seconds
 from lmsteer_core import LanguageModel, Steer, Steering
-from lmsteer_core.geometry import dimensions, displacement_pca, mean_logit_shift, word_scores
-from lmsteer_core.nextword import EPSILON_GRID, next_words
-from lmsteer_core.scoring import POSTERIOR_GRID, profile, read_text
+from lmsteer_core.analysis.dimensions import dimensions, displacement_pca, mean_logit_shift, word_scores
+from lmsteer_core.analysis.evidence import POSTERIOR_GRID, profile
+from lmsteer_core.analysis.next_word import EPSILON_GRID, next_words
+from lmsteer_core.analysis.reading import read_text
 from lmsteer_core.workbench import Workbench
 
 PROMPT = "The letter on the kitchen table said that"

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from benchmarks.measure import seconds, wait_for
 from lmsteer_core import LanguageModel, Row, Sampling, generate, load_model
-from lmsteer_core.scoring import logits_over_epsilon
+from lmsteer_core.analysis.logits import logits_over_epsilon
 from lmsteer_core.workbench import Workbench
 
 STEER = "sentiment"

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmsteer_core import LanguageModel, Steer, load_model
-from lmsteer_core.labelled import read_labelled
-from lmsteer_core.neutral import hidden_states, tokens_per_chunk
-from lmsteer_core.steer import check_fingerprint, steer_hidden
+from lmsteer_core.models.batched import hidden_states, tokens_per_chunk
+from lmsteer_core.steers.steer import check_fingerprint, steer_hidden
+from lmsteer_core.training.labelled_file import read_labelled
 
 EPSILON = 1.0
 MAX_TOKENS = 256

@@ -53,13 +53,13 @@ from lmsteer_core import (
     load_model,
     train,
 )
-from lmsteer_core.calibration import perplexity, repetition
 from lmsteer_core.evaluation.judges import Score, load_judge
 from lmsteer_core.evaluation.prompts import read_prompts
-from lmsteer_core.generation import MAX_ROWS
-from lmsteer_core.labelled import Labelled, read_labelled
-from lmsteer_core.official import train_official
-from lmsteer_core.training import calibrated
+from lmsteer_core.generation.generate import MAX_ROWS
+from lmsteer_core.training.calibration import perplexity, repetition
+from lmsteer_core.training.labelled_file import Labelled, read_labelled
+from lmsteer_core.training.official_recipe import train_official
+from lmsteer_core.training.train import calibrated
 
 Array = NDArray[np.float64]
 

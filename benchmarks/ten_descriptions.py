@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks.control import append_result, read_results
 from benchmarks.quality import continue_all
 from lmsteer_core import Descriptions, LanguageModel, Row, Sampling, Steer, generate, load_model, train
-from lmsteer_core.calibration import perplexity, repetition
+from lmsteer_core.training.calibration import perplexity, repetition
 
 PAIRS = {
     "sailor": ("a weathered fisherman talking about the sea", "an accountant talking about the office"),

@@ -28,9 +28,9 @@ from lmsteer_core import (
 )
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.prompts import read_prompts
-from lmsteer_core.labelled import read_labelled
-from lmsteer_core.models import EMBEDDED
-from lmsteer_core.sources import Source
+from lmsteer_core.models.catalogue import EMBEDDED
+from lmsteer_core.training.labelled_file import read_labelled
+from lmsteer_core.training.sources.source import Source
 
 N_CALIBRATION_PROMPTS = 32
 

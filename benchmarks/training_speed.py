@@ -29,9 +29,9 @@ import torch
 
 from benchmarks.measure import seconds
 from lmsteer_core import Descriptions, LabelledText, LanguageModel, Row, Sampling, generate, load_model, train
-from lmsteer_core.labelled import read_labelled
-from lmsteer_core.models import EMBEDDED, GEMMA, available_models
-from lmsteer_core.official import N_STEPS, OfficialTraining
+from lmsteer_core.models.catalogue import EMBEDDED, GEMMA, available_models
+from lmsteer_core.training.labelled_file import read_labelled
+from lmsteer_core.training.official_recipe import N_STEPS, OfficialTraining
 
 PROMPT = "The letter on the kitchen table said that"
 SOURCE = Descriptions("a warm story told by the fireside", "a dry report with figures and dates")

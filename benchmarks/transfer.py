@@ -43,9 +43,11 @@ from benchmarks.quality import (
 )
 from lmsteer_core import LanguageModel, Steer, load_model, train
 from lmsteer_core.evaluation.prompts import read_prompts
-from lmsteer_core.neutral import neutral_text
-from lmsteer_core.training import calibrated
-from lmsteer_core.transfer import Behaviour, EmbeddingMap, carried, fit_map, shared_words, transfer
+from lmsteer_core.training.neutral_text import neutral_text
+from lmsteer_core.training.train import calibrated
+from lmsteer_core.transfer.behaviour import Behaviour
+from lmsteer_core.transfer.embedding_map import EmbeddingMap, carried, fit_map, shared_words
+from lmsteer_core.transfer.transfer import transfer
 
 METHODS = ("made", "behaviour", "ridge", "transpose", "procrustes", "official")
 EPSILONS = (1.5, 3.0, 4.5)

@@ -11,15 +11,20 @@ Dimensions, by the names that every docstring uses:
     vocab_size   rows of the output embedding E
 """
 
-from lmsteer_core.decoding import Sampling, Token
 from lmsteer_core.errors import Cancelled, InputError, LMSteerError, ModelError, SteerError
-from lmsteer_core.generation import Generated, Row, generate, stream
-from lmsteer_core.language_model import LanguageModel
-from lmsteer_core.models import load_model
-from lmsteer_core.sources import Combined, Descriptions, Examples, LabelledText
-from lmsteer_core.steer import Steer, SteerCard
-from lmsteer_core.steering import Steering
-from lmsteer_core.training import train
+from lmsteer_core.generation.generate import Generated, Row, generate, stream
+from lmsteer_core.generation.live_row import Token
+from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.loading import load_model
+from lmsteer_core.steers.card import SteerCard
+from lmsteer_core.steers.hook import Steering
+from lmsteer_core.steers.steer import Steer
+from lmsteer_core.training.sources.combined import Combined
+from lmsteer_core.training.sources.descriptions import Descriptions
+from lmsteer_core.training.sources.examples import Examples
+from lmsteer_core.training.sources.labelled_text import LabelledText
+from lmsteer_core.training.train import train
 
 __all__ = [
     "Cancelled",

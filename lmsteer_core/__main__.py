@@ -2,6 +2,6 @@
 
 import sys
 
-from lmsteer_core.cli import main
+from lmsteer_core.cli.main import main
 
 sys.exit(main())

@@ -7,6 +7,8 @@ LMSteerError
 └── Cancelled       the caller stopped the work
 """
 
+OUT_OF_MEMORY = "Memory ran out: shorten the prompt or generate fewer texts at once."
+
 
 class LMSteerError(Exception):
     """Base of everything this library raises on purpose; safe to show to a user."""
@@ -26,3 +28,14 @@ class InputError(LMSteerError):
 
 class Cancelled(LMSteerError):
     """Raised by a caller's `progress` to stop the work it reports on."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type, without a full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the machine's memory, or the accelerator's, ran out; torch raises many types."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lmsteer_core.decoding import Sampling
-from lmsteer_core.engine import Engine, Step
+from lmsteer_core.analysis.next_word import NextWords, next_words
 from lmsteer_core.errors import SteerError
-from lmsteer_core.generation import Row, live_rows
-from lmsteer_core.language_model import LanguageModel, check_text
-from lmsteer_core.models import EMBEDDED, load_model
-from lmsteer_core.neutral import Progress
-from lmsteer_core.nextword import NextWords, next_words
-from lmsteer_core.sources import Source
-from lmsteer_core.steer import CARD_FILE, Steer, check_fingerprint, discover
-from lmsteer_core.steps import finished
-from lmsteer_core.training import train
+from lmsteer_core.generation.generate import Row, live_rows
+from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.models.catalogue import EMBEDDED
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.loading import load_model
+from lmsteer_core.progress import Progress, finished
+from lmsteer_core.serving.engine import Engine, Step
+from lmsteer_core.steers.card import CARD_FILE
+from lmsteer_core.steers.library import discover, steer_folders
+from lmsteer_core.steers.steer import Steer, check_fingerprint
+from lmsteer_core.text import check_text
+from lmsteer_core.training.sources.source import Source
+from lmsteer_core.training.train import train
 
 
 class Workbench:
@@ -77,7 +79,7 @@ class Workbench:
         extra: Mapping[str, Steer] = MappingProxyType({}),
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[Step]:
-        """Yield tokens step by step as `generation.stream` does, beside whatever others are writing.
+        """Yield tokens step by step as `generate.stream` does, beside whatever others are writing.
 
         `extra` are steers of this caller alone, by name, used next to the shared ones.
         Unknown steers and bad ε raise at once; a caller whose `is_wanted` turns False, while it
@@ -87,30 +89,12 @@ class Workbench:
         return self.engine.submit(live_rows(self.lm, rows, steers, sampling)).steps(is_wanted)
 
     def next_words(self, prompt: str, steer: Steer, **options: Any) -> NextWords:
-        """Return `nextword.next_words`, made in the engine's thread; a long prompt is read in steps."""
+        """Return `next_word.next_words`, made in the engine's thread; a long prompt is read in steps."""
         ids, _ = self.lm.encode(prompt, reserve=1)
         finished(self.engine.work(self.lm.next_state(ids)))
         return self.engine.call(lambda: next_words(self.lm, prompt, steer, **options))
 
     def train(self, name: str, source: Source, progress: Progress) -> Steer:
-        """Return a steer made from a source, as `training.train` does; nothing here changes."""
+        """Return a steer made from a source, as `train.train` does; nothing here changes."""
         self.engine.call(lambda: self.lm.for_batches)  # a copy of the model, while nobody steers it
         return train(self.lm, name, source, progress=progress)
-
-
-def steer_folders() -> list[Path]:
-    """Return where steers are looked for: the user's own folder, then those that ship."""
-    package = Path(__file__).parent
-    shipped = [package / "pretrained_steers", package.parent / "pretrained_steers"]
-    return [user_steers(), *(folder for folder in shipped if folder.is_dir())]
-
-
-def user_steers() -> Path:
-    """Return the folder for steers a user trains; `LMSTEER_HOME` overrides its parent."""
-    home = os.environ.get("LMSTEER_HOME")
-    base = (
-        Path(home)
-        if home
-        else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "lmsteer"
-    )
-    return base / "steers"

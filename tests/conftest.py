@@ -3,136 +3,27 @@
 from __future__ import annotations
 
 import copy
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
 
 import pytest
 import torch
-import uvicorn
-from starlette.applications import Starlette
-from transformers import (
-    Gemma3TextConfig,
-    GPT2Config,
-    GPTJConfig,
-    GPTNeoXConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    OPTConfig,
-    PretrainedConfig,
-    PreTrainedModel,
-    Qwen2Config,
-)
-from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from huggingface_hub import HfApi, constants
+from support.hub import FakeHub
+from support.models import TINY_CONFIGS, make_plain, make_steer, make_tiny
+from support.serving import serve
+from transformers import LlamaForCausalLM, PreTrainedModel
 
-from lmsteer_core import LanguageModel, Sampling, Steer, SteerCard, load_model
-from lmsteer_core.http_api import routes
-from lmsteer_core.neutral import PlainText, curvature_of, hidden_states
-from lmsteer_core.steer import fingerprint_rows
+from lmsteer_core import LanguageModel, Sampling, Steer, load_model
+from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.workbench import Workbench
-
-VOCAB_SIZE = 97
-D_MODEL = 32
-
-_GPT2_LIKE = {"n_embd": D_MODEL, "n_layer": 2, "n_head": 4, "n_positions": 64}
-_LLAMA_LIKE = {
-    "hidden_size": D_MODEL,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-}
-_OPT_LIKE = {
-    "hidden_size": D_MODEL,
-    "ffn_dim": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-}
-_TOKENS = {"vocab_size": VOCAB_SIZE, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-
-TINY_CONFIGS: dict[str, PretrainedConfig] = {
-    "gpt2": GPT2Config(**_GPT2_LIKE, **_TOKENS),
-    "gpt_neox": GPTNeoXConfig(**_LLAMA_LIKE, **_TOKENS),
-    "gptj": GPTJConfig(**_GPT2_LIKE, rotary_dim=4, **_TOKENS),
-    "llama": LlamaConfig(**_LLAMA_LIKE, num_key_value_heads=2, tie_word_embeddings=True, **_TOKENS),
-    "qwen2": Qwen2Config(**_LLAMA_LIKE, num_key_value_heads=2, tie_word_embeddings=True, **_TOKENS),
-    "gemma3": Gemma3TextConfig(
-        **_LLAMA_LIKE,
-        num_key_value_heads=2,
-        head_dim=8,
-        sliding_window=16,
-        final_logit_softcapping=5.0,
-        tie_word_embeddings=True,
-        **_TOKENS,
-    ),
-    "opt": OPTConfig(**_OPT_LIKE, word_embed_proj_dim=D_MODEL, **_TOKENS),
-    "opt_projected": OPTConfig(**_OPT_LIKE, word_embed_proj_dim=16, **_TOKENS),
-    "mistral": MistralConfig(**_LLAMA_LIKE, num_key_value_heads=2, sliding_window=16, **_TOKENS),
-}
-
-
-NEUTRAL = [
-    "The kitchen table was set before noon",
-    "We walked along the canal",
-    "There is a bus at nine, or so the sign says",
-    "My neighbour keeps two bicycles in the hall",
-    "When the rain stopped, everybody went out again",
-    "It was the third letter that week",
-    "Some of the shelves are still empty",
-    "She said the meeting would be short",
-    "On Monday the library opens late",
-    "They have moved the piano to the other room",
-    "A small road leads up to the farm",
-    "After the show, he took the last train home",
-]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks of this suite."""
     config.addinivalue_line("markers", "slow: takes half a minute; leave out with -m 'not slow'")
-
-
-def make_tiny(architecture: str, *, seed: int = 0) -> PreTrainedModel:
-    """Return a frozen random float32 model with weights large enough for logits to differ."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(TINY_CONFIGS[architecture], dtype=torch.float32).eval()
-        for parameter in model.parameters():
-            parameter.data += 0.2 * torch.randn_like(parameter)
-    return model.requires_grad_(False)
-
-
-def make_steer(
-    output_embedding: torch.Tensor,
-    *,
-    rank: int = 4,
-    norm: float = 0.3,
-    seed: int = 0,
-    name: str = "style",
-    model_id: str = "tiny",
-) -> Steer:
-    """Return a random steer whose W has the spectral norm `norm`, bound to `output_embedding`."""
-    noise = torch.Generator().manual_seed(seed)
-    d_model = output_embedding.shape[1]
-    left = torch.linalg.qr(torch.randn(d_model, rank, generator=noise)).Q
-    right = norm * torch.linalg.qr(torch.randn(d_model, rank, generator=noise)).Q.T
-    card = SteerCard(name, "cold", "warm", model_id, rank=rank)
-    return Steer(left, right.contiguous(), fingerprint_rows(output_embedding), card)
-
-
-def make_plain(lm: LanguageModel, texts: Sequence[str] = NEUTRAL) -> PlainText:
-    """Return given texts as the neutral text of a model, without sampling any."""
-    token_ids = [lm.encode(text)[0][len(lm.prefix_ids) :] for text in texts]
-    hidden = hidden_states(lm, token_ids, lm.prefix_ids)
-    return PlainText(token_ids, hidden, curvature_of(lm, torch.cat(hidden)))
-
-
-def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return ‖found − expected‖ / ‖expected‖."""
-    return ((found.double() - expected.double()).norm() / expected.double().norm()).item()
 
 
 @pytest.fixture(params=list(TINY_CONFIGS))
@@ -185,35 +76,13 @@ def small_plain(small: LanguageModel) -> PlainText:
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let calibration read only a few tokens of each continuation."""
-    monkeypatch.setattr("lmsteer_core.calibration._SAMPLING", Sampling(1.0, 0.9, 4))
+    monkeypatch.setattr("lmsteer_core.training.calibration._SAMPLING", Sampling(1.0, 0.9, 4))
 
 
 @pytest.fixture(scope="session")
 def steer(lm: LanguageModel) -> Steer:
     """A random steer of the embedded model, gentle enough for its text to stay sane."""
     return make_steer(lm.output_embedding, rank=8, norm=0.4, model_id=lm.model_id)
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    """Return once it holds; fail after 30 s."""
-    for _ in range(3000):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited for 30 s")
-
-
-def serve(workbench: Workbench, key: str | None) -> tuple[uvicorn.Server, str]:
-    """Serve the HTTP API alone; return the server and where it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = Starlette(routes=routes(workbench, key=key))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        time.sleep(0.01)
-    return server, f"http://127.0.0.1:{port}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +97,20 @@ def url(workbench: Workbench) -> Iterator[str]:
     server, address = serve(workbench, None)
     yield address
     server.should_exit = True
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Iterator[type[FakeHub]]:
+    """A hub on this machine, to which the real client speaks."""
+
+    class Hub(FakeHub):
+        files, asked = {}, []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    endpoint = "http://{}:{}".format(*server.server_address)
+    monkeypatch.setattr("lmsteer_core.exchange.hub.HfApi", partial(HfApi, endpoint=endpoint))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    yield Hub
+    server.shutdown()
+    server.server_close()

@@ -3,14 +3,15 @@ from pathlib import Path
 import pytest
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, SteerError
-from lmsteer_core.steer import WEIGHTS_FILE
+from lmsteer_core.resources import PRETRAINED_STEERS
+from lmsteer_core.steers.steer import WEIGHTS_FILE
 from lmsteer_core.workbench import Workbench
 
 
 def test_the_shipped_steers_are_found_and_small(lm: LanguageModel) -> None:
     workbench = Workbench(lm)
     assert {"sentiment", "detoxification", "shakespeare"} <= set(workbench.steers)
-    for weights in Path(__file__).parents[1].glob(f"pretrained_steers/*/*/{WEIGHTS_FILE}"):
+    for weights in PRETRAINED_STEERS.glob(f"*/*/{WEIGHTS_FILE}"):
         assert weights.stat().st_size <= 1_500_000
 
 

@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lmsteer_core.errors import InputError
-from lmsteer_core.labelled import read_labelled
+from lmsteer_core.errors import InputError, first_line
+from lmsteer_core.training.labelled_file import read_labelled
 
 Score = Callable[[Sequence[str]], Sequence[float]]
 
@@ -129,7 +129,7 @@ def _hugging_face(name: str, wanted: str) -> Judge:
         classify: Any = pipeline("text-classification", model=model_id, top_k=None, truncation=True)
     except Exception as error:  # whatever a hub, a config or a weights file made the library raise
         raise InputError(
-            f"Cannot load the judge '{name}': {_first_line(error)}; give the id or folder of a "
+            f"Cannot load the judge '{name}': {first_line(error)}; give the id or folder of a "
             "text-classification model that is in the local cache or can be fetched."
         ) from error
     finally:
@@ -162,7 +162,3 @@ def _version(package: str) -> str:
 
 def _missing(judge: str, package: str) -> InputError:
     return InputError(f"The judge '{judge}' needs the package {package}: pip install {package}.")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

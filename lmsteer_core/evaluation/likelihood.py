@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from lmsteer_core.language_model import LanguageModel, check_text
-from lmsteer_core.neutral import Progress, batches, tokens_per_chunk
+from lmsteer_core.models.batched import batches, tokens_per_chunk
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.progress import Progress
+from lmsteer_core.text import check_text
 
 
 def continuation_nll(

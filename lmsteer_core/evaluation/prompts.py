@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lmsteer_core.errors import InputError
-from lmsteer_core.labelled import json_objects
-from lmsteer_core.language_model import check_text
+from lmsteer_core.text import check_text
+from lmsteer_core.training.labelled_file import json_objects
 
 NEUTRAL = tuple(
     f"{subject} {beginning}"

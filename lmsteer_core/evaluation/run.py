@@ -14,116 +14,30 @@ A cell is one method at one strength; three sections have cells:
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from lmsteer_core.decoding import Sampling
-from lmsteer_core.errors import InputError
-from lmsteer_core.evaluation.baselines import MAKERS as BASELINES
-from lmsteer_core.evaluation.budget import Budget, budgets
+from lmsteer_core.evaluation.cells import DATA_SIZES, MAX_SAMPLES, SECTIONS, UNSTEERED, Cell, Protocol
+from lmsteer_core.evaluation.folder import begin_run, settings_of, training_text_facts
 from lmsteer_core.evaluation.judges import Judge
-from lmsteer_core.evaluation.likelihood import continuation_nll
-from lmsteer_core.evaluation.methods import MAKERS as HEAD_METHODS
-from lmsteer_core.evaluation.methods import Composable, Maker, Method, Unsteered
+from lmsteer_core.evaluation.methods.base import Composable, Method, Unsteered
+from lmsteer_core.evaluation.methods.registry import COMPOSED, DATA_METHODS, MAKERS
 from lmsteer_core.evaluation.prompts import Generations, append_lines, read_generations, whole_lines
+from lmsteer_core.evaluation.scorers import judge_scorer, model_scorer
 from lmsteer_core.evaluation.task import Task
-from lmsteer_core.generation import Row
-from lmsteer_core.language_model import LanguageModel
-from lmsteer_core.neutral import Progress, part
-from lmsteer_core.steer import fingerprint_digest
-
-MAKERS: dict[str, Maker] = {**HEAD_METHODS, **BASELINES}
-UNSTEERED = "unsteered"
-SECTIONS = ("curves", "composition", "data")
-COMPOSED = ("lm-steer-descriptions", "additive", "input-steer")
-"""Whose grids of two strengths are written: one method of each kind that has two acting at once."""
-DATA_METHODS = ("lm-steer-labels", "word-offsets", "additive")
-"""What the section on data makes anew for every size: the methods that learn by Adam take hours to."""
-DATA_SIZES = (10, 30, 100, 1000)
-"""Training texts of the section on data; the whole file's point is taken from the curves."""
+from lmsteer_core.files import replace_file
+from lmsteer_core.generation.generate import Row
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.progress import Progress, part
 
 _ROWS_PER_BATCH = 64
-_MAX_SAMPLES = 1000
 _TIMED_ROWS = 8
 _TIMED_REPEATS = 3
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How much is written.
-
-    Attributes:
-        n_samples: Continuations of a prompt.
-        sampling: How each is drawn.
-        section_prompts: Prompts of the sections on composition and data: the first of all.
-        section_samples: Their continuations: the first of a prompt's.
-        budgets: How long methods learn, by their keys.
-    """
-
-    n_samples: int = 25
-    sampling: Sampling = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=20)
-    section_prompts: int = 100
-    section_samples: int = 5
-    budgets: Mapping[str, Budget] = field(default_factory=budgets)
-
-    def __post_init__(self) -> None:
-        """Refuse numbers of samples that no run could have."""
-        if not 1 <= self.n_samples <= _MAX_SAMPLES:
-            raise InputError(f"--samples must be between 1 and {_MAX_SAMPLES}, not {self.n_samples}.")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method at one strength.
-
-    Attributes:
-        method: Its key in `MAKERS`.
-        strength: Signed.
-        section: One of `SECTIONS`.
-        held: Composition: the strength of the other task's method.
-        n_texts: Data: how many texts the method was made from.
-    """
-
-    method: str
-    strength: float
-    section: str = "curves"
-    held: float | None = None
-    n_texts: int | None = None
-
-    @property
-    def path(self) -> str:
-        """Where its files are, without their endings."""
-        place = self.section if self.n_texts is None else f"{self.section}/{self.n_texts}"
-        beside = "" if self.held is None else f" {self.held:+g}"
-        return f"{place}/{self.method}/{self.strength:+g}{beside}"
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A judge or a language model.
-
-    Attributes:
-        name: Its key in a file of scores.
-        version: What exactly gave the numbers; another version scores anew.
-        score: What it says of texts, a number per prompt and sample.
-    """
-
-    name: str
-    version: str
-    score: Callable[[Sequence[Generations]], dict[str, Any]]
 
 
 class Run:
@@ -146,7 +60,9 @@ class Run:
         """
         self.folder, self.lm, self.task, self.protocol, self.other = folder, lm, task, protocol, other
         settings = settings_of(lm, task, protocol)
-        _begin(folder, settings if other is None else {**settings, "composed_with": _taught(other)})
+        begin_run(
+            folder, settings if other is None else {**settings, "composed_with": training_text_facts(other)}
+        )
 
     def make(self, methods: Sequence[str], progress: Progress) -> None:
         """Make every method that the folder lacks, and note what a report says of each."""
@@ -158,7 +74,7 @@ class Run:
                     "training_seconds": method.training_seconds, "strengths": method.strengths,
                     "decoding_time_ratio": self._time(method),
                 }  # fmt: skip
-                _replace(self._facts(key), json.dumps(facts, indent=1))
+                replace_file(self._facts(key), json.dumps(facts, indent=1))
         progress(1.0, "all methods are made")
 
     def cells(
@@ -244,7 +160,7 @@ class Run:
         for i, (scorer, cell) in enumerate(todo):
             progress(i / len(todo), f"scoring by {scorer.name}: {cell.method} at {cell.strength:+g}")
             found = {"by": scorer.version, **scorer.score(self.generations(cell))}
-            _replace(self._scores(cell), json.dumps({**self.scores(cell), scorer.name: found}))
+            replace_file(self._scores(cell), json.dumps({**self.scores(cell), scorer.name: found}))
         progress(1.0, "all texts are scored")
 
     def facts(self, method: str) -> dict[str, Any]:
@@ -294,7 +210,7 @@ class Run:
         for start in range(len(self._kept(cell)), self._n_prompts(cell), size):
             prompts = self.task.prompts[start : min(start + size, self._n_prompts(cell))]
             rows = [
-                Row(prompt, seed_offset=(start + i) * _MAX_SAMPLES + j)
+                Row(prompt, seed_offset=(start + i) * MAX_SAMPLES + j)
                 for i, prompt in enumerate(prompts)
                 for j in range(n_samples)
             ]
@@ -350,120 +266,3 @@ class Run:
                 seconds[writer is base].append(spent / max(1, sum(len(row.tokens) for row in done)))
         slow, fast = (float(np.median(seconds[is_base][1:])) for is_base in (False, True))
         return slow / fast
-
-
-def settings_of(lm: LanguageModel, task: Task, protocol: Protocol) -> dict[str, Any]:
-    """Return what all texts of a folder have in common, as JSON has it."""
-    return {
-        "task": task.name,
-        "model": lm.model_id,
-        "model_fingerprint": fingerprint_digest(lm.fingerprint_rows),
-        "dtype": str(lm.output_embedding.dtype).removeprefix("torch."),
-        "model_parameters": lm.model.num_parameters(),
-        "prompts": len(task.prompts),
-        "prompts_sha256": _digest(task.prompts),
-        **_taught(task),
-        "training_steps": {key: budget.n_steps for key, budget in protocol.budgets.items()},
-        "samples": protocol.n_samples,
-        **dataclasses.asdict(protocol.sampling),
-    }
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing into a folder.
-
-    Raises:
-        InputError: If one does, or nobody can.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0).acquire()
-    except Timeout as error:
-        raise InputError(
-            f"Another evaluation writes to {folder}: wait for it, or choose another --out."
-        ) from error
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another --out.") from error
-    with lock:
-        yield
-
-
-def check_methods(methods: Sequence[str]) -> None:
-    """Raise InputError unless all are names of methods."""
-    for key in methods:
-        if key not in MAKERS:
-            raise InputError(f"There is no method '{key}': use {', '.join(MAKERS)}.")
-
-
-def judge_scorer(judge: Judge) -> Scorer:
-    """Return a judge as a scorer: as published, what speaks for the + pole reads the prompt too."""
-    with_prompt = judge.pole > 0
-
-    def score(lines: Sequence[Generations]) -> dict[str, Any]:
-        read = [line.prompt * with_prompt + text for line in lines for text in line.texts]
-        found = judge.score(read)
-        scores = _by_prompt([round(float(s), 5) for s in found], lines)
-        return {"pole": judge.pole, "threshold": judge.threshold, "scores": scores}
-
-    return Scorer(judge.name, judge.version + ", prompt read too" * with_prompt, score)
-
-
-def model_scorer(lm: LanguageModel, n_samples: int | None = None) -> Scorer:
-    """Return a language model as a scorer: nats and tokens of a prompt's first continuations, or of all."""
-
-    def score(lines: Sequence[Generations]) -> dict[str, Any]:
-        lines = [dataclasses.replace(line, texts=line.texts[:n_samples]) for line in lines]
-        prompts = [line.prompt for line in lines for _ in line.texts]
-        nll, n_tokens = continuation_nll(lm, prompts, [text for line in lines for text in line.texts])
-        nats = [round(x, 3) if n else 0.0 for x, n in zip(nll, n_tokens, strict=True)]
-        return {"nll": _by_prompt(nats, lines), "n_tokens": _by_prompt(n_tokens, lines)}
-
-    few = f", of a prompt's texts the first {n_samples}" if n_samples else ""
-    return Scorer(lm.model_id, f"sha256 {fingerprint_digest(lm.fingerprint_rows)}{few}", score)
-
-
-def _by_prompt(values: Sequence[Any], lines: Sequence[Generations]) -> list[list[Any]]:
-    ends = np.cumsum([len(line.texts) for line in lines])
-    return [list(values[end - len(line.texts) : end]) for end, line in zip(ends, lines, strict=True)]
-
-
-def _begin(folder: Path, settings: dict[str, Any]) -> None:
-    """Write run.json, or raise InputError if it is there and differs."""
-    file = folder / "run.json"
-    try:
-        known = json.loads(file.read_text()) if file.is_file() else {**settings, "versions": _versions()}
-    except ValueError as error:
-        raise InputError(f"{file} is damaged; choose another --out.") from error
-    for key, value in settings.items():
-        before = known.setdefault(key, value)
-        if before != value:
-            told = f"{key}: {before}, not {value}"
-            raise InputError(f"{folder} holds a run of other settings ({told}); choose another --out.")
-    _replace(file, json.dumps(known, indent=1, ensure_ascii=False))
-
-
-def _taught(task: Task) -> dict[str, Any]:
-    """Return what a task's methods learn from."""
-    return {
-        "texts": len(task.texts),
-        "texts_sha256": _digest(zip(task.texts, task.labels, strict=True)),
-        "descriptions": [task.positive, task.negative],
-    }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file whole: a kill leaves the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.writing")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, file)
-
-
-def _digest(items: Any) -> str:
-    return hashlib.sha256(json.dumps(list(items), ensure_ascii=False).encode()).hexdigest()[:16]

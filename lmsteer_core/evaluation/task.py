@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.prompts import NEUTRAL, PROVOKING, read_prompts
-from lmsteer_core.labelled import read_labelled
-from lmsteer_core.sources import LabelledText
+from lmsteer_core.training.labelled_file import read_labelled
+from lmsteer_core.training.sources.labelled_text import LabelledText
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Task:
         positive: The + pole in words, such that "This is {positive}: " makes sense.
         negative: The − pole.
         measured: What the protocol counts, "positivity" or "toxicity".
-        judges: Names of the offline judges that count it (see judges.py).
+        judges: Names of the offline judges that count it (see `judges`).
         prompts: What is continued.
         texts: Training texts; none where the task is only described.
         labels: One per text, −1 to 1.
@@ -102,7 +102,7 @@ def load_task(
         name: One of `TASKS`.
         data: Folder with train.jsonl. Prompts are then, unless given, ../prompts/neutral.jsonl for
             sentiment, and the first halves of the − pole's texts in dev.jsonl for detoxification.
-        prompts: Files of prompts (see prompts.py), read in turn; without any and `data`, our own few dozen.
+        prompts: Files of prompts (see `prompts`), read in turn; without any and `data`, our own few dozen.
         n_prompts: How many of the first to take.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The Gradio app: `app.build_app` is the sitemap, one file per tab."""
+"""The Gradio app: `app.build_app` is the sitemap, one package per tab."""
 
 import os
 

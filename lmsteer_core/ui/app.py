@@ -8,20 +8,22 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.errors import InputError
-from lmsteer_core.http_api import routes
-from lmsteer_core.ui import render
-from lmsteer_core.ui.compose_tab import create_compose_tab
+from lmsteer_core.http_api.routes import routes
+from lmsteer_core.resources import ASSETS
 from lmsteer_core.ui.endpoints import create_endpoints
-from lmsteer_core.ui.evidence_tab import create_evidence_tab
-from lmsteer_core.ui.highlight_tab import create_highlight_tab
-from lmsteer_core.ui.nextword_tab import create_nextword_tab
-from lmsteer_core.ui.session import SessionSteers
-from lmsteer_core.ui.steer_tab import create_steer_tab
-from lmsteer_core.ui.theme import ASSETS, theme
-from lmsteer_core.ui.train_tab import MAX_UPLOAD, create_train_tab
-from lmsteer_core.ui.trainings import CLOSING, Trainings
-from lmsteer_core.ui.transfer_tab import create_transfer_tab
-from lmsteer_core.ui.words_tab import create_words_tab
+from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page.jobs import CLOSING, Trainings
+from lmsteer_core.ui.page.own_steers import SessionSteers
+from lmsteer_core.ui.page.theme import theme
+from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
+from lmsteer_core.ui.tabs.evidence import create_evidence_tab
+from lmsteer_core.ui.tabs.highlight.tab import create_highlight_tab
+from lmsteer_core.ui.tabs.next_word.tab import create_nextword_tab
+from lmsteer_core.ui.tabs.steer.tab import create_steer_tab
+from lmsteer_core.ui.tabs.train.layout import MAX_UPLOAD
+from lmsteer_core.ui.tabs.train.tab import create_train_tab
+from lmsteer_core.ui.tabs.transfer.tab import create_transfer_tab
+from lmsteer_core.ui.tabs.words.tab import create_words_tab
 from lmsteer_core.workbench import Workbench
 
 
@@ -75,7 +77,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
     ) as demo:
         gr.HTML(_header(workbench.lm.model_id))
         for problem in workbench.problems:
-            gr.HTML(render.note(f"A steer was passed over: {problem}", "warning"))
+            gr.HTML(widgets.note(f"A steer was passed over: {problem}", "warning"))
         changed = gr.State((0, None))  # a session.Latest
         trainings = Trainings()
         with gr.Tabs() as tabs:

@@ -10,14 +10,17 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 from gradio.events import api
 
-from lmsteer_core.decoding import Sampling, Token
+from lmsteer_core.analysis.dimensions import dimensions
+from lmsteer_core.analysis.evidence import profiling
+from lmsteer_core.analysis.reading import reading
+from lmsteer_core.analysis.spans import strongest_spans
 from lmsteer_core.errors import LMSteerError
-from lmsteer_core.generation import Row, growing
-from lmsteer_core.geometry import dimensions
+from lmsteer_core.generation.generate import Row, growing
+from lmsteer_core.generation.live_row import Token
+from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.limits import check_whole_number
-from lmsteer_core.scoring import profiling, reading, strongest_spans
-from lmsteer_core.steps import finished
-from lmsteer_core.ui.theme import STREAMING
+from lmsteer_core.progress import finished
+from lmsteer_core.ui.page.events import STREAMING
 from lmsteer_core.workbench import Workbench
 
 _MAX_WORDS = 1000

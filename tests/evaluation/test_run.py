@@ -8,11 +8,16 @@ import torch
 
 from lmsteer_core import InputError, Row, Sampling, generate
 from lmsteer_core.evaluation import run as runs
-from lmsteer_core.evaluation.budget import budgets
+from lmsteer_core.evaluation import scorers
+from lmsteer_core.evaluation.cells import Cell, Protocol
+from lmsteer_core.evaluation.folder import alone
 from lmsteer_core.evaluation.judges import Judge
-from lmsteer_core.evaluation.methods import Offset, Unsteered
+from lmsteer_core.evaluation.methods import registry
+from lmsteer_core.evaluation.methods.base import Unsteered
+from lmsteer_core.evaluation.methods.budget import budgets
+from lmsteer_core.evaluation.methods.offsets import Offset
 from lmsteer_core.evaluation.prompts import Generations
-from lmsteer_core.evaluation.run import Cell, Protocol, Run, alone
+from lmsteer_core.evaluation.run import Run
 from lmsteer_core.evaluation.task import TASKS
 
 PROTOCOL = Protocol(2, Sampling(1.0, 0.9, max_new_tokens=4), section_prompts=3, section_samples=1)
@@ -41,7 +46,7 @@ def makers(monkeypatch):
         offset = torch.randn(lm.vocab_size, generator=torch.Generator().manual_seed(seed))
         return Offset(lm, "push", offset, 3, 1.5, (0.5, 1.0, 2.0, 4.0))
 
-    monkeypatch.setattr(runs, "MAKERS", {"unsteered": runs.MAKERS["unsteered"], "push": push})
+    monkeypatch.setattr(runs, "MAKERS", {"unsteered": registry.MAKERS["unsteered"], "push": push})
     monkeypatch.setattr(runs, "DATA_SIZES", (10, 30, 1000))
     monkeypatch.setattr(runs, "DATA_METHODS", ("push",))
     monkeypatch.setattr(runs, "COMPOSED", ("push",))
@@ -244,7 +249,7 @@ def test_a_model_reads_a_prompts_first_texts_and_no_grid(begin, small):
 def test_toxicity_is_judged_of_the_continuation_alone():
     read = []
     nasty = Judge(lambda texts: read.extend(texts) or [0.0] * len(texts), 0.5, "nasty", "nasty 1", -1)
-    scorer = runs.judge_scorer(nasty)
+    scorer = scorers.judge_scorer(nasty)
     scorer.score([Generations("You are", [" kind", ""])])
     assert (read, scorer.version) == ([" kind", ""], "nasty 1")
 
@@ -290,4 +295,4 @@ def test_facts_and_settings_say_how_to_do_it_again(begin):
 
 def test_an_unknown_method_is_refused():
     with pytest.raises(InputError, match="no method 'magic': use unsteered"):
-        runs.check_methods(["magic"])
+        registry.check_methods(["magic"])

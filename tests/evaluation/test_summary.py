@@ -11,9 +11,18 @@ from xml.etree import ElementTree
 import pytest
 
 from lmsteer_core import Sampling
-from lmsteer_core.evaluation import page, report
+from lmsteer_core.evaluation.cells import Cell, Protocol
 from lmsteer_core.evaluation.prompts import Generations, append_lines
-from lmsteer_core.evaluation.run import Cell, Protocol, Run
+from lmsteer_core.evaluation.report import markdown as markdown_module
+from lmsteer_core.evaluation.report import page, verdict
+from lmsteer_core.evaluation.report.tables import (
+    _continuity_table,
+    _curve_table,
+    glance_table,
+    methods_table,
+    tables,
+)
+from lmsteer_core.evaluation.run import Run
 from lmsteer_core.evaluation.summary import summarize
 from lmsteer_core.evaluation.task import TASKS
 
@@ -97,7 +106,7 @@ def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
     # ours between the strengths: 0.2 + 0.6 t at the ratio 1.2 · (2 / 1.2)^t ≤ 1.5, t in twentieths
     assert found["ours"] == pytest.approx(0.2 + 0.6 * 8 / 20, abs=1e-4)
     assert found["gap"]["value"] == pytest.approx(0.26, abs=1e-4)
-    headline, sentence = report.verdict(written.summary())
+    headline, sentence = verdict.verdict(written.summary())
     assert "By 0 of 1 measures no method" in headline
     assert "by 0 a lead is within the noise, by 1 a method leads" in headline
     assert f"{NASTY} at ±1 has 0.26 (0.26 to 0.26) more control than LM-Steer" in sentence
@@ -108,7 +117,7 @@ def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
 @pytest.mark.parametrize(("control", "ratio"), [(0.4, 1.5), (0.7, 2.0), (0.0, 0.9)])
 def test_a_rival_inside_our_frontier_is_not(written, control, ratio):
     written.pair(RIVAL, 1.0, control, ratio)
-    headline, sentence = report.verdict(written.summary())
+    headline, sentence = verdict.verdict(written.summary())
     assert "By 1 of 1 measures no method has both more control and lower perplexity" in headline
     assert "no method has more control than LM-Steer at the same or lower perplexity" in sentence
 
@@ -123,7 +132,7 @@ def test_a_rival_dearer_than_all_that_we_measured_is_not_compared(written):
     written.pair(RIVAL, 1.0, 0.9, 3.0)
     (found,) = written.summary()["frontier"]
     assert found["beyond"]
-    assert "no method has more control" in report.verdict(written.summary())[1]
+    assert "no method has more control" in verdict.verdict(written.summary())[1]
 
 
 def test_a_rival_that_wrote_nothing_has_no_lead(written):
@@ -135,13 +144,13 @@ def test_a_rival_that_wrote_nothing_has_no_lead(written):
         file.write_text(json.dumps(scores))
     summary = written.summary()
     assert summary["frontier"][0]["perplexity_ratio"] is None
-    assert "no method has more control" in report.verdict(summary)[1]
+    assert "no method has more control" in verdict.verdict(summary)[1]
     assert page.html(summary)
 
 
 def test_methods_are_set_side_by_side_at_one_perplexity(written):
     written.pair(RIVAL, 1.0, 0.4, 1.5)
-    ours, rival = report.glance_table(written.summary()).rows[1:]
+    ours, rival = glance_table(written.summary()).rows[1:]
     # ours: 0.2 at 1.2, and t = ln(1.25 / 1.2) / ln(2 / 1.2) of the way to 0.8, in twentieths: 1 / 20
     assert ours[:2] == ["LM-Steer", "0.23 (0.23 to 0.23)"]
     # the rival: t = ln(1.25) / ln(1.5) of the way to 0.4: 11 / 20
@@ -156,17 +165,17 @@ def test_of_toxicity_the_clean_side_is_set_against_the_unsteered_text(tmp_path, 
     assert clean["side"] == "+"
     assert clean["points"][1]["control"]["value"] == pytest.approx(0.1)
     assert clean["points"][1]["perplexity_ratio"]["value"] == pytest.approx(2)
-    headline, alone = report.verdict(made.summary())
+    headline, alone = verdict.verdict(made.summary())
     assert "By 0 of 1 measures no method" in headline
     assert "the + side alone" in alone
     assert f"{NASTY} at +1 has 0.20" in alone
 
 
 def test_input_steer_is_answered_with_figures(written):
-    assert "Not run" in report.input_steer(written.summary())[0]
+    assert "Not run" in verdict.input_steer(written.summary())[0]
     written.pair(INPUT, 1.0, 0.4, 1.5)
     written.pair(INPUT, 2.0, 0.2, 3.0)
-    continuous, composable, stable = report.input_steer(written.summary(INPUT))
+    continuous, composable, stable = verdict.input_steer(written.summary(INPUT))
     # means 0.4, 0.3, 0.5, 0.7, 0.6 at −2 … 2: of the steps −0.1, 0.2, 0.2, −0.1, the mean slope 0.05
     assert "over 5 strengths from -2.00 to 2.00: rank correlation with the mean score 0.80" in continuous
     assert "largest step 4.00 × the mean slope" in continuous
@@ -175,7 +184,7 @@ def test_input_steer_is_answered_with_figures(written):
     for held in (-1.0, 1.0):
         for s in (-1.0, 1.0):
             written.cell(INPUT, s, mean=0.1 * s * held, perplexity=10, section="composition", held=held)
-    composable = report.input_steer(written.summary(INPUT))[1]
+    composable = verdict.input_steer(written.summary(INPUT))[1]
     assert "is 0.00 of the variance of its 2 × 2 grid" in composable
     assert "means span 0.20." in composable
 
@@ -183,7 +192,7 @@ def test_input_steer_is_answered_with_figures(written):
 def test_sections_that_were_not_run_say_so(written):
     page_text = Parts()
     page_text.feed(page.html(written.summary()))
-    for text in (page_text.text, report.markdown(written.summary())):
+    for text in (page_text.text, markdown_module.markdown(written.summary())):
         assert "Not run: --sections composition." in text
         assert "Not run: --sections data." in text
 
@@ -245,7 +254,7 @@ def test_a_judge_of_the_other_pole_reads_the_grids_and_is_no_measure_of_control(
     assert {grid["judge"] for grid in found["composition"]} == {"judge", "other"}
     assert {curve["judge"] for m in found["methods"] for curve in m["curves"]} == {"judge"}
     assert {judge for m in found["methods"] for judge in m["continuity"]} == {"judge"}
-    assert not any("other" in head for head in report._curve_table(found).header)
+    assert not any("other" in head for head in _curve_table(found).header)
 
 
 def test_a_judge_that_has_not_seen_every_text_is_left_out(written):
@@ -301,33 +310,33 @@ def test_the_page_is_self_contained_and_escapes_every_text(full):
 
 
 def test_every_table_and_verdict_is_on_the_page_and_in_markdown(full):
-    html, markdown = page.html(full), report.markdown(full)
+    html, markdown = page.html(full), markdown_module.markdown(full)
     parts = Parts()
     parts.feed(html)
-    titles = [table.title for table in report.tables(full)]
+    titles = [table.title for table in tables(full)]
     assert len(titles) == 7
-    for table in report.tables(full):
+    for table in tables(full):
         assert table.title in parts.text
         assert f"## {table.title}" in markdown
         assert all(len(row) == len(table.header) for row in table.rows)
-    assert all(sentence in parts.text for sentence in [*report.verdict(full), *report.input_steer(full)])
+    assert all(sentence in parts.text for sentence in [*verdict.verdict(full), *verdict.input_steer(full)])
 
 
 def test_markdown_tables_hold_together(full):
-    blocks = [block for block in report.markdown(full).split("\n\n") if block.startswith("| ")]
+    blocks = [block for block in markdown_module.markdown(full).split("\n\n") if block.startswith("| ")]
     assert len(blocks) == 7
     for block in blocks:
         n_bars = {line.replace("\\|", "").count("|") for line in block.splitlines()}
         assert len(n_bars) == 1
-    assert "<b>" not in report.markdown(full)
+    assert "<b>" not in markdown_module.markdown(full)
 
 
 def test_every_judged_column_carries_the_judges_version(full):
-    judged = [h for table in report.tables(full) for h in table.header if "judge" in h and h != "judge"]
+    judged = [h for table in tables(full) for h in table.header if "judge" in h and h != "judge"]
     assert judged
     assert all("judge 1.0" in head for head in judged)
-    assert "judge (judge 1.0)" in report.verdict(full)[1]
-    assert all(row[1] == "judge (judge 1.0)" for row in report._continuity_table(full).rows)
+    assert "judge (judge 1.0)" in verdict.verdict(full)[1]
+    assert all(row[1] == "judge (judge 1.0)" for row in _continuity_table(full).rows)
 
 
 def test_a_chart_is_an_svg_whose_points_lie_inside(full):
@@ -342,7 +351,7 @@ def test_a_chart_is_an_svg_whose_points_lie_inside(full):
 
 
 def test_the_text_table_is_aligned(full):
-    lines = report.text(report.methods_table(full)).splitlines()
+    lines = markdown_module.text(methods_table(full)).splitlines()
     body = lines[-7:]
     assert len({len(line) for line in body}) == 1
     assert body[0].startswith("unsteered")

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from lmsteer_core.models import EMBEDDED, _locate
+from lmsteer_core.models.catalogue import EMBEDDED, locate
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -52,7 +52,7 @@ def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face cache with one tiny random model, so that the app has a second one to offer."""
     cache = tmp_path_factory.mktemp("hub")
     folder = cache / "models--tiny--random" / "snapshots" / "main"
-    tokenizer = AutoTokenizer.from_pretrained(_locate(EMBEDDED)[1])
+    tokenizer = AutoTokenizer.from_pretrained(locate(EMBEDDED)[1])
     tokenizer.save_pretrained(folder)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,

@@ -1,0 +1,1 @@
+"""What steers do to words and texts, computed exactly from hidden states."""

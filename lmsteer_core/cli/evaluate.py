@@ -1,0 +1,183 @@
+"""The verb `evaluate`: its options, the order of the work, what it prints and leaves in the folder."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmsteer_core.errors import InputError
+
+if TYPE_CHECKING:
+    from lmsteer_core.evaluation.judges import Judge
+    from lmsteer_core.evaluation.task import Task
+    from lmsteer_core.progress import Progress
+
+_FULL = {"n_prompts": None, "samples": 25, "strengths": None}
+_QUICK = {"n_prompts": 24, "samples": 2, "strengths": (1.5, 3.0)}
+_QUICK_METHODS = ("lm-steer-labels", "word-offsets", "additive")
+"""Beside those that need no labelled text: what is made within a minute or two."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options, all but --model and --json."""
+    add = parser.add_argument
+    add("--task", default="sentiment", metavar="TASK", help="sentiment or detoxification")
+    add("--quick", action="store_true", help="minutes on two cores: few prompts, samples and methods")
+    add("--data", type=Path, metavar="FOLDER", help="its train.jsonl has text and label (default: no text)")
+    add(
+        "--prompts",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="JSON lines with prompt (default: by the task)",
+    )
+    add("--n-prompts", type=int, metavar="N", help="the first N prompts (default: all)")
+    add("--samples", type=int, metavar="N", help="continuations of each (default 25)")
+    add("--tokens", type=int, default=20, metavar="N", help="tokens of a continuation (default 20)")
+    add("--top-p", type=float, default=0.9, metavar="P", help="nucleus (default 0.9)")
+    add("--seed", type=int, default=0, metavar="S")
+    add("--methods", nargs="+", metavar="METHOD", help="default: all that the data allow")
+    add("--strengths", type=float, nargs="+", metavar="S", help="swept in place of each method's own")
+    add(
+        "--training-steps",
+        type=int,
+        metavar="N",
+        help="Adam steps of the methods that learn by it (default 200; official 300)",
+    )
+    add("--sections", default="curves", metavar="LIST", help="of curves,composition,data (default curves)")
+    add("--judges", nargs="+", metavar="JUDGE", help="profanity, vader, tfidf:FILE, hf:MODEL")
+    add("--perplexity-model", metavar="ID", help="a second model that measures fluency, e.g. gemma")
+    add("--perplexity-samples", type=int, metavar="N", help="of a prompt's texts, the first N (default: all)")
+    add("--out", type=Path, metavar="FOLDER", help="where all is kept and a stopped run goes on")
+    add("--score", type=Path, metavar="FILE", help="only score generations in the published format")
+
+
+def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """Run the verb; return the summary, or the figures of --score."""
+    for name, value in (_QUICK if args.quick else _FULL).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.perplexity_samples is not None and args.perplexity_samples < 1:
+        raise InputError("--perplexity-samples must be at least 1.")
+    return _scored(args) if args.score else _evaluated(args, progress)
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return what a person reads at the end."""
+    from lmsteer_core.evaluation.report import markdown, verdict, wording
+    from lmsteer_core.evaluation.report.tables import Table, glance_table, methods_table
+
+    if "file" in result:
+        figures = [[label, wording.span(found)] for label, found in result["figures"].items()]
+        note = f"{result['prompts']} prompts; " + "; ".join(f"{k} ({v})" for k, v in result["by"].items())
+        return markdown.text(Table(result["file"], note, ["figure", "value"], figures))
+    tables = [markdown.text(table(result)) for table in (methods_table, glance_table)]
+    return "\n\n".join([*tables, "\n".join(verdict.verdict(result)), f"Report: {result['report']}"])
+
+
+def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from lmsteer_core.evaluation.cells import Protocol
+    from lmsteer_core.evaluation.folder import alone, settings_of
+    from lmsteer_core.evaluation.methods.budget import budgets
+    from lmsteer_core.evaluation.report import markdown, page
+    from lmsteer_core.evaluation.run import Run
+    from lmsteer_core.evaluation.summary import summarize
+    from lmsteer_core.evaluation.task import load_task
+    from lmsteer_core.files import cache_folder
+    from lmsteer_core.generation.sampling import Sampling
+    from lmsteer_core.models.loading import load_model
+
+    if not all(0 < s < float("inf") for s in args.strengths or ()):
+        raise InputError("--strengths are above 0; the signs are the task's.")
+    sampling = Sampling(1.0, args.top_p, args.tokens, args.seed)
+    protocol = Protocol(args.samples, sampling, budgets=budgets(args.training_steps))
+    sections = _sections(args.sections)
+    task = load_task(args.task, args.data, args.prompts, args.n_prompts)
+    other = _other(args, task) if "composition" in sections else None
+    methods = _methods(args, task)
+    judges = _judges(args, task, *(other.judges if other else ()))
+
+    lm = load_model(args.model).for_batches
+    digest = hashlib.sha256(json.dumps(settings_of(lm, task, protocol)).encode()).hexdigest()[:12]
+    folder = args.out or cache_folder() / "evaluation" / f"{task.name}-{digest}"
+    with alone(folder):
+        work = Run(folder, lm, task, protocol, other)
+        work.make(methods, progress)
+        cells = work.cells(methods, sections, args.strengths)
+        work.write(cells, progress)
+        second = [load_model(args.perplexity_model).for_batches] if args.perplexity_model else []
+        work.score(cells, judges, [lm, *second], progress, args.perplexity_samples)
+        summary = summarize(work, methods, cells)
+        for name, content in (
+            ("table.json", json.dumps(summary, indent=1, ensure_ascii=False)),
+            ("report.md", markdown.markdown(summary)),
+            ("report.html", page.html(summary)),
+        ):
+            (folder / name).write_text(content, encoding="utf-8")
+    return {**summary, "report": str(folder / "report.html")}
+
+
+def _scored(args: argparse.Namespace) -> dict[str, Any]:
+    from lmsteer_core.evaluation.prompts import read_generations
+    from lmsteer_core.evaluation.scorers import judge_scorer, model_scorer
+    from lmsteer_core.evaluation.summary import figures, shown
+    from lmsteer_core.evaluation.task import TASKS
+    from lmsteer_core.models.loading import load_model
+
+    if args.task not in TASKS:
+        raise InputError(f"There is no task '{args.task}': use {' or '.join(TASKS)}.")
+    lines = read_generations(args.score)
+    scorers = [judge_scorer(judge) for judge in _judges(args, TASKS[args.task])]
+    if args.perplexity_model:
+        scorers.append(model_scorer(load_model(args.perplexity_model).for_batches, args.perplexity_samples))
+    scores = {scorer.name: scorer.score(lines) for scorer in scorers}
+    return {
+        "file": str(args.score),
+        "prompts": len(lines),
+        "by": {scorer.name: scorer.version for scorer in scorers},
+        "figures": shown(figures(lines, scores, TASKS[args.task].pole)),
+    }
+
+
+def _sections(text: str) -> list[str]:
+    from lmsteer_core.evaluation.cells import SECTIONS
+
+    named = [name.strip() for name in text.split(",")]
+    for name in named:
+        if name not in SECTIONS:
+            raise InputError(f"There is no section '{name}': use {', '.join(SECTIONS)}.")
+    return named
+
+
+def _methods(args: argparse.Namespace, task: Task) -> list[str]:
+    from lmsteer_core.evaluation.methods.registry import MAKERS, NEED_NO_TEXT, check_methods
+
+    if args.methods:
+        check_methods(args.methods)
+        return list(dict.fromkeys(["unsteered", *args.methods]))
+    return [
+        key
+        for key in MAKERS
+        if key in NEED_NO_TEXT or (task.texts and (not args.quick or key in _QUICK_METHODS))
+    ]
+
+
+def _judges(args: argparse.Namespace, task: Task, *more: str) -> list[Judge]:
+    from lmsteer_core.evaluation.judges import load_judge
+
+    judges = [load_judge(name, task.pole) for name in args.judges or (*task.judges, *more)]
+    if task.pole not in {judge.pole for judge in judges}:
+        raise InputError(f"No judge measures {task.measured}; add {' or '.join(task.judges)} to --judges.")
+    return judges
+
+
+def _other(args: argparse.Namespace, task: Task) -> Task:
+    """Return the task that is composed with this one, from the folder beside its data."""
+    from lmsteer_core.evaluation.task import TASKS, load_task
+
+    name = next(name for name in TASKS if name != task.name)
+    return load_task(name, args.data.parent / name) if args.data else TASKS[name]

@@ -1,0 +1,87 @@
+"""The verbs that bring steers in and out: `import`, `export` and `push`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
+from lmsteer_core.errors import InputError
+from lmsteer_core.steers.library import user_steers_of
+
+
+def run_import(args: argparse.Namespace) -> Result:
+    """Read the steers of an official checkpoint and save them."""
+    from lmsteer_core.exchange.checkpoint import read_official
+    from lmsteer_core.exchange.hub import save_repository
+
+    if args.index and len(args.index) != len(args.name):
+        raise InputError(f"Give one --index per --name; here are {len(args.index)} and {len(args.name)}.")
+    indices = args.index or range(len(args.name))
+    if len(set(indices)) < len(indices):
+        raise InputError("Each --index may be given once.")
+    lm = open_workbench(args).lm
+    steers = read_official(args.checkpoint, lm, dict(zip(indices, args.name, strict=True)) or None)
+    parent = Path(args.out) if args.out else user_steers_of(lm.model_id)
+    return {
+        "model": lm.model_id,
+        "steers": [
+            {
+                "steer": s.name,
+                "rank": s.rank,
+                "data": s.card.data,
+                "folder": str(save_repository(s, parent / s.name)),
+            }
+            for s in steers
+        ],
+    }
+
+
+def show_import(result: Result) -> str:
+    """Return what `import` prints for a person."""
+    return "\n".join(f"Wrote {s['folder']}: rank {s['rank']}, {s['data']}" for s in result["steers"])
+
+
+def run_export(args: argparse.Namespace) -> Result:
+    """Write steers at a fixed ε for tools that know no steers."""
+    from lmsteer_core.exchange.export import export_merged, export_peft
+
+    epsilons = parse_epsilons([f"{args.steer}={args.epsilon}", *args.more])
+    if len(epsilons) <= len(args.more):
+        raise InputError("Each steer may be named once.")
+    workbench = open_workbench(args, dtype="float32")
+    parts = [(find_steer(workbench, name), epsilon) for name, epsilon in epsilons.items()]
+    write = export_peft if args.format == "peft" else export_merged
+    folder = write(workbench.lm, parts, args.out)
+    return {
+        "model": workbench.lm.model_id,
+        "epsilons": epsilons,
+        "format": args.format,
+        "folder": str(folder),
+    }
+
+
+def show_export(result: Result) -> str:
+    """Return what `export` prints for a person."""
+    loader = "AutoModelForCausalLM.from_pretrained("
+    if result["format"] == "peft":
+        loader = "PeftModel.from_pretrained(base_model, "
+    return f'Wrote {result["folder"]}\nLoad it with {loader}"{result["folder"]}").'
+
+
+def run_push(args: argparse.Namespace) -> Result:
+    """Put a steer on the hub with the token of the user."""
+    from huggingface_hub import get_token
+
+    from lmsteer_core.exchange.hub import push
+
+    token = get_token()
+    if not token:
+        raise InputError("push needs your own token: log in with `hf auth login`, or set HF_TOKEN.")
+    steer = find_steer(open_workbench(args), args.steer)
+    return {"steer": steer.name, "address": push(steer, args.to, token, private=args.private)}
+
+
+def show_push(result: Result) -> str:
+    """Return what `push` prints for a person."""
+    return f"{result['steer']} is at {result['address']}"

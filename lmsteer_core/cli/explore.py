@@ -1,0 +1,166 @@
+"""The verbs that look: `models`, `steers`, `nextword`, `words` and `analyze`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+
+from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
+from lmsteer_core.errors import InputError
+
+
+def run_models(_args: argparse.Namespace) -> Result:
+    """List the models that can be loaded here."""
+    from lmsteer_core.models.catalogue import available_models
+
+    return {"models": available_models()}
+
+
+def show_models(result: Result) -> str:
+    """Return what `models` prints for a person."""
+    rows = [f"{m['id']:<28} {m['name']:<28} {m['source']}" for m in result["models"]]
+    return "\n".join([*rows, "Any Hugging Face causal LM also loads by its id or folder."])
+
+
+def run_steers(args: argparse.Namespace) -> Result:
+    """List the steers found for the model, or those that are named."""
+    workbench = open_workbench(args)
+    steers = [find_steer(workbench, name) for name in args.steer or sorted(workbench.steers)]
+    cards = [dataclasses.asdict(steer.card) for steer in steers]
+    return {"model": workbench.lm.model_id, "steers": cards}
+
+
+def show_steers(result: Result) -> str:
+    """Return what `steers` prints for a person."""
+    rows = [
+        f"{s['name']:<16} {s['negative']} ↔ {s['positive']}   ε {s['epsilon_range'][0]:g} … "
+        f"{s['epsilon_range'][1]:g}   {s['method']}" + (f"\n{'':<16} ⚠ {s['notice']}" if s["notice"] else "")
+        for s in result["steers"]
+    ]
+    return "\n".join(rows) or f"No steers found for {result['model']}."
+
+
+def run_nextword(args: argparse.Namespace) -> Result:
+    """Return the next word's probability over a grid of ε."""
+    from lmsteer_core.analysis.next_word import next_words
+
+    axis = [item for item in args.steer if "=" not in item]
+    if len(axis) != 1:
+        raise InputError(
+            "nextword wants one --steer NAME for the axis and holds every other as --steer OTHER=E, "
+            f"for example --steer sentiment; here {len(axis)} stand without =E."
+        )
+    held = parse_epsilons([item for item in args.steer if "=" in item])
+    if axis[0] in held:
+        raise InputError(f"'{axis[0]}' is on the axis, so it cannot be held at {held[axis[0]]:g} too.")
+    if args.top < 1:
+        raise InputError(f"--top must be at least 1, not {args.top}.")
+    workbench = open_workbench(args, dtype="float32")
+    found = next_words(
+        workbench.lm,
+        args.prompt,
+        find_steer(workbench, axis[0]),
+        held=[(find_steer(workbench, name), epsilon) for name, epsilon in held.items()],
+        at=args.at,
+        top=args.top,
+        follow=args.word,
+    )
+    if found.cut:
+        sys.stderr.write("lmsteer: the prompt's beginning was cut to fit the context.\n")
+    return {
+        "epsilon": found.epsilons,
+        "words": [{"text": w.text, "probability": w.probability} for w in found.words],
+        "followed": [
+            {"word": w.word, "text": w.text, "whole": w.is_whole, "probability": w.probability}
+            for w in found.followed
+        ],
+        "rankings": [
+            {
+                "epsilon": r.epsilon,
+                "words": [
+                    {"text": text, "probability": p} for text, p in zip(r.texts, r.probability, strict=True)
+                ],
+            }
+            for r in found.rankings
+        ],
+        "steer": axis[0],
+        "held": held,
+    }
+
+
+def show_nextword(result: Result) -> str:
+    """Return what `nextword` prints for a person."""
+    shown = range(0, len(result["epsilon"]), 10)
+
+    def line(title: str, cells: list[str]) -> str:
+        return f"{title:<18}" + "".join(f"{cell:>9}" for cell in cells)
+
+    def curve(title: str, p: list[float]) -> str:
+        return line(title, [f"{p[i]:.2%}" for i in shown])
+
+    held = "".join(f", {name} {epsilon:+g}" for name, epsilon in result["held"].items())
+    lines = [f"Probability of the next word over ε of {result['steer']}{held}", ""]
+    lines.append(line("ε", [f"{result['epsilon'][i]:+g}" for i in shown]))
+    lines += [curve(repr(w["text"]), w["probability"]) for w in result["words"]]
+    for word in result["followed"]:
+        lines.append(curve(repr(word["text"]), word["probability"]))
+        if not word["whole"]:
+            lines.append(f"  ↑ the first of several tokens of '{word['word']}'")
+    for ranking in result["rankings"]:
+        words = [f"{w['text']!r} {w['probability']:.1%}" for w in ranking["words"]]
+        lines += ["", f"At {ranking['epsilon']:+g}: {', '.join(words)}"]
+    return "\n".join(lines)
+
+
+def run_words(args: argparse.Namespace) -> Result:
+    """Return the words of a steer's strongest dimensions."""
+    from lmsteer_core.analysis.dimensions import dimensions
+
+    if args.dims < 1 or args.top < 1:
+        raise InputError("--dims and --top must be at least 1.")
+    workbench = open_workbench(args)
+    found = dimensions(workbench.lm, find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top)
+    return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
+
+
+def show_words(result: Result) -> str:
+    """Return what `words` prints for a person."""
+    return "\n".join(
+        f"{i}. σ {d['singular_value']:.3g} ({d['energy']:.0%} of the energy)\n"
+        f"   + {', '.join(d['positive'])}\n   − {', '.join(d['negative'])}"
+        for i, d in enumerate(result["dimensions"], 1)
+    )
+
+
+def run_analyze(args: argparse.Namespace) -> Result:
+    """Find the tokens of a text that carry a style."""
+    from lmsteer_core.analysis.evidence import weigh
+    from lmsteer_core.analysis.reading import read_text
+    from lmsteer_core.analysis.spans import strongest_spans
+
+    workbench = open_workbench(args, dtype="float32")
+    steer = find_steer(workbench, args.steer)
+    read = read_text(workbench.lm, args.text)
+    if read.cut:
+        sys.stderr.write(
+            f"lmsteer: the text is too long; only its first {len(read.token_ids)} tokens were read.\n"
+        )
+    found = weigh(workbench.lm, read, steer)
+    return {
+        "tokens": [
+            {"text": text, "evidence": value}
+            for text, value in zip(read.token_texts, found.evidence, strict=True)
+        ],
+        "spans": [dataclasses.asdict(span) for span in strongest_spans(read.token_texts, found.evidence)],
+        "posterior": {"epsilon": found.epsilons, "probability": found.posterior},
+    }
+
+
+def show_analyze(result: Result) -> str:
+    """Return what `analyze` prints for a person."""
+    posterior = result["posterior"]
+    best = max(zip(posterior["probability"], posterior["epsilon"], strict=True))[1]
+    tokens = " ".join(f"{t['text'].strip()}[{t['evidence']:+.1f}]" for t in result["tokens"])
+    spans = [f"{span['evidence']:+.2f} nats  {span['text']}" for span in result["spans"]]
+    return "\n".join([tokens, "", "Strongest spans:", *spans, "", f"Most likely ε: {best:+g}"])

@@ -1,0 +1,53 @@
+"""The verb `generate`: steered texts beside the baseline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
+from lmsteer_core.errors import InputError
+
+
+def run_generate(args: argparse.Namespace) -> Result:
+    """Generate steered texts beside the baseline."""
+    from lmsteer_core.generation.generate import Row, generate
+    from lmsteer_core.generation.sampling import Sampling
+
+    epsilons = parse_epsilons(args.steer)
+    sampling = Sampling(args.temperature, args.top_p, args.max_new_tokens, args.seed)
+    if not 1 <= args.samples <= 255:
+        raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
+    workbench = open_workbench(args)
+    steers = {name: find_steer(workbench, name) for name in epsilons}
+    if workbench.lm.encode(args.prompt, reserve=sampling.max_new_tokens)[1]:
+        sys.stderr.write(
+            f"lmsteer: the prompt's beginning was cut to fit the context of "
+            f"{workbench.lm.context_length} tokens.\n"
+        )
+    rows = [Row(args.prompt, dict.fromkeys(epsilons, 0.0))]
+    rows += [Row(args.prompt, epsilons, seed_offset=i) for i in range(args.samples)]
+    done = generate(workbench.lm, rows, steers, sampling)
+    return {
+        "prompt": args.prompt,
+        "model": workbench.lm.model_id,
+        "rows": [
+            {
+                "epsilons": dict(row.row.epsilons),
+                "text": row.text,
+                "tokens": [
+                    {"text": t.text, "logprob": t.logprob, "base_logprob": t.base_logprob} for t in row.tokens
+                ],
+            }
+            for row in done
+        ],
+    }
+
+
+def show_generate(result: Result) -> str:
+    """Return what `generate` prints for a person."""
+
+    def title(epsilons: dict[str, float]) -> str:
+        return ", ".join(f"{name} {e:+g}" for name, e in epsilons.items() if e) or "baseline"
+
+    return "\n\n".join(f"[{title(r['epsilons'])}]\n{result['prompt']}{r['text']}" for r in result["rows"])

@@ -1,0 +1,132 @@
+"""The verbs that make a steer: `train` and `transfer`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from typing import Any
+
+from lmsteer_core.cli.opening import Result, find_steer, open_workbench
+from lmsteer_core.cli.progress_line import progress_line
+from lmsteer_core.errors import InputError
+from lmsteer_core.steers.library import user_steers_of
+
+
+def run_train(args: argparse.Namespace) -> Result:
+    """Make a steer and save it."""
+    from lmsteer_core.steers.card import check_name
+    from lmsteer_core.training.train import calibrated, train
+
+    check_name(args.name)
+    if args.rank is not None and args.rank < 1:
+        raise InputError("--rank must be at least 1.")
+    sources = _sources(args)
+    workbench = open_workbench(args)
+    if args.method == "adam":
+        from lmsteer_core.training.official_recipe import N_STEPS, train_official
+
+        data, rank = sources[0][0], args.rank or 1000
+        raw = train_official(
+            workbench.lm, args.name, data.texts, data.labels, rank=rank, progress=progress_line()
+        )[N_STEPS]
+        steer = calibrated(workbench.lm, raw, data, progress=progress_line())
+    else:
+        steer = train(workbench.lm, args.name, sources, rank=args.rank, progress=progress_line())
+    folder = steer.save(args.out or user_steers_of(workbench.lm.model_id) / args.name)
+    named = args.name if args.out is None else str(folder)
+    return {"steer": named, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
+
+
+def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
+    """Return what a steer is to be made from, with weights, before any model is loaded."""
+    from lmsteer_core.training.labelled_file import read_labelled, read_lines
+    from lmsteer_core.training.sources.descriptions import Descriptions
+    from lmsteer_core.training.sources.examples import Examples
+    from lmsteer_core.training.sources.labelled_text import LabelledText
+
+    for plus, minus, name in (
+        (args.plus, args.minus, "plus and --minus"),
+        (args.plus_examples, args.minus_examples, "plus-examples and --minus-examples"),
+    ):
+        if (plus is None) != (minus is None):
+            raise InputError(f"Give both --{name}.")
+    if not 0 < args.data_weight < 1:
+        raise InputError("--data-weight must be between 0 and 1.")
+    taught: list[Any] = []
+    if args.plus is not None:
+        taught.append(Descriptions(args.plus, args.minus))
+    if args.plus_examples is not None:
+        taught.append(Examples(read_lines(args.plus_examples), read_lines(args.minus_examples)))
+    if args.data is None:
+        if not taught or args.method == "adam":
+            raise InputError("Give a DATA file, or both --plus and --minus; --method adam needs DATA alone.")
+        return [(source, 1 / len(taught)) for source in taught]
+    if taught and args.method == "adam":
+        raise InputError("--method adam learns from DATA alone; leave out the descriptions and examples.")
+    found = read_labelled(args.data)
+    if found.n_duplicates:
+        sys.stderr.write(f"lmsteer: left out {found.n_duplicates} repeated texts.\n")
+    data = LabelledText(found.texts, found.labels)
+    if not taught:
+        return [(data, 1.0)]
+    return [*((source, (1 - args.data_weight) / len(taught)) for source in taught), (data, args.data_weight)]
+
+
+def show_train(result: Result) -> str:
+    """Return what `train` prints for a person."""
+    return (
+        f"Wrote {result['folder']}\n"
+        f'Try: python -m lmsteer_core generate "My life is" --steer {result["steer"]}=2'
+    )
+
+
+def run_transfer(args: argparse.Namespace) -> Result:
+    """Carry steers to another model and save them."""
+    from lmsteer_core.steers.card import check_name
+    from lmsteer_core.transfer.transfer import fit_report, transfer
+    from lmsteer_core.workbench import Workbench
+
+    if len(args.steer) != 1 and (args.name or args.out):
+        raise InputError("--name and --out are for one steer; name it.")
+    if args.name is not None:
+        check_name(args.name)
+    workbench = open_workbench(args)
+    target = Workbench.open(args.to)
+    names = args.steer or [name for name in workbench.names if name not in target.steers]
+    steers = [find_steer(workbench, name) for name in names]
+    done = []
+    for steer in steers:
+        made = transfer(
+            workbench.lm, steer, target.lm, method=args.method, name=args.name, progress=progress_line()
+        )
+        folder = made.save(args.out or user_steers_of(target.lm.model_id) / made.name)
+        done.append({
+            "steer": made.name if args.out is None else str(folder),
+            "folder": str(folder),
+            "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target.lm)),
+            "card": dataclasses.asdict(made.card),
+        })  # fmt: skip
+    return {"source": workbench.lm.model_id, "target": target.lm.model_id, "to": args.to, "steers": done}
+
+
+def show_transfer(result: Result) -> str:
+    """Return what `transfer` prints for a person."""
+    lines = []
+    for made in result["steers"]:
+        lines.append(f"Wrote {made['folder']}. Its words there, by a map between the embeddings:")
+        lines += [
+            f"  {word.strip()} → {', '.join(w.strip() for w in words)}"
+            for word, words in made["fit"]["neighbours"]
+        ]
+    if not lines:
+        return f"{result['target']} has every steer of {result['source']}."
+    fit, steer = result["steers"][0]["fit"], result["steers"][0]["steer"]
+    lines.append(
+        f"{result['source']} and {result['target']} share {fit['n_shared']:,} words; the map explains "
+        f"{fit['r2']:.0%} of the variance."
+    )
+    lines.append(
+        f'Try: python -m lmsteer_core generate "My life is" --model {result["to"]} --steer {steer}=2'
+    )
+    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""Open the model and its steers for a verb, and read `NAME=E` arguments."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lmsteer_core.errors import InputError
+
+Result = dict[str, Any]
+
+
+def open_workbench(args: argparse.Namespace, dtype: str = "auto") -> Any:
+    """Open the workbench; imported here so that `--help` and bad arguments answer at once."""
+    from transformers.utils import logging
+
+    from lmsteer_core.workbench import Workbench
+
+    logging.set_verbosity_error()
+    workbench = Workbench.open(args.model, dtype=dtype)
+    for problem in workbench.problems:
+        sys.stderr.write(f"lmsteer: passed over a steer: {problem}\n")
+    return workbench
+
+
+def find_steer(workbench: Any, name: str) -> Any:
+    """Return a steer by its name, its folder or, as OWNER/NAME, from the hub."""
+    if name not in workbench.steers and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists():
+        from lmsteer_core.exchange.hub import pull
+        from lmsteer_core.steers.steer import check_fingerprint
+
+        steer = pull(name)
+        check_fingerprint(steer, workbench.lm.fingerprint_rows, workbench.lm.model_id)
+        workbench.steers[name] = steer
+    return workbench.steer(name)
+
+
+def parse_epsilons(items: Sequence[Any]) -> dict[str, float]:
+    """Return ε by steer from NAME=E arguments."""
+    from lmsteer_core.steers.card import check_epsilon
+
+    epsilons = {}
+    for item in items:
+        name, equals, value = item.rpartition("=")
+        if not equals:
+            raise InputError(f"--steer wants NAME=E, for example sentiment=2, not '{item}'.")
+        with suppress(ValueError):
+            value = float(value)
+        epsilons[name] = check_epsilon(value, name)
+    return epsilons

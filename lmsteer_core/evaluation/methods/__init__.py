@@ -1,0 +1,1 @@
+"""The methods that the evaluation compares; `registry` names them all."""

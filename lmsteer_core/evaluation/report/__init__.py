@@ -1,0 +1,1 @@
+"""A summary as sentences, tables and a page."""

@@ -1,0 +1,1 @@
+"""Steers in and out: official checkpoints, adapters, merged models, the hub, archives."""

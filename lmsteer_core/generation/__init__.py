@@ -1,0 +1,1 @@
+"""Text sampled for many rows at once, each with its own ε."""

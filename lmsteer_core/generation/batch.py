@@ -1,0 +1,427 @@
+"""Rows decoded in step: each has its own ε and dice, and may join, leave or change ε between steps.
+
+Sampling is Gumbel-max: the next token is argmax(log p + g) with Gumbel noise g keyed on (seed,
+absolute position). Rows that share a seed share g, so two columns differ only where steering made
+them differ, and a text changes gradually as ε does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicLayer
+
+from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.generation.live_row import LiveRow, Token
+from lmsteer_core.generation.sampling import Sampling, exponential, nucleus
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.steers.card import check_epsilon
+from lmsteer_core.steers.hook import Steering
+from lmsteer_core.steers.steer import Steer
+
+_PROMPT_TOKENS_PER_STEP = 1024
+"""Prompt tokens read in a step; a quarter of them while other rows are being written, who wait for it."""
+
+_WORTH_SHARING = 64
+"""Prompt tokens that rows have in common and need not read each, to be worth one more pass."""
+
+_MAX_PADDING = 4096
+"""Padding tokens in one cache that cost no more time than another pass through the model would."""
+
+
+Drawn = Token | None | Exception
+"""A row's next token, None once its text has ended, or what made the row fail."""
+
+_Variates = dict[tuple[int, int, int], Tensor]
+
+
+@dataclass(eq=False)
+class _Group:
+    """Rows padded on the left to one width, whose keys and values lie in one cache.
+
+    Attributes:
+        rows: n_rows of them.
+        ids: Prompts and drawn tokens, (n_rows, width), or (n_prompts, width) while prompts are shared.
+        mask: 1 for each of them, 0 for padding.
+        shared: While rows with the same prompt read it together, the line of `ids` of each row.
+        n_read: Columns that the model has read.
+        cache: A transformers cache of their keys and values, if the model keeps one.
+        is_alone: Whether its rows failed together with others, so that it must not be joined to any.
+    """
+
+    rows: list[LiveRow]
+    ids: Tensor
+    mask: Tensor
+    shared: list[int] | None = None
+    n_read: int = 0
+    cache: Any = None
+    is_alone: bool = False
+
+    @property
+    def n_unread(self) -> int:
+        """A prompt's length at first, later 1: each row's latest token."""
+        return self.ids.shape[1] - self.n_read
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What steers a row's next token: ε by name, as its token will say, and the sum by steer."""
+
+    epsilons: Mapping[str, float]
+    sums: Mapping[Steer, float]
+
+
+class Batch:
+    """Rows of one language model, all advanced by a token at each step, in the caller's thread."""
+
+    def __init__(self, lm: LanguageModel) -> None:
+        """Start with no row."""
+        self._lm = lm
+        self._groups: list[_Group] = []
+        known = inspect.signature(lm.model.forward).parameters
+        self._takes_positions = "position_ids" in known
+        self._options = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+
+    @property
+    def rows(self) -> list[LiveRow]:
+        """The rows that are not finished."""
+        return [row for group in self._groups for row in group.rows]
+
+    def join(self, rows: Sequence[LiveRow]) -> None:
+        """Take rows in; they get their first tokens once their prompts are read.
+
+        Raises:
+            InputError: If a row cannot be read; then none of them joins.
+        """
+        embedding = self._lm.model.get_input_embeddings().weight
+        assert isinstance(embedding, Tensor)
+        for row in rows:
+            _check_row(row, len(embedding))
+        if _is_wasteful([len(row.ids) for row in rows]):
+            by_prompt: dict[tuple[int, ...], list[LiveRow]] = {}
+            for row in rows:
+                by_prompt.setdefault(tuple(row.ids), []).append(row)
+            self._groups += map(self._group, by_prompt.values())
+        else:
+            self._groups.append(self._group(rows))
+
+    def _group(self, rows: Sequence[LiveRow]) -> _Group:
+        """Return rows as one group whose prompts are not read yet."""
+        width = max(len(row.ids) for row in rows)
+        prompts = [tuple(row.ids) for row in rows]
+        lines = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
+        shared = None
+        if (len(rows) - len(lines)) * width >= _WORTH_SHARING:
+            shared = [lines[prompt] for prompt in prompts]
+            prompts = list(lines)
+        return _Group(list(rows), *self._padded(prompts), shared)
+
+    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return token ids padded on the left and the mask, each (n_texts, width)."""
+        width = max(map(len, texts))
+        ids = torch.tensor([[0] * (width - len(text)) + [*text] for text in texts])
+        mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
+        return ids.to(self._lm.device), mask.to(self._lm.device)
+
+    def leave(self, rows: Iterable[LiveRow]) -> None:
+        """Drop rows, finished or not."""
+        gone = set(rows)
+        for group in self._groups:
+            kept = [i for i, row in enumerate(group.rows) if row not in gone]
+            if kept and len(kept) < len(group.rows):
+                _keep(group, kept)
+            elif not kept:
+                group.rows = []
+        self._groups = [group for group in self._groups if group.rows]
+
+    def step(self) -> dict[LiveRow, Drawn]:
+        """Give every row whose prompt is read its next token, and prompts a share of the time.
+
+        Returns:
+            The rows that got a token; None where the text has ended, an exception where the row failed
+            by itself. Finished and failed rows have left.
+        """
+        drawn: dict[LiveRow, Drawn] = {}
+        self._gather()
+        for group, n_tokens in self._shares():
+            drawn |= self._advance(group, n_tokens)
+        self.leave(row for row, token in drawn.items() if _is_last(row, token))
+        self._merge()
+        return drawn
+
+    def _shares(self) -> list[tuple[_Group, int]]:
+        """Return the groups that have a turn in this step, each with the tokens of it that may be read.
+
+        Short prompts come first, so that nobody waits for a long one, and the one that has waited
+        longest always gets a share, so that it is read in the end.
+        """
+        reading = [group for group in self._groups if group.n_unread > 1]
+        shares = [(group, 1) for group in self._groups if group.n_unread == 1]
+        left = _PROMPT_TOKENS_PER_STEP // (4 if shares else 1)
+        least = {id(group): left // 4 for group in reading[:1]}
+        for group in sorted(reading, key=lambda group: group.n_unread * len(group.ids)):
+            n_tokens = max(left, least.get(id(group), 0))
+            if n_tokens > 0:
+                shares.append((group, n_tokens))
+            left -= group.n_unread * len(group.ids)
+        return shares
+
+    @torch.inference_mode()
+    def _advance(self, group: _Group, n_tokens: int) -> dict[LiveRow, Drawn]:
+        """Read some of the group's tokens; if none is left, draw each row's next token."""
+        settings, failed = self._settings(group.rows)
+        if failed:
+            self.leave(failed)
+        if not group.rows:
+            return failed
+        # No steer acts on what is read, only on the logits of a row's last token.
+        n_common = group.n_unread - (group.shared is not None)
+        end = group.n_read + min(n_common, max(1, n_tokens // len(group.ids)))
+        columns = slice(0 if group.cache is None else group.n_read, end)
+        mask = group.mask[:, :end]
+        options: dict[str, Any] = dict(self._options)
+        if self._takes_positions:
+            options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, columns]
+        try:
+            with self._steering(settings[:1] if group.shared else settings, group.rows) as steering:
+                output = self._lm.model(
+                    group.ids[:, columns],
+                    attention_mask=mask,
+                    past_key_values=group.cache,
+                    use_cache=True,
+                    **options,
+                )
+        except Exception as error:
+            return failed | self._split(group, error)
+        group.cache, group.n_read = getattr(output, "past_key_values", None), end
+        if group.shared and group.n_unread == 1:
+            _part(group)
+        if group.n_unread:
+            return failed
+        return failed | self._draw(group, output.logits[:, -1].float(), steering.base_logits, settings)
+
+    def _draw(
+        self, group: _Group, logits: Tensor, base_logits: Tensor | None, settings: Sequence[_Setting]
+    ) -> dict[LiveRow, Drawn]:
+        """Draw each row's next token from logits, (n_rows, vocab_size); a row that fails fails alone."""
+        variates: _Variates = {}
+        results: list[Tensor | Exception] = []
+        for row_logits, row in zip(logits, group.rows, strict=True):
+            try:
+                results.append(_draw_one(row_logits, row, variates))
+            except Exception as error:
+                results.append(error)
+        token_ids = torch.stack(
+            [t if isinstance(t, Tensor) else torch.zeros_like(group.ids[0, 0]) for t in results]
+        )
+        group.ids = torch.cat([group.ids, token_ids[:, None]], dim=1)
+        group.mask = torch.cat([group.mask, torch.ones_like(token_ids)[:, None]], dim=1)
+        scores = [torch.full(token_ids.shape, torch.nan)] * 2
+        if base_logits is not None:
+            scores = [_logprob(x, token_ids) for x in (logits, base_logits[:, -1])]
+        table = torch.stack([x.double().cpu() for x in (token_ids, *scores)], dim=1).tolist()
+        lines = zip(group.rows, results, settings, table, strict=True)
+        return {
+            row: result if isinstance(result, Exception) else self._token(row, setting.epsilons, *figures)
+            for row, result, setting, figures in lines
+        }
+
+    def _token(
+        self, row: LiveRow, epsilons: Mapping[str, float], token_id: float, logprob: float, base: float
+    ) -> Drawn:
+        row.n_new += 1
+        if int(token_id) in self._lm.end_ids:
+            return None
+        try:
+            text = row.decoder.step(self._lm.tokenizer.backend_tokenizer, int(token_id))
+        except Exception as error:
+            return error
+        return Token(int(token_id), text or "", logprob, base, epsilons)
+
+    def _settings(self, rows: Sequence[LiveRow]) -> tuple[list[_Setting], dict[LiveRow, Drawn]]:
+        """Return what steers each row, and the rows of which that cannot be said."""
+        settings, failed = [], dict[LiveRow, Drawn]()
+        for row in rows:
+            try:
+                settings.append(self._setting(row))
+            except Exception as error:
+                failed[row] = error
+        return settings, failed
+
+    def _setting(self, row: LiveRow) -> _Setting:
+        epsilons = row.epsilons  # another thread may set new ones meanwhile
+        sums: dict[Steer, float] = {}
+        for name, epsilon in epsilons.items():
+            if value := check_epsilon(epsilon, name):
+                steer = row.steers[name]
+                sums[steer] = sums.get(steer, 0.0) + value
+        for steer, value in sums.items():
+            check_epsilon(value, steer.name)
+            if (steer.left.shape[0], steer.right.shape[1]) != (self._lm.d_model, self._lm.d_model):
+                raise SteerError(
+                    f"Steer '{steer.name}' does not fit the {self._lm.d_model} dimensions of the model."
+                )
+        return _Setting(epsilons, sums)
+
+    def _steering(self, settings: Sequence[_Setting], rows: Sequence[LiveRow]) -> Steering:
+        used = list(dict.fromkeys(steer for setting in settings for steer in setting.sums))
+        values = [[setting.sums.get(steer, 0.0) for steer in used] for setting in settings]
+        return Steering(self._lm.model, used, values, keep_base=any(row.logprobs for row in rows))
+
+    def _split(self, group: _Group, error: Exception) -> dict[LiveRow, Drawn]:
+        """Let halves of a group that failed begin anew, each apart, until the row that fails is alone."""
+        if len(group.rows) == 1:
+            return {group.rows[0]: error}
+        index = group.shared or range(len(group.rows))
+        texts = [group.ids[i][group.mask[i].bool()].tolist() for i in index]
+        half = len(texts) // 2
+        halves = [
+            _Group(group.rows[part], *self._padded(texts[part]), is_alone=True)
+            for part in (slice(half), slice(half, None))
+        ]
+        at = self._groups.index(group)
+        self._groups[at : at + 1] = halves
+        return {}
+
+    def _gather(self) -> None:
+        """Let short prompts that came together be read in one pass, so that nobody waits for all others."""
+        fresh = [g for g in self._groups if g.n_read == 0 and g.shared is None and not g.is_alone]
+        n_rows = width = 0
+        together = []
+        for group in fresh:
+            n_rows, width = n_rows + len(group.rows), max(width, group.ids.shape[1])
+            if n_rows * width > _PROMPT_TOKENS_PER_STEP:
+                break
+            together.append(group)
+        if len(together) > 1:
+            self._join_up(together)
+
+    def _merge(self) -> None:
+        """Let rows whose prompts are read share one cache, where the model's kind of cache allows it."""
+        alike = [g for g in self._groups if g.n_unread == 1 and not g.is_alone and _is_plain(g.cache)]
+        together: list[_Group] = []
+        for group in sorted(alike, key=lambda group: group.ids.shape[1]):
+            widths = [g.ids.shape[1] for g in (*together, group) for _ in g.rows]
+            if _is_wasteful(widths):
+                self._share_cache(together)
+                together = []
+            together.append(group)
+        self._share_cache(together)
+
+    def _share_cache(self, alike: Sequence[_Group]) -> None:
+        """Join groups, the narrowest first, and their caches."""
+        if len(alike) < 2:
+            return
+        width = max(group.ids.shape[1] for group in alike)
+        for layers in zip(*(group.cache.layers for group in alike), strict=True):
+            layers[0].keys = _stacked([layer.keys for layer in layers], width - 1)
+            layers[0].values = _stacked([layer.values for layer in layers], width - 1)
+        self._join_up(alike)
+        alike[0].n_read = width - 1
+
+    def _join_up(self, alike: Sequence[_Group]) -> None:
+        """Let the first of some groups have the rows of all, padded on the left to one width."""
+        first, width = alike[0], max(group.ids.shape[1] for group in alike)
+        first.ids, first.mask = (
+            torch.cat([nn.functional.pad(t, (width - t.shape[1], 0)) for t in side])
+            for side in zip(*((group.ids, group.mask) for group in alike), strict=True)
+        )
+        first.rows = [row for group in alike for row in group.rows]
+        self._groups = [group for group in self._groups if group is first or group not in alike]
+
+
+def check_drawn(drawn: Mapping[LiveRow, Drawn]) -> dict[LiveRow, Token | None]:
+    """Return a step's tokens, or raise what made a row fail."""
+    tokens: dict[LiveRow, Token | None] = {}
+    for row, token in drawn.items():
+        if isinstance(token, Exception):
+            raise token
+        tokens[row] = token
+    return tokens
+
+
+def draw(logits: Tensor, rows: Sequence[LiveRow]) -> Tensor:
+    """Return each row's next token, (n_rows,), from logits (n_rows, vocab_size), float32.
+
+    Row by row, because one row's vocabulary fits the CPU's cache and a batch's does not.
+    """
+    variates: _Variates = {}
+    return torch.stack([_draw_one(*each, variates) for each in zip(logits, rows, strict=True)])
+
+
+def _draw_one(logits: Tensor, row: LiveRow, variates: _Variates) -> Tensor:
+    """Return a row's next token, (), from logits (vocab_size,); rows with the same dice share variates."""
+    if not logits.max().isfinite():
+        raise SteerError("The model's scores are no numbers here; choose a smaller ε or another steer.")
+    if row.sampling.temperature == 0:
+        return logits.argmax()
+    if row.dice not in variates:
+        variates[row.dice] = exponential(row.dice, len(logits)).to(logits)
+    scores = logits / row.sampling.temperature
+    kept = nucleus(scores, row.sampling.top_p)
+    return kept[(scores[kept] - variates[row.dice][kept].log()).argmax()]
+
+
+def _logprob(logits: Tensor, tokens: Tensor) -> Tensor:
+    chosen = logits.gather(1, tokens[:, None])[:, 0].float()
+    return chosen - torch.stack([row.float().logsumexp(dim=0) for row in logits])
+
+
+def _check_row(row: LiveRow, n_ids: int) -> None:
+    """Raise InputError unless a row's prompt can be read and its tokens drawn."""
+    if not row.ids:
+        raise InputError("The prompt is empty: write a few words.")
+    if not all(type(token_id) is int and 0 <= token_id < n_ids for token_id in row.ids):
+        raise InputError(f"Token ids must be whole numbers between 0 and {n_ids - 1}.")
+    if not isinstance(row.sampling, Sampling):
+        raise InputError(f"A row's sampling must be a Sampling, not {row.sampling!r:.40}.")
+
+
+def _is_last(row: LiveRow, token: Drawn) -> bool:
+    return not isinstance(token, Token) or row.n_new >= row.sampling.max_new_tokens
+
+
+def _is_wasteful(widths: Sequence[int]) -> bool:
+    """Return whether rows of these widths had better not be padded to one."""
+    return max(widths) * len(widths) - sum(widths) > max(_MAX_PADDING, sum(widths) // 2)
+
+
+def _is_plain(cache: Any) -> bool:
+    """Return whether every layer keeps all keys and values, so that caches can be padded and stacked."""
+    return all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
+
+
+def _stacked(tensors: Sequence[Tensor], length: int) -> Tensor:
+    """Return (n_rows, n_heads, ≤ length, d) tensors as one, padded on the left."""
+    return torch.cat([nn.functional.pad(t, (0, 0, length - t.shape[-2], 0)) for t in tensors])
+
+
+def _part(group: _Group) -> None:
+    """Give every row its own copy of the prompt it shared."""
+    index = torch.tensor(group.shared, device=group.ids.device)
+    group.ids, group.mask, group.shared = group.ids[index], group.mask[index], None
+    if group.cache is not None:
+        group.cache.batch_select_indices(index)
+
+
+def _keep(group: _Group, kept: Sequence[int]) -> None:
+    """Keep some rows of a group, and no padding that all of them share."""
+    index = torch.tensor(kept, device=group.ids.device)
+    group.rows = [group.rows[i] for i in kept]
+    if group.shared:
+        group.shared = [group.shared[i] for i in kept]
+        return
+    group.ids, group.mask = group.ids[index], group.mask[index]
+    if group.cache is not None:
+        group.cache.batch_select_indices(index)
+    if _is_plain(group.cache) and group.n_unread == 1:
+        n_padding = int(group.mask.any(dim=0).int().argmax())
+        group.ids, group.mask = group.ids[:, n_padding:], group.mask[:, n_padding:]
+        group.n_read -= n_padding
+        for layer in group.cache.layers:
+            layer.keys, layer.values = layer.keys[..., n_padding:, :], layer.values[..., n_padding:, :]

@@ -1,0 +1,63 @@
+"""A row that is being written, and its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tokenizers.decoders import DecodeStream
+
+from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.steers.steer import Steer
+
+
+@dataclass(frozen=True)
+class Token:
+    """One emitted token.
+
+    Attributes:
+        id: Vocabulary index.
+        text: The characters it completes; "" while a multi-token character is unfinished.
+        logprob: Log-probability under the row's steered distribution, in nats, at temperature 1.
+        base_logprob: The same under the unsteered model for the same context.
+        epsilons: ε by steer name that it was written under.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    base_logprob: float
+    epsilons: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shift(self) -> float:
+        """How much steering moved this token: log p_steered − log p_base, in nats."""
+        return self.logprob - self.base_logprob
+
+
+@dataclass(eq=False)
+class LiveRow:
+    """A text that is being written.
+
+    Attributes:
+        ids: The prompt's tokens.
+        epsilons: ε by steer name; whatever mapping stands here at a step counts for that step's token.
+        steers: Steers by those names.
+        sampling: How its tokens are drawn.
+        seed_offset: Added to the seed, so that rows of one request may roll other dice.
+        logprobs: Score its tokens; else their log-probabilities are NaN.
+    """
+
+    ids: list[int]
+    epsilons: Mapping[str, float]
+    steers: Mapping[str, Steer]
+    sampling: Sampling
+    seed_offset: int = 0
+    logprobs: bool = True
+    n_new: int = 0
+    decoder: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
+
+    @property
+    def dice(self) -> tuple[int, int, int]:
+        """What the next token's noise is drawn from: seed, offset, absolute position."""
+        return self.sampling.seed, self.seed_offset, len(self.ids) + self.n_new

@@ -1,0 +1,1 @@
+"""Language models: which there are, how they are loaded, and many texts through one of them."""

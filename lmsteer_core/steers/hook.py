@@ -1,0 +1,133 @@
+"""The one hook that applies steers to any causal language model.
+
+A forward pre-hook on `model.get_output_embeddings()` sees the hidden state after the final norm
+and before any logit scale or softcap, whatever the architecture, and tied weights stay untouched.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+from lmsteer_core.errors import ModelError, SteerError
+from lmsteer_core.steers.card import check_epsilon
+from lmsteer_core.steers.steer import Steer, steer_hidden
+
+
+class Steering:
+    """Context manager under which the model's output embeddings are steered.
+
+    ε belongs to the row: row i of every batch that enters the output embedding is steered by
+    `epsilons[i]`. Beams and `num_return_sequences` multiply the batch in blocks, and each block
+    keeps its row's ε. Only the thread that entered the context is steered, so several threads
+    may steer one model at once.
+
+    Attributes:
+        base_logits: With `keep_base=True`, the unsteered logits of the last forward pass,
+            same shape as the steered ones; otherwise None.
+
+    Example:
+        with Steering(model, [sentiment], [[0.0], [3.0]]):
+            model.generate(...)  # row 0 unsteered, row 1 at ε = 3
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        steers: Sequence[Steer],
+        epsilons: Sequence[Sequence[float]] | Tensor,
+        *,
+        keep_base: bool = False,
+    ) -> None:
+        """Prepare the factors; nothing is hooked before `__enter__`.
+
+        Args:
+            model: Any Hugging Face causal language model.
+            steers: The steers, n_steers of them.
+            epsilons: ε per row and steer, (n_rows, n_steers); one row applies to any batch.
+            keep_base: Also compute the unsteered logits (one wider matrix product).
+
+        Raises:
+            ModelError: If the model has no output embedding.
+            SteerError: If a steer has another width than the model.
+            InputError: If an ε is NaN or out of range.
+        """
+        head = model.get_output_embeddings()
+        if head is None:
+            raise ModelError(f"{type(model).__name__} has no output embedding to steer.")
+        self._model = model
+        self._head: nn.Module = head
+        weight = head.weight
+        assert isinstance(weight, Tensor)
+        for steer in steers:
+            if steer.d_model != weight.shape[1]:
+                raise SteerError(
+                    f"Steer '{steer.name}' acts on {steer.d_model} dimensions, "
+                    f"the model has {weight.shape[1]}."
+                )
+        rows = epsilons.tolist() if isinstance(epsilons, Tensor) else epsilons
+        if not rows or any(len(row) != len(steers) for row in rows):
+            raise SteerError(f"Every row needs one ε per steer, {len(steers)} here.")
+        values = [[check_epsilon(e, s.name) for e, s in zip(row, steers, strict=True)] for row in rows]
+        used = [i for i in range(len(steers)) if any(row[i] for row in values)]
+        # fp32 factors: rank is small, and a half-precision ε W h would round the knob itself.
+        left, right = [steers[i].left.float() for i in used], [steers[i].right.float() for i in used]
+        self._left = torch.cat(left, dim=1).to(weight.device) if used else None
+        self._right = torch.cat(right, dim=0).to(weight.device) if used else None
+        per_rank = [[row[i] for i in used for _ in range(steers[i].rank)] for row in values]
+        self._epsilon = torch.tensor(per_rank, dtype=torch.float32, device=weight.device)
+        self._n_rows = len(values)
+        self._keep_base = keep_base
+        self.base_logits: Tensor | None = None
+
+    def __enter__(self) -> Steering:
+        """Hook the output embedding for this thread."""
+        self._thread = threading.get_ident()
+        self._hooks = []
+        if self._left is not None:
+            self._hooks.append(self._head.register_forward_pre_hook(self._before_head))
+        if self._keep_base:
+            # On the model, not the head: softcaps and logit scales must act on both halves.
+            self._hooks.append(self._model.register_forward_hook(self._after_model))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Unhook; the model is exactly what it was."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _before_head(self, _head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if threading.get_ident() != self._thread or self._left is None or self._right is None:
+            return None
+        hidden = args[0]
+        epsilon = self._epsilon
+        if self._n_rows > 1:
+            if hidden.shape[0] % self._n_rows:
+                raise SteerError(f"The batch has {hidden.shape[0]} rows; ε was given for {self._n_rows}.")
+            epsilon = epsilon.repeat_interleave(hidden.shape[0] // self._n_rows, dim=0)
+        epsilon = epsilon.reshape(-1, *[1] * (hidden.ndim - 2), epsilon.shape[-1])
+        steered = steer_hidden(hidden.float(), self._left, self._right, epsilon).to(hidden.dtype)
+        # One product for both: reading E once more would cost more than the wider batch.
+        return (torch.cat([steered, hidden]) if self._keep_base else steered,)
+
+    def _after_model(self, _model: nn.Module, _args: object, output: CausalLMOutput) -> CausalLMOutput | None:
+        if threading.get_ident() != self._thread:
+            return None
+        logits = output.logits
+        if self._left is None or logits is None:
+            self.base_logits = logits
+            return None
+        steered, self.base_logits = logits.chunk(2)
+        output.logits = steered
+        return output

@@ -1,0 +1,1 @@
+"""From a source of style to a calibrated steer."""

@@ -1,0 +1,1 @@
+"""Sources of a steer: descriptions, examples, labelled text, and their sum."""

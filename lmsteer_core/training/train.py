@@ -1,0 +1,168 @@
+"""Make a steer: a source's shift, projected in closed form, calibrated on text.
+
+source (sources/)  →  W (projection.py)  →  scale and limits (calibration.py)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lmsteer_core.analysis.logits import logits_over_epsilon
+from lmsteer_core.errors import InputError
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.progress import Progress, part
+from lmsteer_core.steers.card import SteerCard, check_name
+from lmsteer_core.steers.fingerprint import fingerprint_digest
+from lmsteer_core.steers.steer import Steer
+from lmsteer_core.training.calibration import calibrate, measure, with_useful_range
+from lmsteer_core.training.neutral_text import PlainText, neutral_text
+from lmsteer_core.training.projection import choose_rank, project
+from lmsteer_core.training.sources.combined import Combined
+from lmsteer_core.training.sources.source import HeldOut, Shift, Source
+
+_N_KL_TOKENS = 200
+_N_PROMPTS = 14
+_PROMPT_TOKENS = 6
+_HELD_OUT_EPSILONS = (0.5, 1.0, 1.5, 2.0, 3.0)
+
+
+def train(
+    lm: LanguageModel,
+    name: str,
+    source: Source | Sequence[tuple[Source, float]],
+    *,
+    poles: tuple[str, str] | None = None,
+    notice: str = "",
+    rank: int | None = None,
+    plain: PlainText | None = None,
+    n_prompts: int = _N_PROMPTS,
+    progress: Progress | None = None,
+) -> Steer:
+    """Return a calibrated steer, the same bytes for the same arguments on one machine.
+
+    Args:
+        lm: The language model.
+        name: The steer's name.
+        source: Where the expected output embedding should move; several with weights are added.
+        poles: Names of the − pole and the + pole; the source's own if None.
+        notice: A warning for the card.
+        rank: Rank of W; None chooses the least that controls as well on text not learned from.
+        plain: Neutral text of `lm.for_batches`, if at hand.
+        n_prompts: Neutral beginnings that every ε of the calibration continues.
+        progress: Told how far it is; whatever it raises stops the training.
+
+    Raises:
+        InputError: If the name or the source cannot be used, or the poles are alike to the model.
+    """
+    check_name(name)
+    if rank is not None and rank < 1:
+        raise InputError("The rank must be at least 1.")
+    if not isinstance(source, Source):
+        combined = Combined(tuple(source))
+        source = combined if len(source) > 1 else source[0][0]
+    fast = lm.for_batches
+    report = progress or (lambda _share, _what: None)
+    start = 0.0 if plain else 0.4
+    plain = plain or neutral_text(fast, progress=part(report, 0.0, start))
+    shift = source.shift(fast, plain, part(report, start, 0.75))
+    negative, positive = poles or source.poles
+    card = SteerCard(
+        name, negative, positive, lm.model_id, method="closed form", data=source.summary, notice=notice
+    )
+    report(0.75, "projecting onto W")
+    steer = steer_from_shift(lm, card, shift, plain, rank)
+    steer = calibrated(lm, steer, source, plain, n_prompts=n_prompts, progress=part(report, 0.0, 0.99))
+    if shift.held_out is None:
+        report(1.0, "done")
+        return steer
+    report(0.99, "testing on held-out texts")
+    gains = held_out_gains(fast, steer, shift.held_out, _HELD_OUT_EPSILONS)
+    best = max(range(len(gains)), key=gains.__getitem__)
+    metrics = {
+        "held_out_tokens": len(shift.held_out.next_ids),
+        "held_out_best_epsilon": _HELD_OUT_EPSILONS[best],
+        "held_out_gain_nats_per_token": round(gains[best], 4),
+    }
+    report(1.0, "done")
+    return dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics))
+
+
+def steer_from_shift(
+    lm: LanguageModel, card: SteerCard, shift: Shift, plain: PlainText, rank: int | None = None
+) -> Steer:
+    """Return the steer of a shift, not yet calibrated.
+
+    Raises:
+        InputError: If the shift is nothing at all.
+    """
+    if not shift.halves.mean(0).any():
+        raise InputError("The two poles are alike to the model; make them more different.")
+    left, right = project(
+        shift.halves.mean(0),
+        plain.curvature,
+        rank=min(rank or choose_rank(shift.halves, plain.curvature), lm.d_model),
+    )
+    card = dataclasses.replace(card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows))
+    return Steer(left, right, lm.fingerprint_rows, card)
+
+
+def calibrated(
+    lm: LanguageModel,
+    steer: Steer,
+    source: Source,
+    plain: PlainText | None = None,
+    *,
+    n_prompts: int = _N_PROMPTS,
+    progress: Progress | None = None,
+) -> Steer:
+    """Return any steer with its useful range ending at ±3, its curve on the card, in half precision.
+
+    Args:
+        lm: The language model.
+        steer: Any steer that is not 0.
+        source: Whose judge scores the style.
+        plain: Neutral text of `lm.for_batches`, if at hand.
+        n_prompts: Neutral beginnings that every ε continues.
+        progress: Told how far it is, from 0.8 to 1.
+    """
+    fast = lm.for_batches
+    report = progress or (lambda _share, _what: None)
+    plain = plain or neutral_text(fast)
+    report(0.8, "calibrating ε by divergence")
+    hidden = torch.cat(plain.hidden)
+    steer = calibrate(fast, steer, hidden[:: max(1, len(hidden) // _N_KL_TOKENS)])
+    prompts = [
+        str(lm.tokenizer.decode(ids[:_PROMPT_TOKENS], skip_special_tokens=True))
+        for ids in plain.token_ids[:n_prompts]
+    ]
+    curve = measure(
+        fast, steer, source.style_score(fast), prompts,
+        on_share=lambda share: report(0.85 + 0.13 * share, "calibrating ε on text"),
+    )  # fmt: skip
+    steer = with_useful_range(steer, curve)
+    report(1.0, "done")
+    return dataclasses.replace(steer, left=steer.left.half().cpu(), right=steer.right.half().cpu())
+
+
+def held_out_gains(
+    lm: LanguageModel, steer: Steer, held_out: HeldOut, epsilons: Sequence[float]
+) -> list[float]:
+    """Return per ε the mean of log P_{label·ε}(x) − log P_0(x) over held-out labelled tokens, in nats."""
+    totals = [0.0] * len(epsilons)
+    for h, x, label in zip(
+        *(t.split(64) for t in (held_out.hidden, held_out.next_ids, held_out.labels)), strict=True
+    ):
+        base, moved = logits_over_epsilon(lm, steer, h)
+        moved *= label[:, None].float()
+
+        def log_p(epsilon: float, base: Tensor = base, moved: Tensor = moved, x: Tensor = x) -> float:
+            logits = lm.finish(torch.add(base, moved, alpha=epsilon))
+            return float((logits.gather(1, x[:, None])[:, 0] - logits.logsumexp(dim=1)).sum())
+
+        unsteered = log_p(0.0)
+        totals = [t + log_p(e) - unsteered for t, e in zip(totals, epsilons, strict=True)]
+    return [total / len(held_out.next_ids) for total in totals]

@@ -1,0 +1,1 @@
+"""A steer carried to another model."""

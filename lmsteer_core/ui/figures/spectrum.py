@@ -1,0 +1,67 @@
+"""Singular values of a steer as bars, with the share of its energy they hold together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import plotly.graph_objects as go
+
+from lmsteer_core.ui.figures.look import POSITIVE, dressed
+
+_MANY = 10
+"""Bars of which only the tall carry a number: the others' would run into each other."""
+
+
+def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -> go.Figure:
+    """Draw value i against i as bars, and the share of Σ value² up to i as a line.
+
+    Args:
+        values: Singular values or standard deviations, falling.
+        kind: What they belong to.
+        most: Only so many of them are drawn; the shares are of all.
+    """
+    total = sum(value**2 for value in values) or 1.0
+    own = [value**2 / total for value in values]
+    together = list(accumulate(own))
+    least_told = 0.1 if len(values) > _MANY else 0.02
+    x = list(range(1, len(values) + 1))[:most]
+    figure = go.Figure(
+        go.Bar(
+            x=x,
+            y=list(values)[:most],
+            customdata=list(zip(own, together, strict=True))[:most],
+            text=[f"{share:.0%}" if share >= least_told else "" for share in own[:most]],
+            textposition="outside",
+            constraintext="none",
+            textangle=0,
+            textfont={"size": 14},
+            cliponaxis=False,
+            marker={"color": POSITIVE},
+            hovertemplate=f"{kind} %{{x}}<br>%{{y:.3g}}<br>%{{customdata[0]:.1%}} of the energy<br>"
+            "%{customdata[1]:.1%} up to here<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=together[:most],
+            yaxis="y2",
+            mode="lines+markers",
+            line={"color": "#808a99", "width": 2, "dash": "dot"},
+            marker={"size": 7},
+            hoverinfo="skip",
+        )
+    )
+    dressed(figure, x=kind, y="σ" if kind == "dimension" else "standard deviation", height=300)
+    figure.update_layout(
+        margin={"t": 28},
+        bargap=0.25,
+        xaxis={"dtick": 1 if len(x) <= _MANY else 5},
+        yaxis={"showgrid": False, "rangemode": "tozero"},
+        yaxis2={
+            "overlaying": "y", "side": "right", "range": [0, 1.04], "tickformat": ".0%", "automargin": True,
+            "title": {"text": "energy up to here"}, "gridcolor": "rgba(128,138,153,0.22)",
+        },
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,1 @@
+"""What one page has: its steers, runs, jobs and events."""

@@ -1,0 +1,18 @@
+"""What a request says of the page that sent it."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+
+def session_of(request: gr.Request) -> str:
+    """Return what tells this page from every other."""
+    return request.session_hash or ""
+
+
+def asked_at(request: gr.Request) -> float:
+    """Return when the page sent this request, in milliseconds of its own clock; 0 if it does not say."""
+    try:
+        return max(0.0, float(request.headers.get("x-asked-at", 0)))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,100 @@
+"""Which run of which browser session is the latest: a newer one, or Stop, ends the older."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.errors import LMSteerError
+from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page.request import asked_at, session_of
+
+_STOPPED = 0
+
+Wanted = Callable[[], bool]
+
+
+class Runs:
+    """Numbers the runs of every session; only the last number of a session is current."""
+
+    def __init__(self) -> None:
+        """Start with no session."""
+        self._numbers = itertools.count(1)
+        self._latest: dict[str, tuple[float, int]] = {}  # by session: when it was asked for, its number
+        self._lock = threading.Lock()
+
+    def start(self, session: str, asked: float = 0.0) -> int:
+        """Begin a run that supersedes those the session asked for earlier.
+
+        Args:
+            session: Whose run it is.
+            asked: When the page asked (`asked_at`): a busy server may begin runs in another order.
+        """
+        number = next(self._numbers)
+        self._settle(session, asked, number)
+        return number
+
+    def is_current(self, session: str, number: int) -> bool:
+        """Return whether no newer run or Stop came after this one."""
+        return self._number(session) == number
+
+    def stop(self, session: str, asked: float = 0.0) -> None:
+        """End the session's run without beginning another; also one that was asked for before."""
+        self._settle(session, asked, _STOPPED)
+
+    def is_stopped(self, session: str) -> bool:
+        """Return whether Stop was the session's latest word."""
+        return self._number(session) == _STOPPED
+
+    def forget(self, session: str) -> None:
+        """Drop a session whose page was closed, which also ends its run."""
+        with self._lock:
+            self._latest.pop(session, None)
+
+    def _settle(self, session: str, asked: float, number: int) -> None:
+        with self._lock:
+            if asked >= self._latest.get(session, (0.0, _STOPPED))[0]:
+                self._latest[session] = asked, number
+
+    def _number(self, session: str) -> int | None:
+        return self._latest.get(session, (0.0, None))[1]
+
+    def follow(
+        self,
+        request: gr.Request,
+        n_panels: int,
+        write: Callable[[Wanted], Iterator[tuple[Any, ...]]],
+        *,
+        stopped: str = "Stopped.",
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield what a new run writes, until it ends, is stopped or is superseded.
+
+        Args:
+            request: Whose run it is.
+            n_panels: Panels before the status line; a mistake leaves them as they are.
+            write: Given a check whether it is still wanted, yields panels and a status line.
+            stopped: The status line after Stop.
+        """
+        session = session_of(request)
+        number = self.start(session, asked_at(request))
+        keep = [gr.skip()] * n_panels
+
+        def is_wanted() -> bool:
+            return self.is_current(session, number)
+
+        try:
+            for panels in write(is_wanted):
+                if not is_wanted():
+                    break
+                yield panels
+            if self.is_stopped(session):
+                yield *keep, widgets.note(stopped)
+            elif not is_wanted():
+                # Gradio shows a run's last panels again when the run ends, which may be after the newer run.
+                yield *keep, gr.skip()
+        except LMSteerError as error:
+            yield *keep, widgets.note(str(error), "error")

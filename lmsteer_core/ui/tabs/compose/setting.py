@@ -1,0 +1,60 @@
+"""Where the two steers of the tab stand, and the map of their styles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lmsteer_core.steers.steer import Steer
+from lmsteer_core.ui.figures.plane import EXTENT
+
+COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
+"""ε at which texts are written: the middles of five equal parts of ±EXTENT."""
+
+PROMPT_CHARACTERS = 1000
+"""Of a long prompt only the end is read: every move of the point reads it anew, a style map 25 times."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a map depends on besides the word: who steers what."""
+
+    prompt: str
+    across: Steer
+    up: Steer
+    third: tuple[tuple[Steer, float], ...]
+    is_unlocked: bool
+
+    def lows(self) -> tuple[float, float]:
+        """Return the lowest ε of each axis: 0 where a notice keeps the − pole locked."""
+        first, second = (lowest(steer, self.is_unlocked) for steer in (self.across, self.up))
+        return first, second
+
+    def is_locked(self, at_across: float, at_up: float) -> bool:
+        """Return whether a point lies on a − pole that its notice keeps locked."""
+        low_across, low_up = self.lows()
+        return (at_across < 0 and low_across == 0) or (at_up < 0 and low_up == 0)
+
+    def epsilons(self, at_across: float, at_up: float) -> dict[str, float]:
+        """Return ε by name at a point."""
+        held = {steer.name: epsilon for steer, epsilon in self.third}
+        return {self.across.name: at_across, self.up.name: at_up, **held}
+
+
+@dataclass(frozen=True)
+class StyleMap:
+    """Texts over the coarse grid with their scores, by (ε₂, ε₁); None where locked."""
+
+    setting: Setting
+    texts: list[list[str]]
+    scores: list[list[list[float] | None]]
+
+
+def lowest(steer: Steer, is_unlocked: bool) -> float:
+    """Return the lowest ε that may be chosen: 0 where a notice keeps the − pole locked."""
+    return 0.0 if steer.card.notice and not is_unlocked else -EXTENT
+
+
+def two(names: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the first two names, None for those that are not there."""
+    return names[0] if names else None, names[1] if len(names) > 1 else None

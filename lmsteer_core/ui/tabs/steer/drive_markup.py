@@ -1,0 +1,89 @@
+"""A text that was driven → HTML: tokens in the colour of the ε they were written under, ε as a ribbon."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from lmsteer_core.generation.live_row import Token
+from lmsteer_core.serving.endless_text import Drive
+from lmsteer_core.ui.markup import tokens as token_markup
+from lmsteer_core.ui.markup.format import epsilon_text
+from lmsteer_core.ui.markup.standalone import plain_cell, standalone
+
+SHOWN_TOKENS = 160
+"""The page gets the text anew with every token, so of a long one only the end is shown."""
+
+_FULL_EPSILON = 3.0
+"""|ε| at which the tint is at its strongest, and a ribbon as high as it gets."""
+
+
+def flowing(prompt: str, tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> str:
+    """Return the end of a driven text, each token tinted by its strongest ε."""
+    shown = tokens[-limit:] if limit else tokens
+    parts = ["… " if len(shown) < len(tokens) else f'<span class="prompt">{escape(prompt)}</span>']
+    for token in shown:
+        if token.text:
+            strongest = max(token.epsilons.values(), key=abs, default=0.0)
+            nats = strongest / _FULL_EPSILON * token_markup.FULL_TINT_NATS
+            parts.append(token_markup.tinted(token.text, nats, _setting(token.epsilons)))
+    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
+
+
+def ribbons(tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> str:
+    """Return ε over the tokens shown, a ribbon for each steer that was used: + above the line, − below."""
+    shown = tokens[-limit:] if limit else tokens
+    names = list(dict.fromkeys(name for token in shown for name in token.epsilons))
+    width = max(len(shown), SHOWN_TOKENS)
+    return "".join(_ribbon(name, [t.epsilons.get(name, 0.0) for t in shown], width) for name in names)
+
+
+def _ribbon(name: str, epsilons: Sequence[float], width: int) -> str:
+    bars = "".join(
+        f'<rect class="{"plus" if epsilon > 0 else "minus"}" x="{start}" width="{stop - start}" '
+        f'y="{-height if height > 0 else 0:.2f}" height="{abs(height):.2f}"/>'
+        for start, stop, epsilon in _runs(epsilons)
+        if (height := max(-1.0, min(1.0, epsilon / _FULL_EPSILON)))
+    )
+    now, low, high = (epsilon_text(e) for e in (epsilons[-1], min(epsilons), max(epsilons)))
+    told = f"ε of {name} over the last {len(epsilons)} tokens: from {low} to {high}, now {now}"
+    return (
+        f'<div class="ribbon"><span>{escape(name)} <b>{now}</b></span>'
+        f'<svg viewBox="0 -1 {width} 2" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">'
+        f'{bars}<line x1="0" x2="{width}" y1="0" y2="0"/></svg></div>'
+    )
+
+
+def _runs(epsilons: Sequence[float]) -> list[tuple[int, int, float]]:
+    """Return (start, stop, ε) of neighbours with the same ε."""
+    starts = [i for i in range(len(epsilons)) if i == 0 or epsilons[i] != epsilons[i - 1]]
+    return [(a, b, epsilons[a]) for a, b in zip(starts, [*starts[1:], len(epsilons)], strict=True)]
+
+
+def html_of(drive: Drive, model_id: str) -> str:
+    """Return the whole run as a page that needs no other file."""
+    n_tokens = len(drive.written)
+    return standalone(
+        "A driven text",
+        f"{flowing(drive.prompt, drive.written, limit=None)}{ribbons(drive.written, limit=None)}"
+        f"<p>{n_tokens:,} tokens of {escape(model_id)}; a token's colour is the strongest ε it was written "
+        "under, blue + and orange −. Made with LM-Steer Workbench.</p>",
+    )
+
+
+def csv_of(drive: Drive) -> str:
+    """Return one row per token: index, text, log-probability steered and unsteered (nats), ε per steer."""
+    names = sorted({name for token in drive.written for name in token.epsilons})
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["index", "text", "logprob", "base_logprob", *map(plain_cell, names)])
+    for i, token in enumerate(drive.written):
+        scores = [f"{p:.4f}" for p in (token.logprob, token.base_logprob)]
+        writer.writerow([i, plain_cell(token.text), *scores, *(token.epsilons.get(n, 0.0) for n in names)])
+    return "\ufeff" + out.getvalue()
+
+
+def _setting(epsilons: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {epsilon_text(e)}" for name, e in epsilons.items()) or "every ε at 0"

@@ -1,0 +1,148 @@
+"""One steer under one reading: what the Words tab shows of it, computed once and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from html import escape
+from typing import Any
+
+from lmsteer_core.analysis.dimensions import (
+    Place,
+    dimensions,
+    displacement_dimensions,
+    displacement_pca,
+    displacement_scores,
+    mean_logit_shift,
+    ranks,
+    word_moves,
+    word_scores,
+)
+from lmsteer_core.analysis.vocabulary import find_word, vocabulary
+from lmsteer_core.errors import InputError
+from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.steers.steer import Steer
+from lmsteer_core.ui.figures.spectrum import spectrum
+from lmsteer_core.ui.figures.word_map import word_map
+from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.markup.dimensions import dimension_table
+from lmsteer_core.ui.markup.format import visible
+from lmsteer_core.ui.tabs.words import markup
+
+N_DIMS = 8
+_N_COMMON, _N_MOVED = 5000, 1000
+_N_PINS, _LONGEST = 12, 40
+_N_MAPS = 4
+SVD, PCA = "SVD of W", "PCA of W e"
+KINDS = {SVD: "dimension", PCA: "component"}
+READINGS = {
+    SVD: "the singular dimensions of W itself. A word's score vᵢ · eᵥ is what W reads in it. What W writes "
+    "goes elsewhere, along uᵢ, so on this map words hardly move with ε.",
+    PCA: "the principal axes of the moves W eᵥ over the vocabulary: where the words go. A word's score is "
+    "how far ε = 1 moves it; on the map it starts where it is, and its arrow ends where ε takes it.",
+}
+
+
+class Lens:
+    """A steer's dimensions (SVD) or components (PCA) and the vocabulary on them."""
+
+    def __init__(self, lm: LanguageModel, steer: Steer, reading: str, raw: bool) -> None:
+        """Read the steer; `raw` counts all tokens as words."""
+        self._lm, self._steer, self._raw, self._reading = lm, steer, raw, reading
+        self._kind = KINDS[reading]
+        describe = dimensions if reading == SVD else displacement_dimensions
+        self._dimensions = describe(lm, steer, n_dims=N_DIMS, raw=raw)
+        if reading == SVD:
+            self._scores = self._at = word_scores(lm, steer, raw=raw)[:, :N_DIMS]
+            self._moves = word_moves(lm, steer, raw=raw)[:, :N_DIMS]
+            self._sizes = steer.svd()[1].tolist()
+        else:
+            every = displacement_pca(lm, steer, n_components=steer.rank, raw=raw)
+            self._scores = self._moves = every[:, :N_DIMS]
+            self._at = displacement_scores(lm, steer, n_components=N_DIMS, raw=raw)
+            self._sizes = every.std(dim=0).tolist()
+        self._style = mean_logit_shift(lm, steer, raw=raw)
+        self._words = vocabulary(lm, raw=raw).words
+        self._maps: dict[tuple[int, int], Any] = {}
+
+    def table(self) -> str:
+        """Return the words at both ends of every dimension; singular ones can be tried alone."""
+        poles = (self._steer.card.negative, self._steer.card.positive)
+        return dimension_table(self._dimensions, poles, kind=self._kind, can_try=self._reading == SVD)
+
+    def spectrum(self) -> Any:
+        """Return the figure of the dimensions' sizes."""
+        return spectrum(self._sizes, self._kind)
+
+    def map(self, x: int, y: int) -> Any:
+        """Return the figure of the words on two dimensions, counted from 1."""
+        if (x, y) not in self._maps:
+            # The vocabulary rises by token id, and a tokenizer numbers the commonest first.
+            moved = self._style.abs().topk(min(_N_MOVED, len(self._words))).indices.tolist()
+            shown = sorted({*range(min(_N_COMMON, len(self._words))), *moved})
+            axes = self._axes(x, y)
+            if len(self._maps) >= _N_MAPS:
+                self._maps.clear()
+            self._maps[x, y] = word_map(
+                [self._words[i] for i in shown],
+                self._at[shown][:, axes].tolist(), self._moves[shown][:, axes].tolist(),
+                self._style[shown].tolist(), (self._title(axes[0]), self._title(axes[1])), self._key(x, y),
+            )  # fmt: skip
+        return self._maps[x, y]
+
+    def find(self, typed: str, x: int, y: int) -> tuple[str, str]:
+        """Return where the words in `typed`, commas between them, sit, and a note on those not found.
+
+        The first holds the table and what the page pins on the map of dimensions x and y.
+
+        Raises:
+            InputError: If there are too many.
+        """
+        wanted = list(dict.fromkeys(filter(None, map(str.strip, re.split("[,;\n，、]", typed)))))
+        if len(wanted) > _N_PINS:
+            raise InputError(f"That is {len(wanted):,} words; at most {_N_PINS} fit on the map.")
+        found: dict[int, None] = {}
+        unknown = []
+        for word in wanted:
+            indices = self._indices(word)
+            found.update(dict.fromkeys(indices))
+            if not indices:
+                unknown.append(f"'{word if len(word) <= _LONGEST else word[:_LONGEST] + '…'}'")
+        axes = self._axes(x, y)
+        places = [
+            Place(self._words[i], self._scores[i].tolist(), ranks(self._scores, i), len(self._words))
+            for i in found
+        ]
+        pinned = [[*self._at[i, axes].tolist(), *self._moves[i, axes].tolist()] for i in found]
+        styles = [float(self._style[i]) for i in found]
+        extremes = self._scores.abs().amax(dim=0).tolist()
+        pins = markup.pins(
+            self._key(x, y),
+            [place.word for place in places],
+            [[*place, style] for place, style in zip(pinned, styles, strict=True)],
+        )
+        kind = "tokens" if self._raw else "whole words"
+        told = f"Not among the {len(self._words):,} {kind} that this model uses: {', '.join(unknown)}."
+        return (
+            markup.place_table(places, styles, extremes, self._kind) + pins,
+            widgets.note(told if unknown else "", "error"),
+        )
+
+    def _indices(self, word: str) -> list[int]:
+        """Return where a word is in the vocabulary; a token may be there with a space before it too."""
+        indices = []
+        for spelled in (f" {word}", word) if self._raw else (word,):
+            with contextlib.suppress(InputError):
+                indices.append(find_word(self._lm, spelled, raw=self._raw))
+        return indices
+
+    def _axes(self, x: int, y: int) -> list[int]:
+        return [min(i, len(self._dimensions)) - 1 for i in (x, y)]
+
+    def _title(self, axis: int) -> str:
+        found = self._dimensions[axis]
+        ends = (visible(words[0]) for words in (found.negative, found.positive))
+        return escape("{} {} (− {} … {} +)".format(self._kind, axis + 1, *ends))
+
+    def _key(self, x: int, y: int) -> str:
+        return f"{self._steer.name} {self._reading} {self._raw} {x} {y}"

@@ -1,0 +1,33 @@
+from lmsteer_core.ui.page.runs import Runs
+
+
+def test_a_newer_run_supersedes_only_its_own_session() -> None:
+    runs = Runs()
+    first, other = runs.start("a"), runs.start("b")
+    second = runs.start("a")
+    assert not runs.is_current("a", first)
+    assert runs.is_current("a", second)
+    assert runs.is_current("b", other)
+
+
+def test_a_forgotten_session_has_no_current_run() -> None:
+    runs = Runs()
+    number = runs.start("a")
+    runs.forget("a")
+    assert not runs.is_current("a", number)
+
+
+def test_a_run_asked_for_earlier_but_begun_later_does_not_supersede() -> None:
+    runs = Runs()
+    newer = runs.start("a", asked=2.0)
+    older = runs.start("a", asked=1.0)
+    assert runs.is_current("a", newer)
+    assert not runs.is_current("a", older)
+
+
+def test_stop_ends_a_run_that_was_asked_for_before_it_and_begins_after() -> None:
+    runs = Runs()
+    runs.stop("a", asked=2.0)
+    assert not runs.is_current("a", runs.start("a", asked=1.0))
+    assert runs.is_stopped("a")
+    assert runs.is_current("a", runs.start("a", asked=3.0))

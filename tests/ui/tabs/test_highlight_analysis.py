@@ -1,0 +1,106 @@
+import pytest
+from support.models import make_steer
+
+from lmsteer_core import InputError, LanguageModel
+from lmsteer_core.analysis.evidence import profile, weigh
+from lmsteer_core.analysis.reading import read_text
+from lmsteer_core.progress import told
+from lmsteer_core.ui.tabs.highlight import analysis as analysis_module
+from lmsteer_core.ui.tabs.highlight.analysis import Analyst
+
+TEXT = "The soup was cold 🍲, but we loved the view."
+
+
+def finished(steps):
+    """Return the shares that steps yield, and what they make."""
+    shares = []
+    made = yield_all(steps, shares)
+    return shares, made
+
+
+def yield_all(steps, shares):
+    try:
+        while True:
+            shares.append(next(steps))
+    except StopIteration as end:
+        return end.value
+
+
+@pytest.fixture
+def steers(small: LanguageModel):
+    return [
+        make_steer(small.output_embedding, norm=0.5, seed=seed, name=name)
+        for seed, name in enumerate(("a", "b"))
+    ]
+
+
+def test_an_analysis_is_the_librarys(small: LanguageModel, steers) -> None:
+    analyst = Analyst(small)
+    shares, analysis = finished(analyst.weigh(TEXT, steers[0]))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    read = read_text(small, TEXT)
+    assert analysis.token_texts == read.token_texts
+    assert analysis.weighed == weigh(small, read, steers[0])
+    _, found = finished(analyst.profile(TEXT, steers))
+    assert list(found) == profile(small, read, steers)
+
+
+def test_what_is_known_is_not_computed_again(
+    small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst = Analyst(small)
+    _, first = finished(analyst.weigh(TEXT, steers[0]))
+    weighed = []
+    original = analysis_module.profiling
+    monkeypatch.setattr(
+        analysis_module,
+        "profiling",
+        lambda lm, read, some: weighed.extend(some) or original(lm, read, some),
+    )
+    monkeypatch.setattr(analysis_module, "reading", None)
+    _, found = finished(analyst.profile(TEXT, steers))
+    assert weighed == steers[1:]
+    assert found[0] is first.weighed
+    shares, again = finished(analyst.weigh(TEXT, steers[1]))
+    assert shares == []
+    assert again.weighed is found[1]
+
+
+def test_a_long_texts_profile_is_of_its_beginning(
+    small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis_module, "PROFILE_TOKENS", 6)
+    analyst = Analyst(small)
+    _, analysis = finished(analyst.weigh(TEXT, steers[0]))
+    _, found = finished(analyst.profile(TEXT, steers))
+    assert len(analysis.weighed.evidence) == analysis.n_tokens > 6
+    assert [len(each.evidence) for each in found] == [6, 6]
+
+
+def test_only_the_latest_texts_are_kept(
+    small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst = Analyst(small)
+    for i in range(6):
+        finished(analyst.weigh(f"Text {i}", steers[0]))
+    read = []
+    original = analysis_module.reading
+    monkeypatch.setattr(analysis_module, "reading", lambda lm, text: read.append(text) or original(lm, text))
+    for i in (5, 0):
+        finished(analyst.weigh(f"Text {i}", steers[0]))
+    assert read == ["Text 0"]
+
+
+def test_an_empty_text_is_refused(small: LanguageModel, steers) -> None:
+    with pytest.raises(InputError, match="empty"):
+        finished(Analyst(small).weigh(" ", steers[0]))
+
+
+def test_steps_are_told_in_other_words() -> None:
+    def steps():
+        yield 0.5
+        return "made"
+
+    shares, made = finished(told(steps(), lambda share: f"{share:.0%}"))
+    assert (shares, made) == (["50%"], "made")

@@ -1,0 +1,81 @@
+import pytest
+
+from lmsteer_core.steers.card import shortened
+from lmsteer_core.training.labelled_file import Labelled
+from lmsteer_core.ui.tabs.train.form_input import DESCRIPTIONS, EXAMPLES, FILE, MAX_TEXTS, Typed, sampled
+
+
+def typed(mode: str = DESCRIPTIONS, **fields: str) -> Typed:
+    empty = {"positive": "", "negative": "", "more": "", "less": "", "path": None}
+    return Typed(mode, **{**empty, **fields})
+
+
+def test_nothing_is_said_of_empty_fields() -> None:
+    assert [typed(mode).understood() for mode in (DESCRIPTIONS, EXAMPLES, FILE)] == ["", "", ""]
+
+
+def test_descriptions_name_the_poles_and_escape_them() -> None:
+    told = typed(positive="a <b>bold</b> claim", negative="the doubt of a critic").understood()
+    assert "− doubt of a critic ↔ &lt;b&gt;bold&lt;/b&gt; claim +" in told
+
+
+def test_one_word_is_allowed_and_advised_against() -> None:
+    told = typed(positive="pirate", negative="a calm clerk").understood()
+    assert "a phrase works better" in told
+    assert "error" not in told
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"positive": "same words", "negative": "Same words "},
+        {"positive": "word " * 5000, "negative": "a clerk"},
+        {"mode": EXAMPLES, "more": "one\ntwo", "less": "one\ntwo\nthree"},
+    ],
+)
+def test_a_mistake_is_one_sentence(fields: dict[str, str]) -> None:
+    assert typed(**fields).understood().count("note error") == 1
+
+
+def test_examples_are_lines_or_paragraphs() -> None:
+    lines = typed(EXAMPLES, more="a b\nc d\n e f\n\n", less="g\nh\ni\nj")
+    assert "3 texts to be more like, 4" in lines.understood()
+    paragraphs = typed(EXAMPLES, more="a\nb\n\nc\n \nd", less="e\n\nf\n\ng")
+    assert list(paragraphs.source().positive) == ["a\nb", "c", "d"]
+
+
+def test_a_name_is_made_of_the_first_telling_words() -> None:
+    assert typed(positive="a warm, cosy story told by the fireside").name() == "warm-cosy"
+    assert typed(positive="a sailor's rough tale").name() == "sailor-rough"
+    assert typed(positive="…").name() == "my-steer"
+    assert typed(FILE, path="/some/where/Film Reviews.csv").name() == "film-reviews"
+
+
+def test_a_file_is_counted_sampled_and_drawn(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = "".join(f"text number {i},{1 if i % 4 else -0.5}\n" for i in range(4000))
+    path.write_text(f"text,label\n{rows}text number 3,1\n")
+    told = typed(FILE, path=str(path)).understood()
+    assert "4,000 texts, after 1 repeated" in told
+    assert f"{MAX_TEXTS:,} of them" in told
+    assert told.count('class="plus"') == told.count('class="minus"') == 4
+
+
+def test_sampling_keeps_both_sides_whole_where_one_is_small() -> None:
+    labels = [1.0] * 5000 + [-1.0] * 30
+    used = sampled(Labelled([str(i) for i in range(5030)], labels, 0))
+    assert len(used.texts) == MAX_TEXTS
+    assert used.labels.count(-1.0) == 30
+
+
+def test_sampling_takes_a_rare_pole_before_texts_of_no_pole() -> None:
+    labels = [1.0] * 4000 + [0.0] * 3000 + [-1.0] * 5
+    used = sampled(Labelled([str(i) for i in range(7005)], labels, 0))
+    assert used.labels.count(-1.0) == 5
+
+
+def test_a_pole_is_cut_between_words_and_not_after_a_link() -> None:
+    assert shortened("A warm, cosy story told by the fireside") == "warm, cosy story told …"
+    assert shortened("the sea.") == "sea"
+    assert len(shortened("x" * 500)) < 40
+    assert shortened(" ") == ""
