@@ -21,11 +21,17 @@ def main() -> int:
         "--model", default="embedded", metavar="ID", help="embedded, gemma, hub id, folder or .gguf"
     )
     add_serving_options(parser)
-    parser.add_argument("--share", action="store_true", help="also serve through a public gradio link")
     parser.add_argument(
-        "--transfer", action="store_true", help="first carry over the shipped steers that the model lacks"
+        "--share", action="store_true", help="also serve through a public gradio link"
     )
-    parser.add_argument("--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]")
+    parser.add_argument(
+        "--transfer",
+        action="store_true",
+        help="first carry over the shipped steers that the model lacks",
+    )
+    parser.add_argument(
+        "--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]"
+    )
     args = parser.parse_args()
     if args.mcp and not find_spec("mcp"):
         parser.error('--mcp needs the package mcp; install it with: pip install "gradio[mcp]"')
@@ -36,7 +42,9 @@ def main() -> int:
     from lmsteer_core.workbench import Workbench
 
     logging.set_verbosity_error()
-    options = {name: value for name, value in vars(args).items() if name not in ("model", "transfer")}
+    options = {
+        name: value for name, value in vars(args).items() if name not in ("model", "transfer")
+    }
     if args.transfer and (status := command(["transfer", "--to", args.model])):
         return status
     try:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.batching [--rows N …] [--tokens N] [--repeats N]
 
-Unsteered and without log-probabilities, which continuous batching does not give: the same prompts, sampled
-at temperature 0.9 and top-p 0.95, in float32, all there at the start. Its manager runs on between calls.
+Unsteered and without log-probabilities, which continuous batching does not give: the same prompts,
+sampled at temperature 0.9 and top-p 0.95, in float32, all there at the start. Its manager runs on
+between calls.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ def main() -> None:
         ours, theirs = writers(lm, n_rows, options.tokens)
         ours(), theirs()
         ratios = [seconds(theirs) / seconds(ours) for _ in range(options.repeats)]
-        print(f"{n_rows} rows, time of continuous batching / ours: {statistics.median(ratios):.2f} "
-              f"({min(ratios):.2f}–{max(ratios):.2f})", flush=True)  # fmt: skip
+        print(
+            f"{n_rows} rows, time of continuous batching / ours: {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f}–{max(ratios):.2f})",
+            flush=True,
+        )
 
 
 def writers(
@@ -44,9 +48,14 @@ def writers(
     rows = [Row(prompt, seed_offset=i) for i, prompt in enumerate(prompts)]
     sampling = Sampling(0.9, 0.95, n_tokens, 0)
     settings = GenerationConfig(
-        max_new_tokens=n_tokens, do_sample=True, temperature=0.9, top_p=0.95, top_k=0, eos_token_id=-1,
+        max_new_tokens=n_tokens,
+        do_sample=True,
+        temperature=0.9,
+        top_p=0.95,
+        top_k=0,
+        eos_token_id=-1,
         pad_token_id=0,
-    )  # fmt: skip
+    )
     # Left to itself it takes most of the machine's memory for its cache.
     cache = ContinuousBatchingConfig(page_size=32, num_blocks=4 * n_rows, max_batch_tokens=512)
     ids = [lm.encode(prompt)[0] for prompt in prompts]

@@ -2,7 +2,8 @@
 
     python -m benchmarks.control --steer sentiment --judge vader --prompts neutral.jsonl
     python -m benchmarks.control --steer detoxification --judge profanity --prompts dev.jsonl
-    python -m benchmarks.control --steer shakespeare --judge tfidf --data shakespeare --prompts neutral.jsonl
+    python -m benchmarks.control --steer shakespeare --judge tfidf --data shakespeare
+        --prompts neutral.jsonl
 
 Prompts are JSON lines with `prompt`; where a line has `text` and `label` instead, the prompt is the
 first half of the words of a text whose label is below 0. All ε continue the same prompts with the
@@ -63,7 +64,10 @@ def judge_by_name(name: str, data: Path | None = None) -> Judge:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Return the results that stand in a file of JSON lines; a line cut off by a killed run is dropped."""
+    """Return the results that stand in a file of JSON lines.
+
+    A line cut off by a killed run is dropped.
+    """
     content = path.read_text(encoding="utf-8") if path.is_file() else ""
     whole = content[: content.rfind("\n") + 1]
     if whole != content:
@@ -79,7 +83,11 @@ def append_result(path: Path, result: dict[str, Any]) -> None:
 
 
 def continuations(
-    lm: LanguageModel, steer: Steer, prompts: Sequence[str], epsilon: float, sampling: Sampling = SAMPLING
+    lm: LanguageModel,
+    steer: Steer,
+    prompts: Sequence[str],
+    epsilon: float,
+    sampling: Sampling = SAMPLING,
 ) -> list[Generated]:
     """Continue every prompt at one ε; prompt i has its own dice, the same for every ε."""
     rows = [Row(prompt, {"steer": epsilon}, seed_offset=i) for i, prompt in enumerate(prompts)]
@@ -110,12 +118,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steer", required=True, help="name of a pretrained steer, or a steer's folder")
+    parser.add_argument(
+        "--steer", required=True, help="name of a pretrained steer, or a steer's folder"
+    )
     parser.add_argument("--judge", required=True, choices=["vader", "tfidf", "profanity"])
     parser.add_argument("--prompts", required=True, type=Path, help="JSON lines, see above")
     parser.add_argument("--epsilons", type=float, nargs="+", default=[-3, -2, -1, 1, 2, 3])
     parser.add_argument("--n-prompts", type=int, default=320)
-    parser.add_argument("--data", type=Path, help="folder whose train.jsonl the tf-idf judge learns from")
+    parser.add_argument(
+        "--data", type=Path, help="folder whose train.jsonl the tf-idf judge learns from"
+    )
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--samples", type=int, default=0, help="continuations to show per ε")
     options = parser.parse_args()
@@ -126,15 +138,18 @@ def main() -> None:
     prompts = read_prompts(options.prompts, options.n_prompts)
     lm = load_model(options.model, dtype="bfloat16")
     print(f"{steer.name}, {len(prompts)} prompts, judge {options.judge}")
-    print(f"    ε  {'score':>15}  share ≥ {judge.threshold:g}  perplexity   ratio  dist-2  repeated")
+    print(
+        f"    ε  {'score':>15}  share ≥ {judge.threshold:g}  perplexity   ratio  dist-2  repeated"
+    )
     unsteered = 0.0
     for epsilon in [0.0, *(e for e in options.epsilons if e)]:
         done = continuations(lm, steer, prompts, epsilon)
         row = measure(done, judge, epsilon)
         unsteered = unsteered or row.perplexity
         print(
-            f"{epsilon:+5.2f}  {row.score:+.3f} ± {row.error:.3f}  {row.share:12.3f}  {row.perplexity:10.2f}"
-            f"  {row.perplexity / unsteered:6.2f}  {row.distinct_2:6.3f}  {row.repeated:8.3f}",
+            f"{epsilon:+5.2f}  {row.score:+.3f} ± {row.error:.3f}  {row.share:12.3f}  "
+            f"{row.perplexity:10.2f}  {row.perplexity / unsteered:6.2f}  "
+            f"{row.distinct_2:6.3f}  {row.repeated:8.3f}",
             flush=True,
         )
         for sample in done[: options.samples]:

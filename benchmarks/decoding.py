@@ -43,13 +43,22 @@ def main() -> None:
             generate(lm, [row], steers, sampling, logprobs=False)
 
     pairs = [
-        ("tokens/s per column, baseline + steered / baseline alone", run([base]), run([base, one]), 0.9),
+        (
+            "tokens/s per column, baseline + steered / baseline alone",
+            run([base]),
+            run([base, one]),
+            0.9,
+        ),
         ("tokens/s, two steers / none", run([base]), run([two]), 0.95),
         ("tokens/s, two steers with log-probabilities / none", run([base]), run([two], True), 0.85),
-        ("tokens/s, baseline + two steers with log-probabilities / two base rows",
-         run([base, base]), run([base, two], True), 0.85),
+        (
+            "tokens/s, baseline + two steers with log-probabilities / two base rows",
+            run([base, base]),
+            run([base, two], True),
+            0.85,
+        ),
         ("time, nine separate generations / nine-point continuum", separately, run(grid), 4.0),
-    ]  # fmt: skip
+    ]
     for title, reference, ours, target in pairs:
         reference(), ours()
         ratios, seconds = [], []

@@ -2,9 +2,9 @@
 
     python -m benchmarks.endurance [--requests N] [--port N]
 
-Starts the app in a process of its own. Eight callers ask for short completions with an ε of their own;
-of every fifty one is a stream whose reader leaves. Memory, threads and open connections are read after a
-first tenth of them, which fills caches, and after all of them.
+Starts the app in a process of its own. Eight callers ask for short completions with an ε of their
+own; of every fifty one is a stream whose reader leaves. Memory, threads and open connections are
+read after a first tenth of them, which fills caches, and after all of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ def main() -> None:
             if failed:
                 raise SystemExit(f"{failed} requests failed.")
             time.sleep(5)
-            return server.memory_info().rss / 2**20, server.num_threads(), len(server.net_connections())
+            return (
+                server.memory_info().rss / 2**20,
+                server.num_threads(),
+                len(server.net_connections()),
+            )
 
         first = options.requests // 10
         before = ask_all(range(first))
@@ -48,7 +52,12 @@ def main() -> None:
 
 def ask(url: str, i: int) -> bool:
     """Ask for a completion, or begin a stream and leave; return whether it was answered."""
-    body = {"prompt": PROMPTS[i % len(PROMPTS)], "max_tokens": 4, "steer": {STEER: -3 + i % 7}, "seed": i}
+    body = {
+        "prompt": PROMPTS[i % len(PROMPTS)],
+        "max_tokens": 4,
+        "steer": {STEER: -3 + i % 7},
+        "seed": i,
+    }
     with httpx.Client(timeout=300) as client:
         if i % ONE_LEAVES_OF:
             return client.post(f"{url}/v1/completions", json=body).is_success

@@ -3,8 +3,8 @@
     python -m benchmarks.exports
 
 The embedded model with two of its steers, then a tiny random model of every architecture of
-tests/support/exports.py, with tied and with untied embeddings. The largest difference of any logit, beside
-the largest that steering itself makes.
+tests/support/exports.py, with tied and with untied embeddings. The largest difference of any logit,
+beside the largest that steering itself makes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,17 @@ def main() -> None:
             print(line(lm, steers_of(lm), IDS, architecture), flush=True)
 
 
-def line(lm: LanguageModel, parts: list[tuple[Steer, float]], ids: torch.Tensor, name: str = "") -> str:
+def line(
+    lm: LanguageModel, parts: list[tuple[Steer, float]], ids: torch.Tensor, name: str = ""
+) -> str:
     """Return one line of the table."""
     model = lm.model
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     steered, base = steered_logits(lm, parts, ids), logits_of(model, ids)
     with tempfile.TemporaryDirectory() as folder:
-        merged = AutoModelForCausalLM.from_pretrained(export_merged(lm, parts, Path(folder) / "merged"))
+        merged = AutoModelForCausalLM.from_pretrained(
+            export_merged(lm, parts, Path(folder) / "merged")
+        )
         adapter = load_peft(copy.deepcopy(model), export_peft(lm, parts, Path(folder) / "peft"))
         errors = [(logits_of(m.eval(), ids) - steered).abs().max() for m in (adapter, merged)]
     cells = " | ".join(f"{float(e):.1e}" for e in errors)

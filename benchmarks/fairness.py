@@ -1,9 +1,9 @@
-"""How long a small request waits for its first token while somebody else is served, in steps and seconds.
+"""How long a small request waits for its first token while somebody else is served.
 
     python -m benchmarks fairness
 
-Beside nobody; beside one request of 64 texts × 440 tokens; beside a prompt of 7,500 tokens; beside 32
-visitors with two texts each. The small request is two texts of 10 tokens, baseline and steered.
+Beside nobody; beside one request of 64 texts × 440 tokens; beside a prompt of 7,500 tokens; beside
+32 visitors with two texts each. The small request is two texts of 10 tokens, baseline and steered.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ def submit(workbench: Workbench, engine: Engine, rows: Sequence[Row], n_tokens: 
     return engine.submit(live_rows(workbench.lm, rows, workbench.steers, sampling))
 
 
-def beside(workbench: Workbench, requests: Sequence[tuple[Sequence[Row], int]]) -> tuple[float, float]:
-    """Return seconds to the first token and to the last of a small request beside others, medians."""
+def beside(
+    workbench: Workbench, requests: Sequence[tuple[Sequence[Row], int]]
+) -> tuple[float, float]:
+    """Return median seconds to a small request's first and last token beside others."""
     engine = Engine(workbench.lm)
     jobs = [submit(workbench, engine, rows, n_tokens) for rows, n_tokens in requests]
-    readers = [threading.Thread(target=lambda job=job: list(job.steps()), daemon=True) for job in jobs]
+    readers = [
+        threading.Thread(target=lambda job=job: list(job.steps()), daemon=True) for job in jobs
+    ]
     for reader in readers:
         reader.start()
     time.sleep(1.0)
@@ -59,7 +63,9 @@ def main() -> None:
     """Print one row for each neighbour."""
     workbench = Workbench.open()
     many = [Row(PROMPT, seed_offset=i) for i in range(64)]
-    visitors = [([Row(f"{PROMPT} {i}"), Row(f"{PROMPT} {i}", {"sentiment": 1.0})], 400) for i in range(32)]
+    visitors = [
+        ([Row(f"{PROMPT} {i}"), Row(f"{PROMPT} {i}", {"sentiment": 1.0})], 400) for i in range(32)
+    ]
     neighbours = {
         "nobody": [],
         "64 texts of 440 tokens": [(many, 440)],

@@ -1,13 +1,14 @@
 """What the lens saves by reading the backbone once, on the embedded model.
 
-    python -m benchmarks.lens [--only nextword words highlight] [--tokens N] [--points N] [--repeats N]
+    python -m benchmarks.lens [--only nextword words highlight] [--tokens N] [--points N]
+        [--repeats N]
 
 nextword    exact curves of the whole vocabulary over 61 ε values against 61 steered forward passes.
 words       what the Words tab computes: the first steer's view, and another steer's after it.
-highlight   a text of N tokens weighed by all steers on the whole ε grid against a steered forward pass
-            per steer and grid point, as the official analysis batches them. The reference is
-            timed at a few points, in turns with ours, and extrapolated to all: every point is the same
-            work.
+highlight   a text of N tokens weighed by all steers on the whole ε grid against a steered forward
+            pass per steer and grid point, as the official analysis batches them. The reference is
+            timed at a few points, in turns with ours, and extrapolated to all: every point is the
+            same work.
 
 Both sides run in turn in one process; medians and ranges of the ratio.
 """
@@ -21,7 +22,12 @@ import torch
 
 from benchmarks.measure import seconds
 from lmsteer_core import LanguageModel, Steer, Steering
-from lmsteer_core.analysis.dimensions import dimensions, displacement_pca, mean_logit_shift, word_scores
+from lmsteer_core.analysis.dimensions import (
+    dimensions,
+    displacement_pca,
+    mean_logit_shift,
+    word_scores,
+)
 from lmsteer_core.analysis.evidence import POSTERIOR_GRID, profile
 from lmsteer_core.analysis.next_word import EPSILON_GRID, next_words
 from lmsteer_core.analysis.reading import read_text
@@ -44,7 +50,9 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--tokens", type=int, default=1000, help="of the highlighted text")
-    parser.add_argument("--points", type=int, default=3, help="grid points at which the reference is timed")
+    parser.add_argument(
+        "--points", type=int, default=3, help="grid points at which the reference is timed"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     workbench = Workbench.open(dtype="float32")
@@ -89,7 +97,9 @@ def words(lm: LanguageModel, steers: list[Steer]) -> None:
     )
 
 
-def highlight(lm: LanguageModel, steers: list[Steer], n_tokens: int, n_points: int, repeats: int) -> None:
+def highlight(
+    lm: LanguageModel, steers: list[Steer], n_tokens: int, n_points: int, repeats: int
+) -> None:
     """Print passes per steer and grid point / one profile."""
     text = "".join(SENTENCES) * (n_tokens // 60 + 1)
     ids = lm.tokenizer(text, add_special_tokens=False)["input_ids"][:n_tokens]
@@ -109,7 +119,10 @@ def highlight(lm: LanguageModel, steers: list[Steer], n_tokens: int, n_points: i
     profile(lm, read_text(lm, short), steers), forward(lm, steers[0], 1.0, inputs)
     all_points = len(POSTERIOR_GRID) * len(steers)
     pairs = [(seconds(some) * all_points / len(timed), seconds(ours)) for _ in range(repeats)]
-    title = f"highlight: {n_tokens} tokens, {len(steers)} steers × {len(POSTERIOR_GRID)} ε, passes / profile"
+    title = (
+        f"highlight: {n_tokens} tokens, {len(steers)} steers × "
+        f"{len(POSTERIOR_GRID)} ε, passes / profile"
+    )
     report(title, pairs, 10)
 
 

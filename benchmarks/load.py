@@ -2,10 +2,10 @@
 
     python -m benchmarks.load [--clients N] [--tokens N] [--port N]
 
-Starts the app in a process of its own, as `python app.py` does. Each client is a real `gradio_client`
-that asks /generate for a baseline and a steered text with an ε and a prompt of its own. Afterwards
-every text is scored again, alone, in this process: under its own ε each token must have the
-log-probability that the app reported, under another client's ε it must not.
+Starts the app in a process of its own, as `python app.py` does. Each client is a real
+`gradio_client` that asks /generate for a baseline and a steered text with an ε and a prompt of its
+own. Afterwards every text is scored again, alone, in this process: under its own ε each token must
+have the log-probability that the app reported, under another client's ε it must not.
 """
 
 from __future__ import annotations
@@ -33,9 +33,16 @@ from lmsteer_core.analysis.logits import logits_over_epsilon
 from lmsteer_core.workbench import Workbench
 
 STEER = "sentiment"
-PROMPTS = ("The old man by the river", "Our train was late, so", "In the second week of May",
-           "Nobody in the office", "She opened the box and", "The weather on the island",
-           "When the music stopped", "My brother's new job")  # fmt: skip
+PROMPTS = (
+    "The old man by the river",
+    "Our train was late, so",
+    "In the second week of May",
+    "Nobody in the office",
+    "She opened the box and",
+    "The weather on the island",
+    "When the music stopped",
+    "My brother's new job",
+)
 
 
 @dataclass
@@ -96,19 +103,27 @@ def main() -> None:
         for i, (client, answer) in enumerate(zip(clients, apart, strict=True)):
             answer.ask(client, options.tokens, i)
         in_turn = sum(answer.n_tokens for answer in apart) / (time.perf_counter() - start)
-    print(f"tokens/s, {options.clients} clients at once / one after another: {at_once / in_turn:.2f} "
-          f"(target ≥ 5; {at_once:.1f} and {in_turn:.1f})")  # fmt: skip
+    print(
+        f"tokens/s, {options.clients} clients at once / one after another: {at_once / in_turn:.2f} "
+        f"(target ≥ 5; {at_once:.1f} and {in_turn:.1f})"
+    )
     for name, answers in (("at once", together), ("one after another", apart)):
         first = sorted(answer.first for answer in answers)
-        print(f"time to the first token, {name}: median {statistics.median(first):.2f} s, "
-              f"95 % {first[int(0.95 * (len(first) - 1))]:.2f} s")  # fmt: skip
+        print(
+            f"time to the first token, {name}: median {statistics.median(first):.2f} s, "
+            f"95 % {first[int(0.95 * (len(first) - 1))]:.2f} s"
+        )
     lm = load_model()
     steers = Workbench(lm).steers
     own, other = cross_talk(lm, steers, together)
-    print(f"log-probability reported − scored again alone: at most {own:.1e} nats under the own ε, "
-          f"{other:.3f} in the mean under another client's")  # fmt: skip
-    print(f"the same without gradio and its clients, which share these cores: "
-          f"{without_gradio(lm, asked(), options.tokens):.2f}")  # fmt: skip
+    print(
+        f"log-probability reported − scored again alone: at most {own:.1e} nats under the own ε, "
+        f"{other:.3f} in the mean under another client's"
+    )
+    print(
+        f"the same without gradio and its clients, which share these cores: "
+        f"{without_gradio(lm, asked(), options.tokens):.2f}"
+    )
     alone(lm, options.tokens)
 
 
@@ -132,11 +147,14 @@ def without_gradio(lm: LanguageModel, asked: list[Answer], n_tokens: int) -> flo
     return seconds(in_turn) / seconds(at_once)
 
 
-def cross_talk(lm: LanguageModel, steers: dict[str, Any], answers: list[Answer]) -> tuple[float, float]:
-    """Return the largest difference under the own ε, and the mean one under the ε farthest from it."""
+def cross_talk(
+    lm: LanguageModel, steers: dict[str, Any], answers: list[Answer]
+) -> tuple[float, float]:
+    """Return the largest difference under its own ε, and the mean one under the farthest ε."""
     worst, others = 0.0, []
     farthest = {
-        a.epsilon: max((b.epsilon for b in answers), key=lambda e: abs(e - a.epsilon)) for a in answers
+        a.epsilon: max((b.epsilon for b in answers), key=lambda e: abs(e - a.epsilon))
+        for a in answers
     }
     for answer in answers:
         assert answer.texts
@@ -153,14 +171,16 @@ def cross_talk(lm: LanguageModel, steers: dict[str, Any], answers: list[Answer])
     return worst, statistics.mean(others)
 
 
-def scores(lm: LanguageModel, tables: tuple[Tensor, Tensor], ids: list[int], epsilon: float) -> Tensor:
+def scores(
+    lm: LanguageModel, tables: tuple[Tensor, Tensor], ids: list[int], epsilon: float
+) -> Tensor:
     """Return each token's log-probability at ε, (n_tokens,)."""
     logits = lm.finish(tables[0] + epsilon * tables[1])
     return logits.log_softmax(dim=-1).gather(1, torch.tensor(ids)[:, None])[:, 0]
 
 
 def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
-    """Print a lone user's time per token through the engine against plain `generate` of transformers."""
+    """Print a lone user's time per token in the engine against transformers' own `generate`."""
     lm.__dict__["end_ids"] = frozenset()
     lm.model.generation_config.eos_token_id = None
     workbench = Workbench(lm)
@@ -169,9 +189,15 @@ def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
 
     def plain() -> None:
         lm.model.generate(
-            **inputs, max_new_tokens=n_tokens, min_new_tokens=n_tokens, do_sample=True, temperature=0.9,
-            top_p=0.95, top_k=0, pad_token_id=0,
-        )  # fmt: skip
+            **inputs,
+            max_new_tokens=n_tokens,
+            min_new_tokens=n_tokens,
+            do_sample=True,
+            temperature=0.9,
+            top_p=0.95,
+            top_k=0,
+            pad_token_id=0,
+        )
 
     def engine() -> None:
         for _ in workbench.stream([Row(PROMPTS[0])], sampling):
@@ -187,8 +213,10 @@ def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
         ratios["engine"].append(seconds(engine) / reference)
         ratios["the library, no thread"].append(seconds(inline) / reference)
     for name, found in ratios.items():
-        print(f"a lone user's time per token, {name} / plain generate: {statistics.median(found):.2f} "
-              f"({min(found):.2f}–{max(found):.2f}; target ≤ 1.15)")  # fmt: skip
+        print(
+            f"a lone user's time per token, {name} / plain generate: "
+            f"{statistics.median(found):.2f} ({min(found):.2f}–{max(found):.2f}; target ≤ 1.15)"
+        )
 
 
 @contextmanager
@@ -197,8 +225,10 @@ def app(port: int) -> Iterator[tuple[str, int]]:
     url = f"http://127.0.0.1:{port}"
     served = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)],
-        env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=os.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_for(f"{url}/config", served)
         yield url, served.pid

@@ -2,10 +2,11 @@
 
     python -m benchmarks.polarity --data DATA --style sentiment STEER [STEER …] [--limit 500]
 
-STEER is a steer's folder. A text's evidence is Σ_t log P₊ε(x_t) − log P₋ε(x_t) at ε = 1; its sign is
-compared with the sign of the label on DATA/STYLE/dev.jsonl, texts labelled 0 left out. Three
-thresholds: 0, which uses no label; the median of all evidence, which uses none but supposes that half
-the texts are of either pole; the best single one, chosen on these very texts and so an upper bound.
+STEER is a steer's folder. A text's evidence is Σ_t log P₊ε(x_t) − log P₋ε(x_t) at ε = 1; its sign
+is compared with the sign of the label on DATA/STYLE/dev.jsonl, texts labelled 0 left out. Three
+thresholds: 0, which uses no label; the median of all evidence, which uses none but supposes that
+half the texts are of either pole; the best single one, chosen on these very texts and so an upper
+bound.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def main() -> None:
     parser.add_argument("--model", default="embedded")
     options = parser.parse_args()
     found = read_labelled(options.data / options.style / "dev.jsonl")
-    graded = [(text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label]
+    graded = [
+        (text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label
+    ]
     # Spread over the file, which may be sorted by label.
     picked = np.linspace(0, len(graded) - 1, min(options.limit, len(graded))).astype(int)
     texts, positive = zip(*[graded[i] for i in picked], strict=True)
@@ -55,11 +58,15 @@ def main() -> None:
     for folder, scores in zip(options.steers, evidence(lm, steers, texts), strict=True):
         zero, centred, best = accuracies(scores, truth)
         error = math.sqrt(centred * (1 - centred) / len(texts))
-        print(f"| {folder.name} | {zero:.3f} | {centred:.3f} | {best:.3f} | {error:.3f} |", flush=True)
+        print(
+            f"| {folder.name} | {zero:.3f} | {centred:.3f} | {best:.3f} | {error:.3f} |", flush=True
+        )
 
 
 @torch.inference_mode()
-def evidence(lm: LanguageModel, steers: Sequence[Steer], texts: Sequence[str]) -> NDArray[np.float64]:
+def evidence(
+    lm: LanguageModel, steers: Sequence[Steer], texts: Sequence[str]
+) -> NDArray[np.float64]:
     """Return log P₊ε − log P₋ε of each text under each steer, (n_steers, n_texts), in nats."""
     for steer in steers:
         check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
@@ -67,7 +74,9 @@ def evidence(lm: LanguageModel, steers: Sequence[Steer], texts: Sequence[str]) -
     token_ids = [(lm.start_ids + ids)[:MAX_TOKENS] for ids in bare]
     hidden = torch.cat([h[:-1] for h in hidden_states(lm, token_ids)])
     targets = torch.tensor([i for ids in token_ids for i in ids[1:]], device=lm.device)
-    factors = [(steer.left.float().to(lm.device), steer.right.float().to(lm.device)) for steer in steers]
+    factors = [
+        (steer.left.float().to(lm.device), steer.right.float().to(lm.device)) for steer in steers
+    ]
     one = torch.ones((), device=lm.device)
     dtype = lm.output_embedding.dtype
     parts = []
@@ -76,7 +85,9 @@ def evidence(lm: LanguageModel, steers: Sequence[Steer], texts: Sequence[str]) -
         base = lm.unembed(h.to(dtype)).float()
         moves = ((steer_hidden(h, *pair, one) - h).to(dtype) for pair in factors)
         parts.append(
-            torch.stack([_gap(lm, base, (move @ lm.output_embedding.T).float(), x) for move in moves])
+            torch.stack(
+                [_gap(lm, base, (move @ lm.output_embedding.T).float(), x) for move in moves]
+            )
         )
     per_token = torch.cat(parts, dim=1).cpu()
     per_text = per_token.split([len(ids) - 1 for ids in token_ids], dim=1)
@@ -90,7 +101,10 @@ def accuracies(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[f
     right = np.concatenate([[0], np.cumsum(~by_score)]) + np.concatenate(
         [np.cumsum(by_score[::-1])[::-1], [0]]
     )
-    at = [float(((scores > threshold) == truth).mean()) for threshold in (0.0, float(np.median(scores)))]
+    at = [
+        float(((scores > threshold) == truth).mean())
+        for threshold in (0.0, float(np.median(scores)))
+    ]
     return at[0], at[1], float(right.max() / len(truth))
 
 

@@ -11,18 +11,18 @@
     combined        descriptions 0.7 + labels 0.3
 
 Every steer is calibrated, then continues the same neutral half-sentences with the same dice at ±ε
-(20 tokens, temperature 1, top-p 0.9; the model in bf16). Where ±4 does not reach a perplexity ratio of
-1.5, larger ε follow. Control is a judge's mean at +ε minus at −ε; judges score towards the + pole.
-Perplexity is the text's under the unsteered model, as the geometric mean of both signs over that of
-unsteered text. Control at a perplexity ratio is interpolated in ε, after isotonic smoothing of the
-ratio's logarithm; intervals are 95 % bootstrap intervals over prompts, one draw of prompts for all
-methods. A draw that never reaches the ratio counts with the end of its curve.
+(20 tokens, temperature 1, top-p 0.9; the model in bf16). Where ±4 does not reach a perplexity ratio
+of 1.5, larger ε follow. Control is a judge's mean at +ε minus at −ε; judges score towards the +
+pole. Perplexity is the text's under the unsteered model, as the geometric mean of both signs over
+that of unsteered text. Control at a perplexity ratio is interpolated in ε, after isotonic smoothing
+of the ratio's logarithm; intervals are 95 % bootstrap intervals over prompts, one draw of prompts
+for all methods. A draw that never reaches the ratio counts with the end of its curve.
 
 The tfidf judge learns from the file that the official recipe, labels, examples and combined learn
 from, which favours them; the other judge has seen neither the file nor the descriptions.
 
-One line per (style, method, ε) is written as soon as it is there, and steers are kept in a folder beside
-FILE.jsonl: a second call goes on where the first stopped.
+One line per (style, method, ε) is written as soon as it is there, and steers are kept in a folder
+beside FILE.jsonl: a second call goes on where the first stopped.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="folder with STYLE/train.jsonl and prompts/neutral.jsonl")
+    parser.add_argument(
+        "--data", type=Path, help="folder with STYLE/train.jsonl and prompts/neutral.jsonl"
+    )
     parser.add_argument("--style", choices=list(STYLES), help="with --report: this style alone")
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS)
     parser.add_argument("--n-prompts", type=int, default=320)
@@ -111,19 +113,29 @@ def run(options: argparse.Namespace) -> None:
     style, data = options.style, options.data / options.style
     done = [r for r in read_results(options.out) if r["style"] == style]
     if any(len(r["n_tokens"]) != options.n_prompts for r in done):
-        raise SystemExit(f"{options.out} holds results of another number of prompts; write to another file.")
+        raise SystemExit(
+            f"{options.out} holds results of another number of prompts; write to another file."
+        )
     prompts = read_prompts(options.data / "prompts" / "neutral.jsonl", options.n_prompts)
-    judges = {STYLES[style].judge: STYLES[style].score(), "tfidf": judge_by_name("tfidf", data).score}
+    judges = {
+        STYLES[style].judge: STYLES[style].score(),
+        "tfidf": judge_by_name("tfidf", data).score,
+    }
     lm = load_model(dtype="bfloat16")
 
     def measure(method: str, steer: Steer | None, epsilons: Collection[float]) -> None:
-        for texts, epsilon in zip(continue_all(lm, steer, prompts, epsilons), epsilons, strict=True):
+        for texts, epsilon in zip(
+            continue_all(lm, steer, prompts, epsilons), epsilons, strict=True
+        ):
             result = figures(texts, judges)
             done.append({"style": style, "method": method, "epsilon": epsilon, **result})
             append_result(options.out, done[-1])
-            shown = "  ".join(f"{name} {np.mean(found):.3f}" for name, found in result["scores"].items())
+            shown = "  ".join(
+                f"{name} {np.mean(found):.3f}" for name, found in result["scores"].items()
+            )
             print(
-                f"{style} {method} {epsilon:+g}: {shown}  perplexity {result['perplexity']:.2f}", flush=True
+                f"{style} {method} {epsilon:+g}: {shown}  perplexity {result['perplexity']:.2f}",
+                flush=True,
             )
 
     if not any(r["method"] == UNSTEERED for r in done):
@@ -184,12 +196,14 @@ def official(lm: LanguageModel, source: LabelledText, methods: Sequence[str]) ->
 
 
 def examples(labelled: Labelled) -> Examples:
-    """Return texts of the strongest label of either side and of moderate length, drawn once and for all."""
+    """Return texts of moderate length with the strongest label of either side, always the same."""
     draw = random.Random(0)
     low, high = EXAMPLE_WORDS
 
     def side(label: float) -> list[str]:
-        texts = [t for t, found in zip(labelled.texts, labelled.labels, strict=True) if found == label]
+        texts = [
+            t for t, found in zip(labelled.texts, labelled.labels, strict=True) if found == label
+        ]
         return draw.sample([t for t in texts if low <= len(t.split()) <= high], N_EXAMPLES)
 
     return Examples(side(max(labelled.labels)), side(min(labelled.labels)))
@@ -201,7 +215,11 @@ def continue_all(
     """Return each ε's continuations; prompt i has its own dice, the same for every ε and steer."""
     steers = {"steer": steer} if steer else {}
     # A prompt's ε stand side by side, so that they share a batch and its dice.
-    rows = [Row(p, dict.fromkeys(steers, e), seed_offset=i) for i, p in enumerate(prompts) for e in epsilons]
+    rows = [
+        Row(p, dict.fromkeys(steers, e), seed_offset=i)
+        for i, p in enumerate(prompts)
+        for e in epsilons
+    ]
     done: list[Generated] = []
     for start in range(0, len(rows), MAX_ROWS):
         done += generate(lm, rows[start : start + MAX_ROWS], steers, SAMPLING)
@@ -214,7 +232,8 @@ def figures(done: Sequence[Generated], judges: dict[str, Score]) -> dict[str, An
     repeated, distinct_2 = repetition(texts)
     return {
         "scores": {
-            name: [round(float(score), 4) for score in judge(texts)] for name, judge in judges.items()
+            name: [round(float(score), 4) for score in judge(texts)]
+            for name, judge in judges.items()
         },
         "logprob": [round(sum(token.base_logprob for token in row.tokens), 2) for row in done],
         "n_tokens": [len(row.tokens) for row in done],
@@ -240,17 +259,23 @@ class Curve:
         self.epsilon = [0.0, *sorted(e for e in by_epsilon if e > 0 and -e in by_epsilon)]
         self._pairs = [(base, base), *((by_epsilon[e], by_epsilon[-e]) for e in self.epsilon[1:])]
         self.repeated = [(plus["repeated"] + minus["repeated"]) / 2 for plus, minus in self._pairs]
-        self.distinct_2 = [(plus["distinct_2"] + minus["distinct_2"]) / 2 for plus, minus in self._pairs]
+        self.distinct_2 = [
+            (plus["distinct_2"] + minus["distinct_2"]) / 2 for plus, minus in self._pairs
+        ]
 
     def ratios(self, weights: Array | None = None) -> Array:
-        """Return the pair's perplexity over the unsteered, (…, n_epsilons), for weighted prompts."""
+        """Return the perplexity over the unsteered, (…, n_epsilons), for weighted prompts."""
         nll = np.mean([self._nll(sign, weights) for sign in (0, 1)], axis=0)
         return np.asarray(np.exp(nll - nll[..., :1]))
 
     def control(self, judge: str, weights: Array | None = None) -> Array:
         """Return the judge's mean at +ε minus at −ε, (…, n_epsilons)."""
-        gaps = np.array([np.subtract(plus["scores"][judge], minus["scores"][judge])
-                         for plus, minus in self._pairs])  # fmt: skip
+        gaps = np.array(
+            [
+                np.subtract(plus["scores"][judge], minus["scores"][judge])
+                for plus, minus in self._pairs
+            ]
+        )
         weights = np.ones(gaps.shape[1]) if weights is None else weights
         return np.asarray(weights @ gaps.T / weights.sum(axis=-1, keepdims=True))
 
@@ -280,19 +305,26 @@ def report(style: str, results: Sequence[dict[str, Any]]) -> None:
     curves = {m: c for m in METHODS if m in found and len((c := Curve(results, m)).epsilon) > 1}
     base = next(result for result in results if result["method"] == UNSTEERED)
     n_prompts = len(base["n_tokens"])
-    print(f"\n## {style}, {n_prompts} prompts, unsteered perplexity {base['perplexity']:.2f}, "
-          f"repeated words {base['repeated']:.3f}, dist-2 {base['distinct_2']:.3f}\n")  # fmt: skip
+    print(
+        f"\n## {style}, {n_prompts} prompts, unsteered perplexity {base['perplexity']:.2f}, "
+        f"repeated words {base['repeated']:.3f}, dist-2 {base['distinct_2']:.3f}\n"
+    )
     judges = list(base["scores"])
     print(f"| method | ±ε | perplexity ratio | {' | '.join(judges)} | repeated | dist-2 |")
     print(f"|---|---|---|{'---|' * len(judges)}---|---|")
     for method, curve in curves.items():
         ratios, controls = curve.ratios(), [curve.control(judge) for judge in judges]
         for i, epsilon in enumerate(curve.epsilon[1:], start=1):
-            print(f"| {method} | {epsilon:g} | {ratios[i]:.2f} "
-                  f"| {' | '.join(f'{control[i]:.3f}' for control in controls)} "
-                  f"| {curve.repeated[i]:.3f} | {curve.distinct_2[i]:.3f} |")  # fmt: skip
-    draws = np.random.default_rng(0).multinomial(n_prompts, [1 / n_prompts] * n_prompts, N_BOOTSTRAP)
-    weights = np.vstack([np.ones(n_prompts), draws.astype(float)])  # the first row is the data itself
+            print(
+                f"| {method} | {epsilon:g} | {ratios[i]:.2f} "
+                f"| {' | '.join(f'{control[i]:.3f}' for control in controls)} "
+                f"| {curve.repeated[i]:.3f} | {curve.distinct_2[i]:.3f} |"
+            )
+    draws = np.random.default_rng(0).multinomial(
+        n_prompts, [1 / n_prompts] * n_prompts, N_BOOTSTRAP
+    )
+    # the first row is the data itself
+    weights = np.vstack([np.ones(n_prompts), draws.astype(float)])
     ratios_by_method = {method: curve.ratios(weights) for method, curve in curves.items()}
     for judge in judges:
         print(f"\nControl by {judge} at equal perplexity, 95 % intervals\n")
@@ -304,22 +336,28 @@ def report(style: str, results: Sequence[dict[str, Any]]) -> None:
             for method, curve in curves.items():
                 places = [reach(curve.epsilon, row, ratio) for row in ratios_by_method[method]]
                 where[method], reached[method] = places[0]
-                at[method] = np.array([
-                    np.interp(e, curve.epsilon, row)
-                    for (e, _), row in zip(places, by_method[method], strict=True)
-                ])  # fmt: skip
+                at[method] = np.array(
+                    [
+                        np.interp(e, curve.epsilon, row)
+                        for (e, _), row in zip(places, by_method[method], strict=True)
+                    ]
+                )
             for method, curve in curves.items():
                 if not reached[method]:
                     highest = ratios_by_method[method][0].max()
                     print(f"| {ratio:g} | {method} | n/a (max {highest:.2f}) | – | – | – | – |")
                     continue
                 against = [
-                    interval(at[method] / at[rival]) if reached.get(rival) and rival != method else "–"
+                    interval(at[method] / at[rival])
+                    if reached.get(rival) and rival != method
+                    else "–"
                     for rival in ("official-300", "official-1000")
                 ]
-                print(f"| {ratio:g} | {method} | {where[method]:.2f} | {interval(at[method])} "
-                      f"| {' | '.join(against)} "
-                      f"| {np.interp(where[method], curve.epsilon, curve.repeated):.3f} |")  # fmt: skip
+                print(
+                    f"| {ratio:g} | {method} | {where[method]:.2f} | {interval(at[method])} "
+                    f"| {' | '.join(against)} "
+                    f"| {np.interp(where[method], curve.epsilon, curve.repeated):.3f} |"
+                )
 
 
 def interval(values: Array) -> str:
@@ -342,7 +380,9 @@ def _share(words: str) -> Callable[[], Score]:
     listed = frozenset(words.split())
 
     def score(texts: Sequence[str]) -> list[float]:
-        found = [re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace("’", "'")) for text in texts]
+        found = [
+            re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace("’", "'")) for text in texts
+        ]
         return [sum(word in listed for word in text) / max(1, len(text)) for text in found]
 
     return lambda: score
@@ -367,16 +407,17 @@ STYLES = {
     ),
     "shakespeare": Style(
         Descriptions(
-            "I pray thee, good sir, hark what thou hast done, for thy lord doth weep and his heart hath "
-            "no peace",
+            "I pray thee, good sir, hark what thou hast done, for thy lord doth weep and "
+            "his heart hath no peace",
             "please listen to what you have done, because your boss is crying and has no peace",
             keep_own_words=True,
         ),
         "archaic",
         _share(
-            "thou thee thy thine thyself ye hath hast doth dost wilt shalt wouldst shouldst couldst canst "
-            "didst hadst wert mayst tis twas wherefore whence hence hither thither whither nay prithee "
-            "methinks ere oft anon o'er ne'er e'er hark lo alas unto betwixt forsooth verily art"
+            "thou thee thy thine thyself ye hath hast doth dost wilt shalt wouldst shouldst "
+            "couldst canst didst hadst wert mayst tis twas wherefore whence hence hither "
+            "thither whither nay prithee methinks ere oft anon o'er ne'er e'er hark lo alas "
+            "unto betwixt forsooth verily art"
         ),
     ),
     "subjectivity": Style(
@@ -386,10 +427,11 @@ STYLES = {
         ),
         "opinion words",
         _share(
-            "i me my you your very really quite rather too so feel feels felt seem seems think believe "
-            "opinion honestly frankly simply just even never always enough perhaps maybe probably should "
-            "must good bad better best worse worst great fine funny dull boring interesting beautiful ugly "
-            "perfect clever stupid silly brilliant terrible awful wonderful love hate like enjoy worth"
+            "i me my you your very really quite rather too so feel feels felt seem seems think "
+            "believe opinion honestly frankly simply just even never always enough perhaps maybe "
+            "probably should must good bad better best worse worst great fine funny dull boring "
+            "interesting beautiful ugly perfect clever stupid silly brilliant terrible awful "
+            "wonderful love hate like enjoy worth"
         ),
     ),
     "clickbait": Style(
@@ -399,9 +441,10 @@ STYLES = {
         ),
         "curiosity words",
         _share(
-            "you your you're you'll yourself this these here here's why how what who which things thing "
-            "reasons ways times everyone everybody everything ever actually literally totally will should "
-            "need know guess never always most best every weird crazy hilarious adorable perfect"
+            "you your you're you'll yourself this these here here's why how what who which things "
+            "thing reasons ways times everyone everybody everything ever actually literally "
+            "totally will should need know guess never always most best every weird crazy "
+            "hilarious adorable perfect"
         ),
     ),
 }

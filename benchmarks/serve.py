@@ -1,9 +1,10 @@
 """Replicas on Ray Serve: streams at once through the HTTP API, and one replica killed in mid-run.
 
-    python -m benchmarks.serve [--replicas N] [--streams N] [--tokens N] [--port N] [--address HOST:PORT]
+    python -m benchmarks.serve [--replicas N] [--streams N] [--tokens N] [--port N]
+        [--address HOST:PORT]
 
-Starts `python -m lmsteer_core serve` in a process of its own. Each stream is OpenAI's own client with a
-prompt's ε and seed of its own. The replica is killed once every stream has its first tokens.
+Starts `python -m lmsteer_core serve` in a process of its own. Each stream is OpenAI's own client
+with a prompt's ε and seed of its own. The replica is killed once every stream has its first tokens.
 """
 
 from __future__ import annotations
@@ -42,9 +43,15 @@ class Stream:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=600)
         try:
             for event in client.completions.create(
-                model="embedded", prompt=PROMPT, max_tokens=self.n_tokens, seed=self.seed, stream=True,
-                temperature=0.9, top_p=0.95, extra_body={"steer": {"sentiment": -2 + self.seed % 5}},
-            ):  # fmt: skip
+                model="embedded",
+                prompt=PROMPT,
+                max_tokens=self.n_tokens,
+                seed=self.seed,
+                stream=True,
+                temperature=0.9,
+                top_p=0.95,
+                extra_body={"steer": {"sentiment": -2 + self.seed % 5}},
+            ):
                 self.pieces.append(event.choices[0].text)
                 self.is_whole |= event.choices[0].finish_reason is not None
         except openai.APIError as error:
@@ -67,7 +74,10 @@ def main() -> None:
             time.sleep(0.05)
         old = running()
         old[0].kill()
-        print(f"one of {len(old)} replicas killed; the streams under way: {told(*wait(threads, streams))}")
+        print(
+            f"one of {len(old)} replicas killed; the streams under way: "
+            f"{told(*wait(threads, streams))}"
+        )
         print(f"asked for at once after it: {told(*start(url, options))}")
         while not set(running()) - set(old):
             time.sleep(0.2)
@@ -99,7 +109,10 @@ def wait(threads: list[threading.Thread], streams: list[Stream]) -> tuple[list[S
 def told(streams: list[Stream], seconds: float) -> str:
     """Return how many streams came to their end, and what the others were told."""
     n_pieces = sum(len(stream.pieces) for stream in streams)
-    text = f"{sum(s.is_whole for s in streams)} of {len(streams)} whole, {n_pieces / seconds:.1f} tokens/s"
+    text = (
+        f"{sum(s.is_whole for s in streams)} of {len(streams)} whole, "
+        f"{n_pieces / seconds:.1f} tokens/s"
+    )
     for error, n in Counter(stream.error for stream in streams if stream.error).items():
         text += f"; {n} lost: “{error}”"
     return text
@@ -108,7 +121,9 @@ def told(streams: list[Stream], seconds: float) -> str:
 def running() -> list[psutil.Process]:
     """Return the replicas' processes on this machine."""
     found = psutil.process_iter(["cmdline"])
-    return [process for process in found if "ServeReplica" in " ".join(process.info["cmdline"] or [])]
+    return [
+        process for process in found if "ServeReplica" in " ".join(process.info["cmdline"] or [])
+    ]
 
 
 @contextmanager
@@ -117,7 +132,9 @@ def serving(options: argparse.Namespace) -> Iterator[str]:
     url = f"http://127.0.0.1:{options.port}"
     command = ["serve", "--replicas", str(options.replicas), "--port", str(options.port)]
     command += ["--address", options.address] if options.address else []
-    served = subprocess.Popen([sys.executable, "-m", "lmsteer_core", *command], stdout=subprocess.DEVNULL)
+    served = subprocess.Popen(
+        [sys.executable, "-m", "lmsteer_core", *command], stdout=subprocess.DEVNULL
+    )
     try:
         wait_for(f"{url}/v1/models", served)
         yield url

@@ -24,7 +24,10 @@ def main() -> None:
     port = parser.parse_args().port
     with tempfile.TemporaryDirectory() as cache:
         first, second = _seconds_to_page(port, cache), _seconds_to_page(port, cache)
-    print(f"second start / first: {second / first:.2f} (target ≤ 0.33; {first:.1f} s, then {second:.1f} s)")
+    print(
+        f"second start / first: {second / first:.2f} (target ≤ 0.33; {first:.1f} "
+        f"s, then {second:.1f} s)"
+    )
 
 
 def _seconds_to_page(port: int, cache: str) -> float:
@@ -32,8 +35,10 @@ def _seconds_to_page(port: int, cache: str) -> float:
     start = time.perf_counter()
     app = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_for(f"http://127.0.0.1:{port}/config", app)
         return time.perf_counter() - start

@@ -32,30 +32,80 @@ import numpy as np
 
 from benchmarks.control import append_result, read_results
 from benchmarks.quality import continue_all
-from lmsteer_core import Descriptions, LanguageModel, Row, Sampling, Steer, generate, load_model, train
+from lmsteer_core import (
+    Descriptions,
+    LanguageModel,
+    Row,
+    Sampling,
+    Steer,
+    generate,
+    load_model,
+    train,
+)
 from lmsteer_core.training.calibration import perplexity, repetition
 
 PAIRS = {
-    "sailor": ("a weathered fisherman talking about the sea", "an accountant talking about the office"),
-    "noir": ("a hard-boiled detective story full of shadows and rain", "a sunny picture book for toddlers"),
-    "science": ("a careful scientific report with measurements", "a fairy tale with magic and dragons"),
-    "anxious": ("the thoughts of a nervous, worried person", "the thoughts of a calm, relaxed person"),
-    "victorian": ("a letter from a Victorian lady to her cousin", "a text message from a teenager today"),
-    "command": ("a drill sergeant shouting short orders", "a gentle yoga teacher inviting you to breathe"),
-    "nostalgia": ("an old man remembering his childhood", "an engineer predicting the distant future"),
-    "doubt": ("cautious words that hedge every claim", "bold words that are certain of every claim"),
+    "sailor": (
+        "a weathered fisherman talking about the sea",
+        "an accountant talking about the office",
+    ),
+    "noir": (
+        "a hard-boiled detective story full of shadows and rain",
+        "a sunny picture book for toddlers",
+    ),
+    "science": (
+        "a careful scientific report with measurements",
+        "a fairy tale with magic and dragons",
+    ),
+    "anxious": (
+        "the thoughts of a nervous, worried person",
+        "the thoughts of a calm, relaxed person",
+    ),
+    "victorian": (
+        "a letter from a Victorian lady to her cousin",
+        "a text message from a teenager today",
+    ),
+    "command": (
+        "a drill sergeant shouting short orders",
+        "a gentle yoga teacher inviting you to breathe",
+    ),
+    "nostalgia": (
+        "an old man remembering his childhood",
+        "an engineer predicting the distant future",
+    ),
+    "doubt": (
+        "cautious words that hedge every claim",
+        "bold words that are certain of every claim",
+    ),
     "kitchen": ("a passionate chef describing a dish", "a lawyer describing a contract"),
-    "legend": ("an ancient epic about heroes, gods and war", "a modern manual for a washing machine"),
+    "legend": (
+        "an ancient epic about heroes, gods and war",
+        "a modern manual for a washing machine",
+    ),
 }
 """(+ pole, − pole) by the steer's name."""
 
 SAMPLE_PROMPT = "When the door opened,"
 """What the samples for a reader continue, always with seed 0."""
 
-_SUBJECTS = ("My neighbour", "Her brother", "Their new manager", "Somebody from the village",
-             "Our teacher", "A young couple", "Two strangers", "Nobody in the room")  # fmt: skip
-_BEGINNINGS = ("had decided that", "told me about", "was looking at", "could not find",
-               "came back with", "wanted to")  # fmt: skip
+_SUBJECTS = (
+    "My neighbour",
+    "Her brother",
+    "Their new manager",
+    "Somebody from the village",
+    "Our teacher",
+    "A young couple",
+    "Two strangers",
+    "Nobody in the room",
+)
+_BEGINNINGS = (
+    "had decided that",
+    "told me about",
+    "was looking at",
+    "could not find",
+    "came back with",
+    "wanted to",
+)
 PROMPTS = [f"{subject} {beginning}" for subject in _SUBJECTS for beginning in _BEGINNINGS]
 """48 beginnings; the calibration's are sampled from the model."""
 
@@ -76,7 +126,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; read, then added to")
     parser.add_argument("--only", choices=list(PAIRS), nargs="+", default=list(PAIRS))
-    parser.add_argument("--judge-model", help="another model that judges the style as well, e.g. gemma")
+    parser.add_argument(
+        "--judge-model", help="another model that judges the style as well, e.g. gemma"
+    )
     parser.add_argument("--report", action="store_true", help="only print")
     options = parser.parse_args()
     known = {result["name"] for result in read_results(options.out)}
@@ -87,7 +139,9 @@ def main() -> None:
         for name in missing:
             append_result(options.out, measure(lm, other or None, name))
             print(f"{name} is done", flush=True)
-    results = sorted(read_results(options.out), key=lambda result: list(PAIRS).index(result["name"]))
+    results = sorted(
+        read_results(options.out), key=lambda result: list(PAIRS).index(result["name"])
+    )
     report(results)
 
 
@@ -112,7 +166,8 @@ def measure(lm: LanguageModel, other: LanguageModel | None, name: str) -> dict[s
             "epsilons": [round(epsilons[minus], 2), round(epsilons[plus], 2)],
             "style_difference": {judge: round(float(gap.mean()), 4) for judge, gap in gaps.items()},
             "standard_error": {
-                judge: round(float(gap.std(ddof=1)) / math.sqrt(len(gap)), 4) for judge, gap in gaps.items()
+                judge: round(float(gap.std(ddof=1)) / math.sqrt(len(gap)), 4)
+                for judge, gap in gaps.items()
             },
             "perplexity_ratios": [round(cost[j][0] / cost[0][0], 3) for j in (minus, plus)],
             "more_repetition": [round(cost[j][1] - cost[0][1], 3) for j in (minus, plus)],
@@ -135,21 +190,27 @@ def samples(lm: LanguageModel, steer: Steer, epsilons: Sequence[float]) -> list[
 
 def visible(step: dict[str, Any], judge: str) -> bool:
     """Return whether the style differs by enough standard errors, in the right direction."""
-    return bool(step["style_difference"][judge] >= MIN_STANDARD_ERRORS * step["standard_error"][judge])
+    return bool(
+        step["style_difference"][judge] >= MIN_STANDARD_ERRORS * step["standard_error"][judge]
+    )
 
 
 def fluent(step: dict[str, Any]) -> bool:
     """Return whether the text is worth reading at both signs."""
     pair = math.prod(step["perplexity_ratios"]) ** 0.5
-    return bool(pair <= MAX_PERPLEXITY_RATIO) and bool(max(step["more_repetition"]) <= MAX_MORE_REPETITION)
+    return bool(pair <= MAX_PERPLEXITY_RATIO) and bool(
+        max(step["more_repetition"]) <= MAX_MORE_REPETITION
+    )
 
 
 def report(results: Sequence[dict[str, Any]]) -> None:
     """Print a table per step, the cards' curves and the samples."""
     for place in STEPS:
         print(f"\nAt {place} of the useful range, − / + pole\n")
-        print("| pair | judge | ε | style difference | 95 % | perplexity ratios | more repetition "
-              "| visible | fluent |")  # fmt: skip
+        print(
+            "| pair | judge | ε | style difference | 95 % | perplexity ratios | more repetition "
+            "| visible | fluent |"
+        )
         print("|---|---|---|---|---|---|---|---|---|")
         passed = 0
         for result in results:
@@ -161,12 +222,17 @@ def report(results: Sequence[dict[str, Any]]) -> None:
                 verdict = " | ".join("yes" if holds else "NO" for holds in (seen, read))
                 figures = [
                     " / ".join(format(x, f) for x in step[key])
-                    for key, f in (("epsilons", "+g"), ("perplexity_ratios", ".2f"),
-                                   ("more_repetition", "+.3f"))
-                ]  # fmt: skip
-                print(f"| {result['name']} | {judge} | {figures[0]} | {gap:.3f} "
-                      f"| {gap - 1.96 * error:.3f} to {gap + 1.96 * error:.3f} | {figures[1]} "
-                      f"| {figures[2]} | {verdict} |")  # fmt: skip
+                    for key, f in (
+                        ("epsilons", "+g"),
+                        ("perplexity_ratios", ".2f"),
+                        ("more_repetition", "+.3f"),
+                    )
+                ]
+                print(
+                    f"| {result['name']} | {judge} | {figures[0]} | {gap:.3f} "
+                    f"| {gap - 1.96 * error:.3f} to {gap + 1.96 * error:.3f} | {figures[1]} "
+                    f"| {figures[2]} | {verdict} |"
+                )
         print(f"\n{passed} of {len(results)} visible and fluent")
     for result in results:
         positive, negative = PAIRS[result["name"]]

@@ -1,6 +1,7 @@
 """Make the pretrained steers again; on one machine the same bytes every time.
 
-    python -m benchmarks.train_pretrained --data DATA [--only sentiment] [--model gemma] [--described]
+    python -m benchmarks.train_pretrained --data DATA [--only sentiment] [--model gemma]
+        [--described]
 
 The steers are made from the descriptions below, and from labelled text where a style has a weight
 for it. DATA serves the figures on their cards too: it holds prompts/neutral.jsonl and a folder per
@@ -111,14 +112,21 @@ STYLES = {
         "Early Modern English",
         (
             (
-                "I pray thee, good sir, hark what thou hast done, for thy lord doth weep and his heart "
-                "hath no peace",
+                (
+                    "I pray thee, good sir, hark what thou hast done, for thy lord doth weep and "
+                    "his heart hath no peace"
+                ),
                 "please listen to what you have done, because your boss is crying and has no peace",
             ),
             (
-                "wherefore art thou come hither, and what wouldst thou have of me? 'Tis not thine, nor "
-                "shall it be",
-                "why did you come here, and what do you want from me? It's not yours, and it won't be",
+                (
+                    "wherefore art thou come hither, and what wouldst thou have of me? 'Tis "
+                    "not thine, nor shall it be"
+                ),
+                (
+                    "why did you come here, and what do you want from me? It's "
+                    "not yours, and it won't be"
+                ),
             ),
         ),
         written_in_style=True,
@@ -195,9 +203,14 @@ STYLES = {
         "pirate at sea",
         (
             (
-                "Arr, matey! Hoist the sails, ye scurvy dogs, for there be gold and rum aboard yon ship",
-                "Hello, colleague. Please file the forms, everyone, because there is a meeting at the "
-                "office today",
+                (
+                    "Arr, matey! Hoist the sails, ye scurvy dogs, for there be gold "
+                    "and rum aboard yon ship"
+                ),
+                (
+                    "Hello, colleague. Please file the forms, everyone, because there is a "
+                    "meeting at the office today"
+                ),
             ),
             (
                 "a yarn told by an old pirate captain about his crew, the sea, treasure and rum",
@@ -211,14 +224,19 @@ STYLES = {
         "boardroom",
         (
             (
-                "Going forward, we will leverage our core competencies to drive synergies and deliver "
-                "scalable solutions for key stakeholders",
+                (
+                    "Going forward, we will leverage our core competencies to drive synergies and "
+                    "deliver scalable solutions for key stakeholders"
+                ),
                 "From now on we will do what we are good at, help each other and make things that "
                 "people like",
             ),
             (
                 "a management consultant's strategy presentation about transformation and growth",
-                "what a farmer tells his neighbour over the garden fence about the weather and the cow",
+                (
+                    "what a farmer tells his neighbour over the garden fence about "
+                    "the weather and the cow"
+                ),
             ),
         ),
         written_in_style=True,
@@ -234,7 +252,9 @@ GEMMA_NOTICE = (
 
 def source_of(style: Style, data: Path) -> Combined:
     """Return a style's descriptions, all of one weight, and its labelled text if it has a share."""
-    described = [Descriptions(*pair, keep_own_words=style.written_in_style) for pair in style.descriptions]
+    described = [
+        Descriptions(*pair, keep_own_words=style.written_in_style) for pair in style.descriptions
+    ]
     share = (1 - style.data_weight) / len(described)
     parts: list[tuple[Source, float]] = [(source, share) for source in described]
     if style.data_weight:
@@ -252,7 +272,9 @@ def told(source: Combined, style: Style) -> str:
     return f"{pairs} ({1 - style.data_weight:.0%}) and {labelled.summary} ({style.data_weight:.0%})"
 
 
-def figures(lm: LanguageModel, steer: Steer, style: Style, source: Source, data: Path) -> dict[str, Any]:
+def figures(
+    lm: LanguageModel, steer: Steer, style: Style, source: Source, data: Path
+) -> dict[str, Any]:
     """Return what the card says of control and fluency at both ends, per file of prompts."""
     judge = (
         Judge(source.style_score(lm), 0.0)
@@ -284,21 +306,33 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--only", choices=list(STYLES), action="append", help="one style, repeatable")
+    parser.add_argument(
+        "--only", choices=list(STYLES), action="append", help="one style, repeatable"
+    )
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--out", type=Path, help="default: the model's folder of pretrained steers")
-    parser.add_argument("--described", action="store_true", help="from the descriptions alone, no labels")
+    parser.add_argument(
+        "--described", action="store_true", help="from the descriptions alone, no labels"
+    )
     options = parser.parse_args()
     lm = load_model(options.model, dtype="bfloat16")
-    flags = [f" --model {options.model}"] * (options.model != EMBEDDED) + [" --described"] * options.described
+    flags = [f" --model {options.model}"] * (options.model != EMBEDDED) + [
+        " --described"
+    ] * options.described
     out = options.out or PRETRAINED.parent / lm.model_id.lower()
     for name in options.only or STYLES:
-        style = dataclasses.replace(STYLES[name], **({"data_weight": 0.0} if options.described else {}))
+        style = dataclasses.replace(
+            STYLES[name], **({"data_weight": 0.0} if options.described else {})
+        )
         source = source_of(style, options.data / name)
         steer = train(
-            lm, name, source, poles=(style.negative, style.positive), notice=style.notice,
+            lm,
+            name,
+            source,
+            poles=(style.negative, style.positive),
+            notice=style.notice,
             n_prompts=N_CALIBRATION_PROMPTS,
-        )  # fmt: skip
+        )
         metrics = {**steer.card.metrics, **figures(lm, steer, style, source, options.data)}
         card = dataclasses.replace(steer.card, metrics=metrics, data=told(source, style))
         folder = dataclasses.replace(steer, card=card).save(out / name)
@@ -306,7 +340,7 @@ def main() -> None:
 
 
 def readme(card: SteerCard, style: Style, flags: str) -> str:
-    """Return what the steer's folder says about it: its source, its figures, how to make it again."""
+    """Return what the steer's folder says of it: source, figures, how to make it again."""
     judge = card.metrics["judge"]
     rows = []
     for kind in ("neutral", "toxic"):
@@ -314,7 +348,8 @@ def readme(card: SteerCard, style: Style, flags: str) -> str:
             if key.startswith(f"{kind}_prompts_at_epsilon_"):
                 rows.append(
                     f"| {kind} | {key.rpartition('_')[2]} | {row['judge_score_mean']:.3f} ± "
-                    f"{row['judge_score_standard_error']:.3f} | {row['perplexity_under_base_model']:.1f} | "
+                    f"{row['judge_score_standard_error']:.3f} | "
+                    f"{row['perplexity_under_base_model']:.1f} | "
                     f"{row['repeated_words_share']:.3f} |"
                 )
     pairs = "\n".join(f"- + {plus}\n- − {minus}" for plus, minus in style.descriptions)
@@ -324,19 +359,27 @@ def readme(card: SteerCard, style: Style, flags: str) -> str:
             f"# {card.name}: {card.negative} ↔ {card.positive}",
             "",
             *([f"**{card.notice}**", ""] if card.notice else []),
-            f"A steer of rank {card.rank} for {card.model_id}, useful from ε = {low:g} to {high:g}, "
-            f"made from {card.data}:",
+            (
+                f"A steer of rank {card.rank} for {card.model_id}, useful from ε = {low:g} to "
+                f"{high:g}, made from {card.data}:"
+            ),
             "",
             pairs,
             "",
             *([GEMMA_NOTICE, ""] if card.model_id.startswith("gemma") else []),
             f"Continuations of 20 tokens; judge: {judge}.",
             "",
-            "| prompts | ε | judge's mean ± standard error | base model's perplexity | repeated words |",
+            (
+                "| prompts | ε | judge's mean ± standard error | base model's "
+                "perplexity | repeated words |"
+            ),
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Remake it: `python -m benchmarks.train_pretrained --data DATA --only {card.name}{flags}`",
+            (
+                "Remake it: `python -m benchmarks.train_pretrained --data DATA "
+                f"--only {card.name}{flags}`"
+            ),
             "",
         ]
     )

@@ -5,8 +5,8 @@
 descriptions   `train` from two descriptions against 200 tokens of plain transformers generation, on
                the model as the app loads it; with the model's neutral statistics in the cache, and
                without. Both sides take turns; medians and ranges.
-labelled       `train` from all of DATA/sentiment/train.jsonl against 1,000 steps of the official recipe
-               in fp32, extrapolated from real steps taken half before and half after.
+labelled       `train` from all of DATA/sentiment/train.jsonl against 1,000 steps of the official
+               recipe in fp32, extrapolated from real steps taken half before and half after.
 memory         peak resident memory of a process of its own that makes one steer with an empty cache
                of statistics, per model that is installed.
 """
@@ -28,7 +28,16 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import seconds
-from lmsteer_core import Descriptions, LabelledText, LanguageModel, Row, Sampling, generate, load_model, train
+from lmsteer_core import (
+    Descriptions,
+    LabelledText,
+    LanguageModel,
+    Row,
+    Sampling,
+    generate,
+    load_model,
+    train,
+)
 from lmsteer_core.models.catalogue import EMBEDDED, GEMMA, available_models
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.official_recipe import N_STEPS, OfficialTraining
@@ -80,8 +89,12 @@ def descriptions(repeats: int) -> None:
             times["cached"].append(seconds(lambda: train(lm, "timed", SOURCE)))
     for case, target in (("cached", " (target ≤ 1.2)"), ("not cached", "")):
         ratios = [a / b for a, b in zip(times[case], times["generate"], strict=True)]
-        print(f"train from descriptions, statistics {case} / {N_TOKENS} tokens: {spread(ratios)}{target}; "
-              f"{spread(times[case])} s against {spread(times['generate'])} s", flush=True)  # fmt: skip
+        print(
+            f"train from descriptions, statistics {case} / {N_TOKENS} tokens: "
+            f"{spread(ratios)}{target}; {spread(times[case])} s against "
+            f"{spread(times['generate'])} s",
+            flush=True,
+        )
 
 
 def labelled(path: Path, n_steps: int) -> None:
@@ -90,28 +103,48 @@ def labelled(path: Path, n_steps: int) -> None:
     source = LabelledText(found.texts, found.labels)
     lm = load_model(dtype="float32")
     generate(lm.for_batches, [Row(PROMPT)], {}, Sampling(max_new_tokens=4))
-    train(lm, "warm", SOURCE, n_prompts=2)  # the statistics belong to the model: in the cache from here
+    # the statistics belong to the model: in the cache from here
+    train(lm, "warm", SOURCE, n_prompts=2)
     texts = [lm.encode(text)[0][:256] for text in found.texts]
     texts = [ids if len(ids) > 1 else lm.start_ids + ids for ids in texts]
-    official = iter(OfficialTraining(
-        lm, texts, found.labels, rank=1000, learning_rate=1e-2, batch_size=32, scale=1e-3,
-        regularization=1e-6, seed=0,
-    ))  # fmt: skip
+    official = iter(
+        OfficialTraining(
+            lm,
+            texts,
+            found.labels,
+            rank=1000,
+            learning_rate=1e-2,
+            batch_size=32,
+            scale=1e-3,
+            regularization=1e-6,
+            seed=0,
+        )
+    )
     next(official)
     steps = [seconds(lambda: next(official)) for _ in range(n_steps // 2)]
     marks = []
     start = time.perf_counter()
-    train(lm, "timed", source, progress=lambda share, _: marks.append((share, time.perf_counter() - start)))
+    train(
+        lm,
+        "timed",
+        source,
+        progress=lambda share, _: marks.append((share, time.perf_counter() - start)),
+    )
     whole = time.perf_counter() - start
     steps += [seconds(lambda: next(official)) for _ in range(n_steps - len(steps))]
     solved = next(at for share, at in marks if share >= 0.8)
-    expected = N_STEPS * statistics.fmean(steps)  # steps differ in length: their mean, not the median
+    # steps differ in length: their mean, not the median
+    expected = N_STEPS * statistics.fmean(steps)
     print(f"labelled: {len(found.texts)} texts, {sum(map(len, texts))} tokens")
     print(
-        f"{N_STEPS} official steps / train from labelled text: {expected / whole:.1f} (target ≥ 60; "
-        f"{expected:.0f} s extrapolated from {len(steps)} steps of {spread(steps)} s; {whole:.1f} s)"
+        f"{N_STEPS} official steps / train from labelled text: {expected / whole:.1f} "
+        f"(target ≥ 60; {expected:.0f} s extrapolated from {len(steps)} steps of "
+        f"{spread(steps)} s; {whole:.1f} s)"
     )
-    print(f"the same up to the uncalibrated steer: {expected / solved:.1f} ({solved:.1f} s)", flush=True)
+    print(
+        f"the same up to the uncalibrated steer: {expected / solved:.1f} ({solved:.1f} s)",
+        flush=True,
+    )
 
 
 def memory(models: list[str]) -> None:
@@ -123,12 +156,20 @@ def memory(models: list[str]) -> None:
             continue
         peaks = []
         for extra in (["--load-only"], []):  # the first also converts the model, if need be
-            command = [sys.executable, "-m", "benchmarks.training_speed", "--memory-of", model, *extra]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.training_speed",
+                "--memory-of",
+                model,
+                *extra,
+            ]
             found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             peaks.append(float(found.stdout.split()[-1]))
         target = f" (target ≤ {MEMORY_TARGETS_GB[model]:g})" if model in MEMORY_TARGETS_GB else ""
         print(
-            f"peak memory of training, {model}: {peaks[1]:.2f} GB{target}; loading alone {peaks[0]:.2f} GB",
+            f"peak memory of training, {model}: {peaks[1]:.2f} GB{target}; loading "
+            f"alone {peaks[0]:.2f} GB",
             flush=True,
         )
 
@@ -149,9 +190,14 @@ def plain(lm: LanguageModel, n_tokens: int) -> None:
     """Generate as transformers does by itself, batch 1."""
     ids = torch.tensor([lm.encode(PROMPT)[0]], device=lm.device)
     lm.model.generate(  # type: ignore[operator]
-        ids, attention_mask=torch.ones_like(ids), min_new_tokens=n_tokens, max_new_tokens=n_tokens,
-        do_sample=True, temperature=0.9, top_p=0.95,
-    )  # fmt: skip
+        ids,
+        attention_mask=torch.ones_like(ids),
+        min_new_tokens=n_tokens,
+        max_new_tokens=n_tokens,
+        do_sample=True,
+        temperature=0.9,
+        top_p=0.95,
+    )
 
 
 @contextmanager

@@ -4,16 +4,16 @@
     python -m benchmarks.transfer --out FILE.jsonl --report
     python -m benchmarks.transfer --map-speed | --round-trip
 
-    made        made on the target from two descriptions; the source's steer is made there from the same
+    made        made on the target from two descriptions, as the source's steer was on the source
     behaviour   carried by its shifts of next-word probabilities
     ridge       carried by a map between the embeddings, W′ = H⁻ W H, both ways fitted
     transpose   the same fit, the paper's W′ = Hᵀ W H
     procrustes  the same with a rotation
-    official    W′ = Hᵀ W H by the published recipe: Adam on the first 4,000 shared words, 5,000 steps, rows
-                of Hᵀ brought to length 1
+    official    W′ = Hᵀ W H by the published recipe: Adam on the first 4,000 shared words, 5,000
+                steps, rows of Hᵀ brought to length 1
 
-Texts, judges, intervals and the comparison at equal perplexity are those of `benchmarks.quality`, with
-the target as the language model. Results and steers are kept, and a second call goes on.
+Texts, judges, intervals and the comparison at equal perplexity are those of `benchmarks.quality`,
+with the target as the language model. Results and steers are kept, and a second call goes on.
 """
 
 from __future__ import annotations
@@ -55,11 +55,16 @@ N_ANCHORS, N_STEPS, LEARNING_RATE = 4000, 5000, 1e-2
 
 
 def main() -> None:
-    """Measure what is not in the file yet, then print the table; or one of the two small questions."""
+    """Measure what is not in the file yet, then print the table.
+
+    Or one of the two small questions.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="folder with STYLE/train.jsonl and prompts/neutral.jsonl")
+    parser.add_argument(
+        "--data", type=Path, help="folder with STYLE/train.jsonl and prompts/neutral.jsonl"
+    )
     parser.add_argument("--style", choices=list(STYLES), default="sentiment")
     parser.add_argument("--source", default="embedded")
     parser.add_argument("--target", default="gemma")
@@ -68,8 +73,12 @@ def main() -> None:
     parser.add_argument("--epsilons", type=float, nargs="+", default=EPSILONS, help="above 0")
     parser.add_argument("--out", type=Path, help="JSON lines; read, then added to")
     parser.add_argument("--report", action="store_true", help="only print the table")
-    parser.add_argument("--map-speed", action="store_true", help="time the ridge map and the official one")
-    parser.add_argument("--round-trip", action="store_true", help="source → target → source, cosine of W")
+    parser.add_argument(
+        "--map-speed", action="store_true", help="time the ridge map and the official one"
+    )
+    parser.add_argument(
+        "--round-trip", action="store_true", help="source → target → source, cosine of W"
+    )
     options = parser.parse_args()
     if options.map_speed or options.round_trip:
         source, target = (load_model(m, dtype="bfloat16") for m in (options.source, options.target))
@@ -91,7 +100,9 @@ def run(options: argparse.Namespace) -> None:
     key = {"style": options.style, "to": f"{source.model_id} → {target.model_id}"}
     done = [r for r in read_results(options.out) if key.items() <= r.items()]
     if any(len(r["n_tokens"]) != options.n_prompts for r in done):
-        raise SystemExit(f"{options.out} holds results of another number of prompts; write to another file.")
+        raise SystemExit(
+            f"{options.out} holds results of another number of prompts; write to another file."
+        )
     prompts = read_prompts(options.data / "prompts" / "neutral.jsonl", options.n_prompts)
     judges = {style.judge: style.score(), "tfidf": judge_by_name("tfidf", data).score}
     folder = options.out.with_suffix("") / options.style
@@ -110,7 +121,9 @@ def run(options: argparse.Namespace) -> None:
             print(f"{options.style}: {method}", flush=True)
             steer = made_on(source)
             if method == "official":
-                moved = carried(steer, kept_official_map(folder.parent, source, target), target, steer.name)
+                moved = carried(
+                    steer, kept_official_map(folder.parent, source, target), target, steer.name
+                )
                 made = calibrated(target, moved, Behaviour(source, steer))
             else:
                 made = transfer(source, steer, target, method=method)
@@ -118,11 +131,17 @@ def run(options: argparse.Namespace) -> None:
         return Steer.load(kept)
 
     def measure(method: str, steer: Steer | None, epsilons: Collection[float]) -> None:
-        for texts, epsilon in zip(continue_all(target, steer, prompts, epsilons), epsilons, strict=True):
+        for texts, epsilon in zip(
+            continue_all(target, steer, prompts, epsilons), epsilons, strict=True
+        ):
             found = figures(texts, judges)
             append_result(options.out, {**key, "method": method, "epsilon": epsilon, **found})
-            shown = "  ".join(f"{name} {np.mean(score):.3f}" for name, score in found["scores"].items())
-            print(f"{method} {epsilon:+g}: {shown}  perplexity {found['perplexity']:.2f}", flush=True)
+            shown = "  ".join(
+                f"{name} {np.mean(score):.3f}" for name, score in found["scores"].items()
+            )
+            print(
+                f"{method} {epsilon:+g}: {shown}  perplexity {found['perplexity']:.2f}", flush=True
+            )
 
     if not any(r["method"] == UNSTEERED for r in done):
         measure(UNSTEERED, None, [0.0])
@@ -139,28 +158,40 @@ def report(style: str, to: str, results: Sequence[dict[str, Any]]) -> None:
     curves = {m: c for m in METHODS if m in found and len((c := Curve(results, m)).epsilon) > 1}
     base = next(r for r in results if r["method"] == UNSTEERED)
     n_prompts = len(base["n_tokens"])
-    draws = np.random.default_rng(0).multinomial(n_prompts, [1 / n_prompts] * n_prompts, N_BOOTSTRAP)
+    draws = np.random.default_rng(0).multinomial(
+        n_prompts, [1 / n_prompts] * n_prompts, N_BOOTSTRAP
+    )
     weights = np.vstack([np.ones(n_prompts), draws.astype(float)])
-    print(f"\n## {style}, {to}, {n_prompts} prompts, unsteered perplexity {base['perplexity']:.2f}\n")
+    print(
+        f"\n## {style}, {to}, {n_prompts} prompts, unsteered perplexity {base['perplexity']:.2f}\n"
+    )
     judges = list(base["scores"])
-    print(f"| perplexity | method | ±ε |{''.join(f' {j} | ÷ made |' for j in judges)} repeated words |")
+    print(
+        "| perplexity | method | ±ε "
+        f"|{''.join(f' {j} | ÷ made |' for j in judges)} repeated words |"
+    )
     print(f"|---|---|---|{'---|---|' * len(judges)}---|")
     for ratio in RATIOS:
         rows = {}
         for method, curve in curves.items():
             places = [reach(curve.epsilon, row, ratio) for row in curve.ratios(weights)]
             at = {
-                judge: np.array([
-                    np.interp(e, curve.epsilon, row)
-                    for (e, _), row in zip(places, curve.control(judge, weights), strict=True)
-                ])
+                judge: np.array(
+                    [
+                        np.interp(e, curve.epsilon, row)
+                        for (e, _), row in zip(places, curve.control(judge, weights), strict=True)
+                    ]
+                )
                 for judge in judges
-            }  # fmt: skip
+            }
             rows[method] = (places[0], at, np.interp(places[0][0], curve.epsilon, curve.repeated))
         for method, ((epsilon, reached), at, repeated) in rows.items():
             if not reached:
                 highest = curves[method].ratios().max()
-                print(f"| {ratio:g} × | {method} | reaches {highest:.2f} × |{' – | – |' * len(judges)} – |")
+                print(
+                    f"| {ratio:g} × | {method} | reaches {highest:.2f} × "
+                    f"|{' – | – |' * len(judges)} – |"
+                )
                 continue
             cells = ""
             for judge in judges:
@@ -171,11 +202,14 @@ def report(style: str, to: str, results: Sequence[dict[str, Any]]) -> None:
             print(f"| {ratio:g} × | {method} | {epsilon:.2f} |{cells} {repeated:.3f} |")
 
 
-def official_map(source: LanguageModel, target: LanguageModel, n_steps: int = N_STEPS) -> EmbeddingMap:
-    """Return the published recipe's map: Hᵀ trained to bring anchors to the target, its rows of length 1.
+def official_map(
+    source: LanguageModel, target: LanguageModel, n_steps: int = N_STEPS
+) -> EmbeddingMap:
+    """Return the published recipe's map: Hᵀ, trained to bring anchors to the target.
 
-    The published code compares spellings as the tokenizers write them, here word starts meet whatever
-    their mark. As published, the other direction is trained beside it, though nothing uses it.
+    The published code compares spellings as the tokenizers write them, here word starts meet
+    whatever their mark. As published, the other direction is trained beside it, though nothing uses
+    it.
     """
     shared = shared_words(source, target)
     e_source, e_target = (
@@ -190,7 +224,9 @@ def official_map(source: LanguageModel, target: LanguageModel, n_steps: int = N_
     adam = torch.optim.Adam([back, there], lr=LEARNING_RATE)
     for _ in range(n_steps):
         adam.zero_grad()
-        loss = (e_target @ back - e_source).square().mean() + (e_source @ there - e_target).square().mean()
+        loss = (e_target @ back - e_source).square().mean() + (
+            e_source @ there - e_target
+        ).square().mean()
         loss.backward()
         adam.step()
     back = back.detach()
@@ -224,7 +260,10 @@ def map_speed(source: LanguageModel, target: LanguageModel) -> None:
         official_map(source, target, n_steps)
         seconds[n_steps] = time.perf_counter() - start
     official = (seconds[220] - seconds[20]) / 200 * N_STEPS
-    print(f"ridge, both ways: {found.n_words} words, R² {found.r2:.3f}, {min(ridge):.2f} s (best of 3)")
+    print(
+        f"ridge, both ways: {found.n_words} words, R² {found.r2:.3f}, "
+        f"{min(ridge):.2f} s (best of 3)"
+    )
     print(f"official: {N_ANCHORS} words, {official:.0f} s for {N_STEPS} steps, from 200 of them")
     print(f"official / ridge {official / min(ridge):.0f}")
 
@@ -243,7 +282,10 @@ def round_trip(source: LanguageModel, target: LanguageModel) -> None:
 
         cosine = float((w * w_back).sum() / (w.norm() * w_back.norm()))
         in_effect = natural(w, w_back) / (natural(w, w) * natural(w_back, w_back)) ** 0.5
-        print(f"{method}: cosine of W {cosine:.3f}, where divergence is length² {in_effect:.3f}", flush=True)
+        print(
+            f"{method}: cosine of W {cosine:.3f}, where divergence is length² {in_effect:.3f}",
+            flush=True,
+        )
 
 
 def product(steer: Steer) -> Tensor:

@@ -13,7 +13,9 @@ PACKAGE = ROOT / "lmsteer_core"
 NOT_A_LIBRARY = {"cli", "ui"}
 """Packages that nobody imports: the command line and the app."""
 
-_PACKAGE_HEAD = "::: {}\n    options: {{heading_level: 1, members: false, show_root_full_path: true}}"
+_PACKAGE_HEAD = (
+    "::: {}\n    options: {{heading_level: 1, members: false, show_root_full_path: true}}"
+)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

@@ -36,6 +36,11 @@ def first_line(error: Exception) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the machine's memory, or the accelerator's, ran out; torch raises many types."""
+    """Return whether the machine's memory, or the accelerator's, ran out.
+
+    Torch raises many types.
+    """
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    return (
+        isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    )

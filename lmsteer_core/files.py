@@ -21,7 +21,7 @@ def replace_file(file: Path, text: str) -> None:
 
 @contextmanager
 def all_or_nothing(folder: Path | str) -> Iterator[Path]:
-    """Yield a folder beside `folder` that takes its place when all went well, and else is removed."""
+    """Yield a folder that takes the place of `folder` when all went well, and else is removed."""
     folder = Path(folder).expanduser().resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; choose another.")
@@ -36,8 +36,11 @@ def all_or_nothing(folder: Path | str) -> Iterator[Path]:
             os.replace(partial, folder)
     except LMSteerError:
         raise
-    except Exception as error:  # a full disk is an OSError, SafetensorError or, of tokenizers, Exception
-        raise SteerError(f"Cannot write {folder}: {first_line(error)}; nothing was left there.") from error
+    # a full disk is an OSError, SafetensorError or, of tokenizers, Exception
+    except Exception as error:
+        raise SteerError(
+            f"Cannot write {folder}: {first_line(error)}; nothing was left there."
+        ) from error
 
 
 def cache_folder() -> Path:

@@ -29,7 +29,9 @@ def check_number(value: object, what: str, low: float, high: float) -> float:
 
 
 def check_whole_number(value: object, what: str, low: int, high: int) -> int:
-    """Return a whole number between two limits as an int; 3.0 is one, as JSON does not tell it from 3.
+    """Return a whole number between two limits as an int.
+
+    3.0 is one, as JSON does not tell it from 3.
 
     Raises:
         InputError: If it is not a whole number, or not within the limits.

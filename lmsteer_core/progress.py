@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 Progress = Callable[[float, str], None]
-"""Called with the finished share (0–1) and what is being done; whatever it raises stops the work."""
+"""Called with the finished share (0–1) and what is being done;
+whatever it raises stops the work."""
 
 
 _T = TypeVar("_T")

@@ -1,4 +1,4 @@
-"""The one place that knows where the assets and the shipped steers lie: in a checkout or in a wheel."""
+"""The one place that knows where assets and shipped steers lie: in a checkout or in a wheel."""
 
 from __future__ import annotations
 

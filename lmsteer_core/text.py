@@ -1,4 +1,4 @@
-"""What can be said of a text without a model: whether it is whole, and whether its script has spaces."""
+"""What can be said of a text without a model: is it whole, has its script spaces."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import unicodedata
 
 from lmsteer_core.errors import InputError
 
-_UNSPACED = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER",
-             "MYANMAR", "TIBETAN")  # fmt: skip
+_UNSPACED = (
+    "CJK UNIFIED",
+    "CJK COMPATIBILITY IDEOGRAPH",
+    "HIRAGANA",
+    "KATAKANA",
+    "THAI",
+    "LAO",
+    "KHMER",
+    "MYANMAR",
+    "TIBETAN",
+)
 """First words of the Unicode names of letters whose scripts put no space between words."""
 
 
@@ -20,7 +29,9 @@ def check_text(text: str, what: str = "text") -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"The {what} holds half of a character (a lone surrogate); retype it.") from error
+        raise InputError(
+            f"The {what} holds half of a character (a lone surrogate); retype it."
+        ) from error
 
 
 def is_unspaced(character: str) -> bool:

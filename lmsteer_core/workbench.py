@@ -40,7 +40,9 @@ class Workbench:
         self.engine = Engine(lm)
 
     @classmethod
-    def open(cls, model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> Workbench:
+    def open(
+        cls, model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto"
+    ) -> Workbench:
         """Load a model and its steers; arguments and errors as for `load_model`."""
         return cls(load_model(model_id, device=device, dtype=dtype))
 
@@ -64,12 +66,16 @@ class Workbench:
             self.steers[name] = steer
             return steer
         known = ", ".join(sorted(self.steers)) or "none"
-        raise SteerError(f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}.")
+        raise SteerError(
+            f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}."
+        )
 
     @property
     def names(self) -> list[str]:
         """Names of the steers: sentiment first as the plainest, those with a notice last."""
-        return sorted(self.steers, key=lambda n: (bool(self.steers[n].card.notice), n != "sentiment", n))
+        return sorted(
+            self.steers, key=lambda n: (bool(self.steers[n].card.notice), n != "sentiment", n)
+        )
 
     def stream(
         self,
@@ -89,7 +95,10 @@ class Workbench:
         return self.engine.submit(live_rows(self.lm, rows, steers, sampling)).steps(is_wanted)
 
     def next_words(self, prompt: str, steer: Steer, **options: Any) -> NextWords:
-        """Return `next_word.next_words`, made in the engine's thread; a long prompt is read in steps."""
+        """Return `next_word.next_words`, made in the engine's thread.
+
+        A long prompt is read in steps.
+        """
         ids, _ = self.lm.encode(prompt, reserve=1)
         finished(self.engine.work(self.lm.next_state(ids)))
         return self.engine.call(lambda: next_words(self.lm, prompt, steer, **options))

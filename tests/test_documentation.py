@@ -1,4 +1,4 @@
-"""The documentation builds, what it links to exists, and what it tells a reader to type is understood."""
+"""The documentation builds, its links lead somewhere, and what it says to type is understood."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ SOURCE = "https://github.com/lm-steer/workbench/blob/main/"
 
 
 def test_the_site_builds_without_a_warning(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        tmp_path,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "steer_hidden" in (tmp_path / "search/search_index.json").read_text()
@@ -61,6 +70,8 @@ def test_every_command_that_is_shown_has_its_verb_and_options(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_import_that_is_shown_works(page):
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
-        for module, names in re.findall(r"^from (lmsteer_core[\w.]*) import ([\w, ]+)$", block, re.M):
+        for module, names in re.findall(
+            r"^from (lmsteer_core[\w.]*) import ([\w, ]+)$", block, re.M
+        ):
             for name in names.split(", "):
                 assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"

@@ -50,11 +50,15 @@ def test_public_name_has_a_docstring_of_its_own(name):
     assert not thing.__doc__.startswith(f"{name}(")
     if inspect.isclass(thing):
         for method, value in vars(thing).items():
-            if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+            if not method.startswith("_") and (
+                inspect.isfunction(value) or isinstance(value, property)
+            ):
                 assert inspect.getdoc(value), f"{name}.{method}"
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE))
+)
 def test_module_says_what_it_is_for(file):
     assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
 

@@ -46,7 +46,9 @@ def test_a_bad_row_raises_at_once_while_others_write(lm: LanguageModel) -> None:
 def test_who_is_not_wanted_any_more_ends_without_an_error(lm: LanguageModel) -> None:
     workbench = Workbench(lm)
     wanted = [True]
-    steps = workbench.stream([Row("The garden")], Sampling(max_new_tokens=5000), is_wanted=lambda: wanted[0])
+    steps = workbench.stream(
+        [Row("The garden")], Sampling(max_new_tokens=5000), is_wanted=lambda: wanted[0]
+    )
     next(steps)
     wanted[0] = False
     assert list(steps) == []

@@ -20,7 +20,8 @@ from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer, check_fingerprint
 
 _RESOLUTION = 1e-5
-"""Scores nearer than this share of the largest are ties, whatever a machine's rounding makes of them."""
+"""Scores nearer than this share of the largest are ties, whatever
+a machine's rounding makes of them."""
 
 _N_POLE_WORDS = 3
 
@@ -88,7 +89,9 @@ def dimensions(
 def displacement_dimensions(
     lm: LanguageModel, steer: Steer, *, n_dims: int = 8, n_words: int = 12, raw: bool = False
 ) -> list[Dimension]:
-    """Return the principal components of the words' displacements W e_v; arguments as for `dimensions`.
+    """Return the principal components of the words' displacements W e_v.
+
+    Arguments as for `dimensions`.
 
     The SVD asks how W acts on any vector, this how it moves the words there are: a direction
     that few words have counts for little. Energies are shares of the displacements' whole variance.
@@ -120,7 +123,10 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
         positive=", ".join(found.positive),
         rank=1,
         method="singular dimension",
-        data=f"dimension {i + 1} of {steer.name}; + is the end that +ε makes likelier in ordinary text",
+        data=(
+            f"dimension {i + 1} of {steer.name}; + is the end that +ε makes "
+            "likelier in ordinary text"
+        ),
         calibration={},
         metrics={"energy_share": round(found.energy, 4)},
     )
@@ -131,7 +137,7 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
 
 
 def overlap(steers: Sequence[Steer]) -> Tensor:
-    """Return the cosine between every two steers' W, ⟨W_a, W_b⟩ / (‖W_a‖ ‖W_b‖), (n_steers, n_steers).
+    """Return the cosines ⟨W_a, W_b⟩ / (‖W_a‖ ‖W_b‖) between steers, (n_steers, n_steers).
 
     Steers add, ε_a W_a + ε_b W_b, and this says what their sum is like. Near 0 each keeps its own
     effect: composing them is safe, one slider a style. Near +1 they are one style under two
@@ -172,7 +178,9 @@ def word_moves(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
     return _along(lm, raw, steer.right.float().cpu().T) @ (axes @ steer.left.float().cpu()).T
 
 
-def place(lm: LanguageModel, steer: Steer, word: str, *, n_dims: int = 8, raw: bool = False) -> Place:
+def place(
+    lm: LanguageModel, steer: Steer, word: str, *, n_dims: int = 8, raw: bool = False
+) -> Place:
     """Return where a word sits on the steer's strongest dimensions.
 
     Args:
@@ -198,7 +206,9 @@ def ranks(scores: Tensor, index: int) -> list[int]:
     return (ahead + 1).tolist()
 
 
-def displacement_pca(lm: LanguageModel, steer: Steer, *, n_components: int = 3, raw: bool = False) -> Tensor:
+def displacement_pca(
+    lm: LanguageModel, steer: Steer, *, n_components: int = 3, raw: bool = False
+) -> Tensor:
     """Return the words' coordinates in a PCA of their displacements W e_v, (n_words, n_components).
 
     Signs are fixed as in `dimensions`: words with positive coordinates gain with +ε.
@@ -211,7 +221,8 @@ def displacement_scores(
 ) -> Tensor:
     """Return where the words are on the axes of `displacement_pca` before they move.
 
-    With a_i the axes, a_i · (e_v − mean e), (n_words, n_components); ε adds ε times `displacement_pca`.
+    With a_i the axes, a_i · (e_v − mean e), (n_words, n_components); ε adds ε times
+    `displacement_pca`.
     """
     axes, _ = _displacement_axes(lm, steer, raw)
     return _along(lm, raw, axes[:, :n_components])
@@ -228,9 +239,14 @@ def mean_logit_shift(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> T
 
 
 def _along(lm: LanguageModel, raw: bool, directions: Tensor) -> Tensor:
-    """Return the words' embeddings, less their mean, which no softmax would notice, times (d_model, …)."""
+    """Return the words' embeddings times (d_model, …).
+
+    Their mean, which no softmax would notice, is taken off first.
+    """
     embedding = lm.output_embedding
-    along = (embedding.float() @ directions.to(embedding.device)).cpu()[vocabulary(lm, raw=raw).token_ids]
+    along = (embedding.float() @ directions.to(embedding.device)).cpu()[
+        vocabulary(lm, raw=raw).token_ids
+    ]
     return along - along.mean(dim=0)
 
 
@@ -241,14 +257,14 @@ def _signs(lm: LanguageModel, directions: Tensor) -> Tensor:
 
 
 def _displacements(lm: LanguageModel, steer: Steer, raw: bool) -> tuple[Tensor, Tensor]:
-    """Return the displacements' principal coordinates, (n_words, n), and standard deviations, (n,)."""
+    """Return the principal coordinates, (n_words, n), and standard deviations, (n,)."""
     axes, deviations = _displacement_axes(lm, steer, raw)
     inside = axes.T @ steer.left.float().cpu()
     return _along(lm, raw, steer.right.float().cpu().T) @ inside.T, deviations
 
 
 def _displacement_axes(lm: LanguageModel, steer: Steer, raw: bool) -> tuple[Tensor, Tensor]:
-    """Return the principal axes of the words' displacements, (d_model, n), and standard deviations, (n,).
+    """Return the displacements' principal axes, (d_model, n), and standard deviations, (n,).
 
     W e = left (right e), so all of them lie in the column space of `left`: the PCA is rank × rank.
     """

@@ -54,7 +54,9 @@ class Weighed:
         return max(pairs, key=lambda pair: (pair[0], -abs(pair[1]), pair[1]))[1]
 
 
-def log_probabilities(lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]) -> Tensor:
+def log_probabilities(
+    lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]
+) -> Tensor:
     """Return log P_ε(x_t | x_<t) in nats, (n_epsilons, n_tokens); the first token reads 0.
 
     Args:
@@ -90,9 +92,13 @@ def _log_probabilities(
 def _chosen(
     lm: LanguageModel, base: Tensor, moved: Tensor, targets: Tensor, epsilons: Sequence[float]
 ) -> Tensor:
-    """Return the targets' log-probabilities, (n_epsilons, n_tokens), from tables (n_tokens, vocab_size)."""
+    """Return the targets' log-probabilities, (n_epsilons, n_tokens).
+
+    The tables are (n_tokens, vocab_size).
+    """
     out = torch.empty(len(epsilons), len(targets), device=base.device)
-    # Row by row on a CPU: all ε of one token work in its cache, where a chunk of tokens would not fit.
+    # Row by row on a CPU: all ε of one token work in its cache,
+    # where a chunk of tokens would not fit.
     size = 1 if base.device.type == "cpu" else len(targets)
     for start in range(0, len(targets), size):
         rows = slice(start, start + size)
@@ -109,7 +115,9 @@ def evidence(lm: LanguageModel, read: ReadText, steer: Steer, epsilon: float = 1
     return [float(e) for e in plus - minus]
 
 
-def posterior(lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]) -> list[float]:
+def posterior(
+    lm: LanguageModel, read: ReadText, steer: Steer, epsilons: Sequence[float]
+) -> list[float]:
     """Return P(ε | text) over a grid, with equal prior weight on every grid point."""
     return _posterior(log_probabilities(lm, read, steer, epsilons))
 
@@ -158,7 +166,10 @@ def profiling(
     epsilon: float = 1.0,
     epsilons: Sequence[float] = POSTERIOR_GRID,
 ) -> Steps[list[Weighed]]:
-    """Do what `profile` does in steps, each yielding the finished share; closing it ends the work."""
+    """Do what `profile` does in steps, each yielding the finished share.
+
+    Closing it ends the work.
+    """
     grid = list(epsilons)
     wanted = list(dict.fromkeys([*grid, epsilon, -epsilon]))
     at = [wanted.index(e) for e in grid]

@@ -1,4 +1,4 @@
-"""The logits of every ε at once, from two tables: E h, which all steers share, and E Wᵀ h of each."""
+"""The logits of every ε from two tables: E h, which all steers share, and E Wᵀ h of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lmsteer_core.steers.steer import Steer
 
 
 def logits_over_epsilon(lm: LanguageModel, steer: Steer, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Return E h and E Wᵀ h over hidden states (n_tokens, d_model), each (n_tokens, vocab_size), float32.
+    """Return E h and E Wᵀ h, each (n_tokens, vocab_size), float32; hidden is (n_tokens, d_model).
 
     `lm.finish` of the first plus ε times the second are the logits at every ε.
     """

@@ -136,12 +136,17 @@ def next_words(
         rankings.append(Ranking(epsilon, [token_text(lm, i) for i in best], p[best].tolist()))
 
     def curve(token_id: int, word: str = "", is_whole: bool = True) -> WordCurve:
-        return WordCurve(token_id, token_text(lm, token_id), table[:, token_id].tolist(), word, is_whole)
+        return WordCurve(
+            token_id, token_text(lm, token_id), table[:, token_id].tolist(), word, is_whole
+        )
 
     return NextWords(
         grid,
         [curve(token_id) for token_id in found],
-        [curve(token_id, word, whole) for word, (token_id, whole) in zip(follow, asked, strict=True)],
+        [
+            curve(token_id, word, whole)
+            for word, (token_id, whole) in zip(follow, asked, strict=True)
+        ],
         rankings,
         cut,
     )

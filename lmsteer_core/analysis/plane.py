@@ -34,7 +34,8 @@ class Plane:
 
     Attributes:
         epsilons: The grid of both axes.
-        probability: P(token | prompt); row i is steer_b at epsilons[i], column j steer_a at epsilons[j].
+        probability: P(token | prompt); row i is steer_b at epsilons[i], column j steer_a at
+            epsilons[j].
         text: The token as it would continue the prompt, its leading space included.
         is_whole: False if the word has several tokens, of which this is the first.
         cut: Whether the prompt's beginning did not fit the context.
@@ -102,8 +103,8 @@ def styles(
 ) -> list[list[float]]:
     """Return every text's evidence per token for every steer, in nats, (n_texts, n_steers).
 
-    The unsteered model reads; the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1),
-    is the judge. A text without tokens reads 0.
+    The unsteered model reads; the steer's own likelihood ratio, log P(token | ε = 1) − log P(token
+    | ε = −1), is the judge. A text without tokens reads 0.
 
     Args:
         lm: The language model.

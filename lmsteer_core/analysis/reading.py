@@ -40,7 +40,10 @@ class ReadText:
         if len(self.token_ids) <= n_tokens:
             return self
         return ReadText(
-            self.token_ids[:n_tokens], self.token_texts[:n_tokens], self.hidden[: n_tokens - 1], True
+            self.token_ids[:n_tokens],
+            self.token_texts[:n_tokens],
+            self.hidden[: n_tokens - 1],
+            True,
         )
 
 
@@ -56,10 +59,15 @@ def read_text(lm: LanguageModel, text: str) -> ReadText:
 
 
 def reading(lm: LanguageModel, text: str) -> Steps[ReadText]:
-    """Do what `read_text` does in steps, each yielding the share that is read; closing it ends the work."""
+    """Do what `read_text` does in steps, each yielding the share that is read.
+
+    Closing it ends the work.
+    """
     check_text(text)
     # A token is seldom longer than 16 characters.
-    encoding = lm.tokenizer(text[: MAX_TOKENS * 16], return_offsets_mapping=True, add_special_tokens=False)
+    encoding = lm.tokenizer(
+        text[: MAX_TOKENS * 16], return_offsets_mapping=True, add_special_tokens=False
+    )
     token_ids = encoding["input_ids"][:MAX_TOKENS]
     ends = [end for _, end in encoding["offset_mapping"]][:MAX_TOKENS]
     starts = [0, *ends[:-1]]
@@ -76,7 +84,7 @@ def reading(lm: LanguageModel, text: str) -> Steps[ReadText]:
 
 
 def _windows(n_tokens: int, width: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (start, first, stop): the window reads tokens [start, stop) and predicts [first, stop)."""
+    """Yield (start, first, stop): a window reads tokens [start, stop), predicts [first, stop)."""
     first, stop = 1, min(width, n_tokens)
     yield 0, first, stop
     while stop < n_tokens:

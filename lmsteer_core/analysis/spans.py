@@ -46,9 +46,9 @@ def units(
     """Return the evidence summed over each token, word or sentence; every token counts once.
 
     Words are what stands between spaces, with their punctuation; where a script has no spaces each
-    token is one. A sentence ends with . ! ? … before a space and no small letter, with 。！？, or with
-    its line, so an abbreviation before a name ends one too. A token that reaches into the next
-    unit belongs to the one it begins in.
+    token is one. A sentence ends with . ! ? … before a space and no small letter, with 。！？,
+    or with its line, so an abbreviation before a name ends one too. A token that reaches into the
+    next unit belongs to the one it begins in.
 
     Args:
         token_texts: Characters of each token; joined they are the text that offsets count in.
@@ -105,7 +105,11 @@ def _sentence_starts(text: str) -> list[int]:
 
 
 def strongest_spans(
-    token_texts: Sequence[str], token_evidence: Sequence[float], *, n_spans: int = 5, max_tokens: int = 24
+    token_texts: Sequence[str],
+    token_evidence: Sequence[float],
+    *,
+    n_spans: int = 5,
+    max_tokens: int = 24,
 ) -> list[Span]:
     """Return disjoint spans of largest |summed evidence|, strongest first.
 

@@ -82,7 +82,9 @@ def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
 
 def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
     ids, words = [], []
-    for token_id in (neutral_statistics(lm).mean_probability >= _LEAST_PROBABILITY).nonzero()[:, 0].tolist():
+    for token_id in (
+        (neutral_statistics(lm).mean_probability >= _LEAST_PROBABILITY).nonzero()[:, 0].tolist()
+    ):
         token = lm.tokenizer.convert_ids_to_tokens(token_id)
         if raw and token:
             ids.append(token_id)
@@ -99,7 +101,7 @@ def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
 
 
 def neutral_statistics(lm: LanguageModel) -> _Neutral:
-    """Return the mean hidden state and the mean next-word distribution of neutral sentences, kept by model."""
+    """Return the mean hidden state and next-word distribution of neutral text, kept by model."""
     found = _NEUTRAL.get(lm)
     if found is None:
         ids = [lm.encode(sentence)[0] for sentence in _NEUTRAL_SENTENCES]

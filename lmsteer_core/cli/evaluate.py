@@ -1,4 +1,4 @@
-"""The verb `evaluate`: its options, the order of the work, what it prints and leaves in the folder."""
+"""The verb `evaluate`: its options, the order of the work, what it prints and writes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options, all but --model and --json."""
     add = parser.add_argument
     add("--task", default="sentiment", metavar="TASK", help="sentiment or detoxification")
-    add("--quick", action="store_true", help="minutes on two cores: few prompts, samples and methods")
-    add("--data", type=Path, metavar="FOLDER", help="its train.jsonl has text and label (default: no text)")
+    add(
+        "--quick",
+        action="store_true",
+        help="minutes on two cores: few prompts, samples and methods",
+    )
+    add(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="its train.jsonl has text and label (default: no text)",
+    )
     add(
         "--prompts",
         type=Path,
@@ -41,17 +50,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--top-p", type=float, default=0.9, metavar="P", help="nucleus (default 0.9)")
     add("--seed", type=int, default=0, metavar="S")
     add("--methods", nargs="+", metavar="METHOD", help="default: all that the data allow")
-    add("--strengths", type=float, nargs="+", metavar="S", help="swept in place of each method's own")
+    add(
+        "--strengths",
+        type=float,
+        nargs="+",
+        metavar="S",
+        help="swept in place of each method's own",
+    )
     add(
         "--training-steps",
         type=int,
         metavar="N",
         help="Adam steps of the methods that learn by it (default 200; official 300)",
     )
-    add("--sections", default="curves", metavar="LIST", help="of curves,composition,data (default curves)")
+    add(
+        "--sections",
+        default="curves",
+        metavar="LIST",
+        help="of curves,composition,data (default curves)",
+    )
     add("--judges", nargs="+", metavar="JUDGE", help="profanity, vader, tfidf:FILE, hf:MODEL")
     add("--perplexity-model", metavar="ID", help="a second model that measures fluency, e.g. gemma")
-    add("--perplexity-samples", type=int, metavar="N", help="of a prompt's texts, the first N (default: all)")
+    add(
+        "--perplexity-samples",
+        type=int,
+        metavar="N",
+        help="of a prompt's texts, the first N (default: all)",
+    )
     add("--out", type=Path, metavar="FOLDER", help="where all is kept and a stopped run goes on")
     add("--score", type=Path, metavar="FILE", help="only score generations in the published format")
 
@@ -73,7 +98,9 @@ def show(result: dict[str, Any]) -> str:
 
     if "file" in result:
         figures = [[label, wording.span(found)] for label, found in result["figures"].items()]
-        note = f"{result['prompts']} prompts; " + "; ".join(f"{k} ({v})" for k, v in result["by"].items())
+        note = f"{result['prompts']} prompts; " + "; ".join(
+            f"{k} ({v})" for k, v in result["by"].items()
+        )
         return markdown.text(Table(result["file"], note, ["figure", "value"], figures))
     tables = [markdown.text(table(result)) for table in (methods_table, glance_table)]
     return "\n\n".join([*tables, "\n".join(verdict.verdict(result)), f"Report: {result['report']}"])
@@ -133,7 +160,9 @@ def _scored(args: argparse.Namespace) -> dict[str, Any]:
     lines = read_generations(args.score)
     scorers = [judge_scorer(judge) for judge in _judges(args, TASKS[args.task])]
     if args.perplexity_model:
-        scorers.append(model_scorer(load_model(args.perplexity_model).for_batches, args.perplexity_samples))
+        scorers.append(
+            model_scorer(load_model(args.perplexity_model).for_batches, args.perplexity_samples)
+        )
     scores = {scorer.name: scorer.score(lines) for scorer in scorers}
     return {
         "file": str(args.score),
@@ -171,7 +200,9 @@ def _judges(args: argparse.Namespace, task: Task, *more: str) -> list[Judge]:
 
     judges = [load_judge(name, task.pole) for name in args.judges or (*task.judges, *more)]
     if task.pole not in {judge.pole for judge in judges}:
-        raise InputError(f"No judge measures {task.measured}; add {' or '.join(task.judges)} to --judges.")
+        raise InputError(
+            f"No judge measures {task.measured}; add {' or '.join(task.judges)} to --judges."
+        )
     return judges
 
 

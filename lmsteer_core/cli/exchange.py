@@ -16,7 +16,9 @@ def run_import(args: argparse.Namespace) -> Result:
     from lmsteer_core.exchange.hub import save_repository
 
     if args.index and len(args.index) != len(args.name):
-        raise InputError(f"Give one --index per --name; here are {len(args.index)} and {len(args.name)}.")
+        raise InputError(
+            f"Give one --index per --name; here are {len(args.index)} and {len(args.name)}."
+        )
     indices = args.index or range(len(args.name))
     if len(set(indices)) < len(indices):
         raise InputError("Each --index may be given once.")
@@ -39,7 +41,9 @@ def run_import(args: argparse.Namespace) -> Result:
 
 def show_import(result: Result) -> str:
     """Return what `import` prints for a person."""
-    return "\n".join(f"Wrote {s['folder']}: rank {s['rank']}, {s['data']}" for s in result["steers"])
+    return "\n".join(
+        f"Wrote {s['folder']}: rank {s['rank']}, {s['data']}" for s in result["steers"]
+    )
 
 
 def run_export(args: argparse.Namespace) -> Result:

@@ -35,7 +35,8 @@ def show_steers(result: Result) -> str:
     """Return what `steers` prints for a person."""
     rows = [
         f"{s['name']:<16} {s['negative']} ↔ {s['positive']}   ε {s['epsilon_range'][0]:g} … "
-        f"{s['epsilon_range'][1]:g}   {s['method']}" + (f"\n{'':<16} ⚠ {s['notice']}" if s["notice"] else "")
+        f"{s['epsilon_range'][1]:g}   {s['method']}"
+        + (f"\n{'':<16} ⚠ {s['notice']}" if s["notice"] else "")
         for s in result["steers"]
     ]
     return "\n".join(rows) or f"No steers found for {result['model']}."
@@ -48,12 +49,14 @@ def run_nextword(args: argparse.Namespace) -> Result:
     axis = [item for item in args.steer if "=" not in item]
     if len(axis) != 1:
         raise InputError(
-            "nextword wants one --steer NAME for the axis and holds every other as --steer OTHER=E, "
-            f"for example --steer sentiment; here {len(axis)} stand without =E."
+            "nextword wants one --steer NAME for the axis and holds every other as --steer "
+            f"OTHER=E, for example --steer sentiment; here {len(axis)} stand without =E."
         )
     held = parse_epsilons([item for item in args.steer if "=" in item])
     if axis[0] in held:
-        raise InputError(f"'{axis[0]}' is on the axis, so it cannot be held at {held[axis[0]]:g} too.")
+        raise InputError(
+            f"'{axis[0]}' is on the axis, so it cannot be held at {held[axis[0]]:g} too."
+        )
     if args.top < 1:
         raise InputError(f"--top must be at least 1, not {args.top}.")
     workbench = open_workbench(args, dtype="float32")
@@ -79,7 +82,8 @@ def run_nextword(args: argparse.Namespace) -> Result:
             {
                 "epsilon": r.epsilon,
                 "words": [
-                    {"text": text, "probability": p} for text, p in zip(r.texts, r.probability, strict=True)
+                    {"text": text, "probability": p}
+                    for text, p in zip(r.texts, r.probability, strict=True)
                 ],
             }
             for r in found.rankings
@@ -120,7 +124,9 @@ def run_words(args: argparse.Namespace) -> Result:
     if args.dims < 1 or args.top < 1:
         raise InputError("--dims and --top must be at least 1.")
     workbench = open_workbench(args)
-    found = dimensions(workbench.lm, find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top)
+    found = dimensions(
+        workbench.lm, find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top
+    )
     return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
 
 
@@ -144,7 +150,8 @@ def run_analyze(args: argparse.Namespace) -> Result:
     read = read_text(workbench.lm, args.text)
     if read.cut:
         sys.stderr.write(
-            f"lmsteer: the text is too long; only its first {len(read.token_ids)} tokens were read.\n"
+            "lmsteer: the text is too long; only its first "
+            f"{len(read.token_ids)} tokens were read.\n"
         )
     found = weigh(workbench.lm, read, steer)
     return {
@@ -152,7 +159,9 @@ def run_analyze(args: argparse.Namespace) -> Result:
             {"text": text, "evidence": value}
             for text, value in zip(read.token_texts, found.evidence, strict=True)
         ],
-        "spans": [dataclasses.asdict(span) for span in strongest_spans(read.token_texts, found.evidence)],
+        "spans": [
+            dataclasses.asdict(span) for span in strongest_spans(read.token_texts, found.evidence)
+        ],
         "posterior": {"epsilon": found.epsilons, "probability": found.posterior},
     }
 

@@ -36,7 +36,8 @@ def run_generate(args: argparse.Namespace) -> Result:
                 "epsilons": dict(row.row.epsilons),
                 "text": row.text,
                 "tokens": [
-                    {"text": t.text, "logprob": t.logprob, "base_logprob": t.base_logprob} for t in row.tokens
+                    {"text": t.text, "logprob": t.logprob, "base_logprob": t.base_logprob}
+                    for t in row.tokens
                 ],
             }
             for row in done
@@ -50,4 +51,6 @@ def show_generate(result: Result) -> str:
     def title(epsilons: dict[str, float]) -> str:
         return ", ".join(f"{name} {e:+g}" for name, e in epsilons.items() if e) or "baseline"
 
-    return "\n\n".join(f"[{title(r['epsilons'])}]\n{result['prompt']}{r['text']}" for r in result["rows"])
+    return "\n\n".join(
+        f"[{title(r['epsilons'])}]\n{result['prompt']}{r['text']}" for r in result["rows"]
+    )

@@ -60,17 +60,24 @@ def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
         taught.append(Examples(read_lines(args.plus_examples), read_lines(args.minus_examples)))
     if args.data is None:
         if not taught or args.method == "adam":
-            raise InputError("Give a DATA file, or both --plus and --minus; --method adam needs DATA alone.")
+            raise InputError(
+                "Give a DATA file, or both --plus and --minus; --method adam needs DATA alone."
+            )
         return [(source, 1 / len(taught)) for source in taught]
     if taught and args.method == "adam":
-        raise InputError("--method adam learns from DATA alone; leave out the descriptions and examples.")
+        raise InputError(
+            "--method adam learns from DATA alone; leave out the descriptions and examples."
+        )
     found = read_labelled(args.data)
     if found.n_duplicates:
         sys.stderr.write(f"lmsteer: left out {found.n_duplicates} repeated texts.\n")
     data = LabelledText(found.texts, found.labels)
     if not taught:
         return [(data, 1.0)]
-    return [*((source, (1 - args.data_weight) / len(taught)) for source in taught), (data, args.data_weight)]
+    return [
+        *((source, (1 - args.data_weight) / len(taught)) for source in taught),
+        (data, args.data_weight),
+    ]
 
 
 def show_train(result: Result) -> str:
@@ -98,16 +105,28 @@ def run_transfer(args: argparse.Namespace) -> Result:
     done = []
     for steer in steers:
         made = transfer(
-            workbench.lm, steer, target.lm, method=args.method, name=args.name, progress=progress_line()
+            workbench.lm,
+            steer,
+            target.lm,
+            method=args.method,
+            name=args.name,
+            progress=progress_line(),
         )
         folder = made.save(args.out or user_steers_of(target.lm.model_id) / made.name)
-        done.append({
-            "steer": made.name if args.out is None else str(folder),
-            "folder": str(folder),
-            "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target.lm)),
-            "card": dataclasses.asdict(made.card),
-        })  # fmt: skip
-    return {"source": workbench.lm.model_id, "target": target.lm.model_id, "to": args.to, "steers": done}
+        done.append(
+            {
+                "steer": made.name if args.out is None else str(folder),
+                "folder": str(folder),
+                "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target.lm)),
+                "card": dataclasses.asdict(made.card),
+            }
+        )
+    return {
+        "source": workbench.lm.model_id,
+        "target": target.lm.model_id,
+        "to": args.to,
+        "steers": done,
+    }
 
 
 def show_transfer(result: Result) -> str:
@@ -123,10 +142,11 @@ def show_transfer(result: Result) -> str:
         return f"{result['target']} has every steer of {result['source']}."
     fit, steer = result["steers"][0]["fit"], result["steers"][0]["steer"]
     lines.append(
-        f"{result['source']} and {result['target']} share {fit['n_shared']:,} words; the map explains "
-        f"{fit['r2']:.0%} of the variance."
+        f"{result['source']} and {result['target']} share {fit['n_shared']:,} words; the map "
+        f"explains {fit['r2']:.0%} of the variance."
     )
     lines.append(
-        f'Try: python -m lmsteer_core generate "My life is" --model {result["to"]} --steer {steer}=2'
+        'Try: python -m lmsteer_core generate "My life is" --model '
+        f"{result['to']} --steer {steer}=2"
     )
     return "\n".join(lines)

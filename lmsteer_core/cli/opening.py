@@ -30,7 +30,11 @@ def open_workbench(args: argparse.Namespace, dtype: str = "auto") -> Any:
 
 def find_steer(workbench: Any, name: str) -> Any:
     """Return a steer by its name, its folder or, as OWNER/NAME, from the hub."""
-    if name not in workbench.steers and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists():
+    if (
+        name not in workbench.steers
+        and re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+        and not Path(name).exists()
+    ):
         from lmsteer_core.exchange.hub import pull
         from lmsteer_core.steers.steer import check_fingerprint
 

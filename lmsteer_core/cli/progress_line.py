@@ -10,7 +10,7 @@ _SECONDS_PER_LINE = 30
 
 
 def progress_line(*, logged: bool = False) -> Callable[[float, str], None]:
-    """Return a one-line progress report on stderr; where nobody watches silent, or a line now and then."""
+    """Return a progress report in one line of stderr; where nobody watches, silence or a log."""
     watched = sys.stderr.isatty()
     if not watched and not logged:
         return lambda _share, _what: None
@@ -20,7 +20,8 @@ def progress_line(*, logged: bool = False) -> Callable[[float, str], None]:
     def report(share: float, what: str) -> None:
         nonlocal began, first, latest, told
         now = time.monotonic()
-        if share < latest or latest == 0:  # another piece of work, or one that an earlier call began
+        # another piece of work, or one that an earlier call began
+        if share < latest or latest == 0:
             began, first = now, share
         latest = share
         done = share - first

@@ -15,7 +15,10 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=_port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     parser.add_argument(
-        "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors to log in; also the API's key"
+        "--auth",
+        type=_auth,
+        metavar="USER:PASSWORD",
+        help="ask visitors to log in; also the API's key",
     )
 
 
@@ -38,12 +41,17 @@ def run_serve(args: argparse.Namespace) -> Result:
         from lmsteer_core.serving.replicas import replicas
         from lmsteer_core.ui.app import serve_app
     except ImportError as error:
-        told = f"serve runs in a checkout, with Ray: pip install -r requirements-serve.txt ({error})."
+        told = (
+            f"serve runs in a checkout, with Ray: pip install -r requirements-serve.txt ({error})."
+        )
         raise InputError(told) from error
     workbench = open_workbench(args)
-    with replicas(workbench.lm, args.model, args.replicas, args.max_replicas, args.address) as engine:
+    with replicas(
+        workbench.lm, args.model, args.replicas, args.max_replicas, args.address
+    ) as engine:
         workbench.engine = engine
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # at Ray's own, processes would stay behind
+        # at Ray's own, processes would stay behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         serve_app(workbench, host=args.host, port=args.port, auth=args.auth)
     return {}
 

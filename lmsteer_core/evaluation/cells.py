@@ -39,7 +39,9 @@ class Protocol:
     def __post_init__(self) -> None:
         """Refuse numbers of samples that no run could have."""
         if not 1 <= self.n_samples <= MAX_SAMPLES:
-            raise InputError(f"--samples must be between 1 and {MAX_SAMPLES}, not {self.n_samples}.")
+            raise InputError(
+                f"--samples must be between 1 and {MAX_SAMPLES}, not {self.n_samples}."
+            )
 
 
 @dataclass(frozen=True)

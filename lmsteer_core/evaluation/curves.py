@@ -59,8 +59,13 @@ class Curve:
 
 
 def most_control(curves: Sequence[Curve], cost: Array | float) -> Array:
-    """Return the most control of any curve at no more than a perplexity ratio; 0 below every curve's."""
-    control, ratio = (np.concatenate(side) for side in zip(*(c.dense() for c in curves), strict=True))
+    """Return the most control of any curve at no more than a perplexity ratio.
+
+    Below every curve's ratio it is 0.
+    """
+    control, ratio = (
+        np.concatenate(side) for side in zip(*(c.dense() for c in curves), strict=True)
+    )
     reachable = np.where(ratio <= cost, control, -np.inf).max(axis=0)
     return np.where(np.isfinite(reachable), reachable, 0.0)
 
@@ -87,7 +92,10 @@ class Scores:
         self.versions = {name: found["by"] for name, found in given.items()}
 
     def measures(self) -> list[Measure]:
-        """Return every pair of a judge of the task's pole and a model; other judges read the grids too."""
+        """Return every pair of a judge of the task's pole and a model.
+
+        Other judges read the grids too.
+        """
         side = BOTH if -1 in self._signs else PLUS
         return [Measure(j, m, side) for j in self.own_judges for m in self.models]
 
@@ -97,7 +105,11 @@ class Scores:
 
     def strengths(self, method: str) -> list[float]:
         """Return the strengths of a method's sweep that have every sign of the task, ascending."""
-        mine = {cell.strength for cell in self._by_cell if (cell.method, cell.section) == (method, "curves")}
+        mine = {
+            cell.strength
+            for cell in self._by_cell
+            if (cell.method, cell.section) == (method, "curves")
+        }
         return sorted(s for s in mine if s > 0 and mine >= {sign * s for sign in self._signs})
 
     def sweep(self, method: str) -> list[Cell]:
@@ -106,7 +118,7 @@ class Scores:
         return sorted([Cell(UNSTEERED, 0.0), *cells], key=lambda cell: cell.strength)
 
     def mean(self, cell: Cell, judge: str, n: tuple[int, int] | None = None) -> Figure:
-        """Return the judge's mean, signed towards the + pole, of the first (prompts, samples) if given."""
+        """Return the judge's mean towards the + pole, of the first (prompts, samples) if given."""
         figure = metrics.mean_score(_first(padded(self[cell][judge]["scores"]), n))
         return dataclasses.replace(figure, numerator=self.poles[judge] * figure.numerator)
 

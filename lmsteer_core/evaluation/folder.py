@@ -54,7 +54,9 @@ def alone(folder: Path) -> Iterator[None]:
             f"Another evaluation writes to {folder}: wait for it, or choose another --out."
         ) from error
     except OSError as error:
-        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another --out.") from error
+        raise InputError(
+            f"Cannot write to {folder}: {error.strerror}; choose another --out."
+        ) from error
     with lock:
         yield
 
@@ -63,14 +65,20 @@ def begin_run(folder: Path, settings: dict[str, Any]) -> None:
     """Write run.json, or raise InputError if it is there and differs."""
     file = folder / "run.json"
     try:
-        known = json.loads(file.read_text()) if file.is_file() else {**settings, "versions": _versions()}
+        known = (
+            json.loads(file.read_text())
+            if file.is_file()
+            else {**settings, "versions": _versions()}
+        )
     except ValueError as error:
         raise InputError(f"{file} is damaged; choose another --out.") from error
     for key, value in settings.items():
         before = known.setdefault(key, value)
         if before != value:
             told = f"{key}: {before}, not {value}"
-            raise InputError(f"{folder} holds a run of other settings ({told}); choose another --out.")
+            raise InputError(
+                f"{folder} holds a run of other settings ({told}); choose another --out."
+            )
     replace_file(file, json.dumps(known, indent=1, ensure_ascii=False))
 
 
@@ -85,7 +93,10 @@ def training_text_facts(task: Task) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     packages = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+    }
 
 
 def _digest(items: Any) -> str:

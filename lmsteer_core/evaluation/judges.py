@@ -3,7 +3,8 @@
 profanity        alt-profanity-check, a linear SVM on words: P(toxic)
 vader            vaderSentiment, a lexicon: compound score, −1 to 1
 tfidf:FILE       a TF-IDF classifier fitted to a labelled file: P(the pole that is measured)
-hf:MODEL[#LABEL] a Hugging Face text-classification model: P(LABEL), by default its positive or toxic one
+hf:MODEL[#LABEL] a Hugging Face text-classification model: P(LABEL), by default its positive
+                 or toxic one
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def load_judge(name: str, pole: int = 1) -> Judge:
         pole: What `tfidf` is to measure: 1 for labels above 0, −1 for those below.
 
     Raises:
-        InputError: If there is no such judge, its package is missing or its file or model cannot be read.
+        InputError: If there is no such judge, its package is missing or its file or model cannot be
+            read.
     """
     kind, _, rest = name.partition(":")
     if kind == "profanity" and not rest:
@@ -75,8 +77,11 @@ def _profanity() -> Judge:
         raise _missing("profanity", "alt-profanity-check") from error
     return Judge(
         lambda texts: [float(p) for p in predict_prob(list(texts))] if texts else [],
-        0.5, "profanity", _version("alt-profanity-check"), -1,
-    )  # fmt: skip
+        0.5,
+        "profanity",
+        _version("alt-profanity-check"),
+        -1,
+    )
 
 
 def _vader() -> Judge:
@@ -87,8 +92,11 @@ def _vader() -> Judge:
     analyzer = SentimentIntensityAnalyzer()
     return Judge(
         lambda texts: [analyzer.polarity_scores(text)["compound"] for text in texts],
-        0.05, "vader", _version("vaderSentiment"), 1,
-    )  # fmt: skip
+        0.05,
+        "vader",
+        _version("vaderSentiment"),
+        1,
+    )
 
 
 def _tfidf(path: Path, pole: int) -> Judge:
@@ -97,9 +105,13 @@ def _tfidf(path: Path, pole: int) -> Judge:
     from sklearn.pipeline import make_pipeline
 
     found = read_labelled(path)
-    graded = [(text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label]
+    graded = [
+        (text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label
+    ]
     if len({above for _, above in graded}) < 2:
-        raise InputError(f"{path.name} holds one pole only; the judge tfidf needs labels of both signs.")
+        raise InputError(
+            f"{path.name} holds one pole only; the judge tfidf needs labels of both signs."
+        )
     classifier = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000),
@@ -107,14 +119,20 @@ def _tfidf(path: Path, pole: int) -> Judge:
     try:
         classifier.fit(*zip(*graded, strict=True))
     except ValueError as error:
-        raise InputError(f"{path.name} is too small for the judge tfidf: no word stands twice.") from error
+        raise InputError(
+            f"{path.name} is too small for the judge tfidf: no word stands twice."
+        ) from error
     column = list(classifier.classes_).index(pole > 0)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return Judge(
-        lambda texts: [float(p) for p in classifier.predict_proba(texts)[:, column]] if texts else [],
-        0.5, f"tfidf:{path.name}",
-        f"{_version('scikit-learn')}, {len(graded):,} texts of sha256 {digest}", pole,
-    )  # fmt: skip
+        lambda texts: (
+            [float(p) for p in classifier.predict_proba(texts)[:, column]] if texts else []
+        ),
+        0.5,
+        f"tfidf:{path.name}",
+        f"{_version('scikit-learn')}, {len(graded):,} texts of sha256 {digest}",
+        pole,
+    )
 
 
 def _hugging_face(name: str, wanted: str) -> Judge:
@@ -136,9 +154,11 @@ def _hugging_face(name: str, wanted: str) -> Judge:
         if shown:
             logging.enable_progress_bar()
     labels = list(classify.model.config.id2label.values())
-    known = [each for each in labels if each.lower() == label.lower()] if label else [
-        each for each in labels if each.lower() in _LABELS
-    ]  # fmt: skip
+    known = (
+        [each for each in labels if each.lower() == label.lower()]
+        if label
+        else [each for each in labels if each.lower() in _LABELS]
+    )
     if not known:
         raise InputError(
             f"Say which class the judge '{name}' is to measure, as hf:{model_id}#LABEL; it has "
@@ -148,12 +168,19 @@ def _hugging_face(name: str, wanted: str) -> Judge:
     def score(texts: Sequence[str]) -> list[float]:
         clipped = [text[:_MAX_CHARACTERS] for text in texts]
         answers = classify(clipped, batch_size=_TEXTS_PER_CALL) if clipped else []
-        return [next(float(a["score"]) for a in answer if a["label"] == known[0]) for answer in answers]
+        return [
+            next(float(a["score"]) for a in answer if a["label"] == known[0]) for answer in answers
+        ]
 
     config = classify.model.config
     revision = getattr(config, "_commit_hash", None) or "a local folder"
-    return Judge(score, 0.5, f"hf:{model_id}#{known[0]}", f"{_version('transformers')}, {revision[:12]}",
-                 _LABELS.get(known[0].lower(), 1))  # fmt: skip
+    return Judge(
+        score,
+        0.5,
+        f"hf:{model_id}#{known[0]}",
+        f"{_version('transformers')}, {revision[:12]}",
+        _LABELS.get(known[0].lower(), 1),
+    )
 
 
 def _version(package: str) -> str:

@@ -13,13 +13,16 @@ from lmsteer_core.text import check_text
 
 
 def continuation_nll(
-    lm: LanguageModel, prompts: Sequence[str], texts: Sequence[str], progress: Progress | None = None
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    texts: Sequence[str],
+    progress: Progress | None = None,
 ) -> tuple[list[float], list[int]]:
     """Return −log P(text | prompt), in nats, and the number of tokens, of each pair.
 
-    Prompt and text are tokenized together, as published: the tokens beyond as many as the prompt alone
-    has are the continuation's. Its tokens need not be the writer's; where one spans prompt and text, as
-    within a word, the cut is a few characters off, as published.
+    Prompt and text are tokenized together, as published: the tokens beyond as many as the prompt
+    alone has are the continuation's. Its tokens need not be the writer's; where one spans prompt
+    and text, as within a word, the cut is a few characters off, as published.
 
     Args:
         lm: The model that judges; its tokenizer need not be the writer's.
@@ -44,10 +47,14 @@ def continuation_nll(
         states = lm.hidden_states([ids[j] for j in some], lm.prefix_ids)
         hidden = torch.cat([h[-n_new[j] - 1 : -1] for h, j in zip(states, some, strict=True)])
         next_ids = torch.tensor([i for j in some for i in ids[j][-n_new[j] :]], device=lm.device)
-        losses = torch.cat([
-            _losses(lm, h, x)
-            for h, x in zip(*(t.split(tokens_per_chunk(lm)) for t in (hidden, next_ids)), strict=True)
-        ])  # fmt: skip
+        losses = torch.cat(
+            [
+                _losses(lm, h, x)
+                for h, x in zip(
+                    *(t.split(tokens_per_chunk(lm)) for t in (hidden, next_ids)), strict=True
+                )
+            ]
+        )
         for j, own in zip(some, losses.split([n_new[j] for j in some]), strict=True):
             nll[j] = float(own.double().sum())
         done += len(some)

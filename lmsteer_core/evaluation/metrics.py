@@ -1,8 +1,8 @@
 """The protocol's figures, from scores and log-likelihoods of continuations.
 
-Definitions are those of the published evaluations (DExperts, Liu et al. 2021, whose scripts LM-Steer
-uses). Arrays are (n_prompts, n_samples), with NaN where a prompt has fewer samples than others or a
-continuation has no token.
+Definitions are those of the published evaluations (DExperts, Liu et al. 2021, whose scripts
+LM-Steer uses). Arrays are (n_prompts, n_samples), with NaN where a prompt has fewer samples than
+others or a continuation has no token.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Interval:
 class Figure:
     """Σ numerator / Σ denominator over prompts, or exp of it.
 
-    Every figure of the protocol has this form, so that resampling prompts is one product with weights.
+    Every figure of the protocol has this form, so that resampling prompts is one product with
+    weights.
 
     Attributes:
         numerator: One number per prompt, (n_prompts,).
@@ -53,7 +54,10 @@ class Figure:
         return float(self.at(np.ones(len(self.numerator))))
 
     def at(self, weights: Array) -> Array:
-        """Return the figure for weighted prompts, (…, n_prompts) → (…); NaN where no prompt counts."""
+        """Return the figure for weighted prompts, (…, n_prompts) → (…).
+
+        It is NaN where no prompt counts.
+        """
         below = np.asarray(weights @ self.denominator)
         quotient = np.divide(
             weights @ self.numerator, below, out=np.full(below.shape, np.nan), where=below > 0
@@ -67,7 +71,10 @@ class Figure:
 
 @functools.lru_cache(maxsize=4)
 def resampled(n_prompts: int) -> Array:
-    """Return how often each prompt is in each bootstrap draw, (n_draws, n_prompts); always the same draws."""
+    """Return how often each prompt is in each bootstrap draw, (n_draws, n_prompts).
+
+    The draws are always the same.
+    """
     share = [1 / n_prompts] * n_prompts
     return np.random.default_rng(0).multinomial(n_prompts, share, N_DRAWS).astype(float)
 
@@ -101,7 +108,9 @@ def mean_score(scores: Array) -> Figure:
 
 
 def conditional_perplexity(nll: Array, n_tokens: Array) -> Figure:
-    """Return the mean over continuations of exp(nll / n_tokens), as published; 10⁴ and more is left out.
+    """Return the mean over continuations of exp(nll / n_tokens), as published.
+
+    Values from 10⁴ on are left out.
 
     Args:
         nll: −log P(continuation | prompt), in nats.
@@ -114,14 +123,18 @@ def conditional_perplexity(nll: Array, n_tokens: Array) -> Figure:
 
 
 def corpus_perplexity(nll: Array, n_tokens: Array) -> Figure:
-    """Return exp of all continuations' nll over all their tokens: no outlier weighs more than its length."""
+    """Return exp of all continuations' nll over all their tokens.
+
+    No outlier weighs more than its length.
+    """
     return Figure(np.nansum(nll, axis=1), n_tokens.sum(axis=1).astype(float), is_log=True)
 
 
 def distinct(texts: Sequence[Sequence[str]], n: int) -> Figure:
-    """Return dist-n: different n-grams of a prompt's continuations over their words, mean over prompts.
+    """Return dist-n: a prompt's different n-grams over its words, mean over prompts.
 
-    The number of *words* is below, whatever n; words are what stands between single spaces, as published.
+    The number of *words* is below, whatever n; words are what stands between single spaces, as
+    published.
     """
     found = np.array([_distinct(some, n) for some in texts])
     return _mean(np.nan_to_num(found), ~np.isnan(found))
@@ -135,12 +148,12 @@ def monotonicity(strengths: Sequence[float], means: Sequence[float]) -> float:
 
 
 def linearity(strengths: Sequence[float], means: Sequence[float]) -> float:
-    """Return R² of the straight line through the mean scores: 1 where control is linear in strength."""
+    """Return R² of the line through the mean scores: 1 where control is linear in strength."""
     return float(np.corrcoef(strengths, means)[0, 1] ** 2) if len(set(means)) > 1 else float("nan")
 
 
 def largest_step(strengths: Sequence[float], means: Sequence[float]) -> float:
-    """Return the steepest change between neighbours over the mean slope: 1 for a line, more for a jump."""
+    """Return the steepest change between neighbours over the mean slope: 1 for a line."""
     order = np.argsort(strengths)
     x, y = np.asarray(strengths, dtype=float)[order], np.asarray(means, dtype=float)[order]
     slope = (y[-1] - y[0]) / (x[-1] - x[0])

@@ -8,7 +8,7 @@
 A cell is one method at one strength; three sections have cells:
 
     curves        every strength of a method's sweep with every sign of the task, all prompts
-    composition   a grid of two strengths: the task's method beside the same method of the other task
+    composition   a grid of two strengths: the task's method beside that of the other task
     data          one strength, some methods made from 10, 30, 100 and 1,000 texts
 """
 
@@ -22,7 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from lmsteer_core.evaluation.cells import DATA_SIZES, MAX_SAMPLES, SECTIONS, UNSTEERED, Cell, Protocol
+from lmsteer_core.evaluation.cells import (
+    DATA_SIZES,
+    MAX_SAMPLES,
+    SECTIONS,
+    UNSTEERED,
+    Cell,
+    Protocol,
+)
 from lmsteer_core.evaluation.folder import begin_run, settings_of, training_text_facts
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.methods.base import Composable, Method, Unsteered
@@ -44,7 +51,12 @@ class Run:
     """A folder and what is to be written into it."""
 
     def __init__(
-        self, folder: Path, lm: LanguageModel, task: Task, protocol: Protocol, other: Task | None = None
+        self,
+        folder: Path,
+        lm: LanguageModel,
+        task: Task,
+        protocol: Protocol,
+        other: Task | None = None,
     ) -> None:
         """Begin a run or go on with one.
 
@@ -58,10 +70,19 @@ class Run:
         Raises:
             InputError: If the folder holds a run of other settings.
         """
-        self.folder, self.lm, self.task, self.protocol, self.other = folder, lm, task, protocol, other
+        self.folder, self.lm, self.task, self.protocol, self.other = (
+            folder,
+            lm,
+            task,
+            protocol,
+            other,
+        )
         settings = settings_of(lm, task, protocol)
         begin_run(
-            folder, settings if other is None else {**settings, "composed_with": training_text_facts(other)}
+            folder,
+            settings
+            if other is None
+            else {**settings, "composed_with": training_text_facts(other)},
         )
 
     def make(self, methods: Sequence[str], progress: Progress) -> None:
@@ -70,15 +91,20 @@ class Run:
             if not self._facts(key).is_file():
                 method = self._method(key, part(progress, i / len(methods), (i + 1) / len(methods)))
                 facts = {
-                    "name": method.name, "n_parameters": method.n_parameters,
-                    "training_seconds": method.training_seconds, "strengths": method.strengths,
+                    "name": method.name,
+                    "n_parameters": method.n_parameters,
+                    "training_seconds": method.training_seconds,
+                    "strengths": method.strengths,
                     "decoding_time_ratio": self._time(method),
-                }  # fmt: skip
+                }
                 replace_file(self._facts(key), json.dumps(facts, indent=1))
         progress(1.0, "all methods are made")
 
     def cells(
-        self, methods: Sequence[str], sections: Sequence[str], strengths: Sequence[float] | None = None
+        self,
+        methods: Sequence[str],
+        sections: Sequence[str],
+        strengths: Sequence[float] | None = None,
     ) -> list[Cell]:
         """Return the cells of made methods.
 
@@ -117,7 +143,9 @@ class Run:
         n_missing = {cell: self._n_prompts(cell) - len(self._kept(cell)) for cell in cells}
         total = sum(self._n_prompts(cell) for cell in cells)
         done = total - sum(n_missing.values())
-        order = sorted(filter(n_missing.get, cells), key=lambda c: (SECTIONS.index(c.section), c.method))
+        order = sorted(
+            filter(n_missing.get, cells), key=lambda c: (SECTIONS.index(c.section), c.method)
+        )
         loaded: tuple[Any, Method] | None = None
         for cell in order:
             making = cell.method, cell.n_texts, cell.held is not None
@@ -158,7 +186,9 @@ class Run:
             if self.scores(cell).get(scorer.name, {}).get("by") != scorer.version
         ]
         for i, (scorer, cell) in enumerate(todo):
-            progress(i / len(todo), f"scoring by {scorer.name}: {cell.method} at {cell.strength:+g}")
+            progress(
+                i / len(todo), f"scoring by {scorer.name}: {cell.method} at {cell.strength:+g}"
+            )
             found = {"by": scorer.version, **scorer.score(self.generations(cell))}
             replace_file(self._scores(cell), json.dumps({**self.scores(cell), scorer.name: found}))
         progress(1.0, "all texts are scored")
@@ -198,14 +228,19 @@ class Run:
         file = self._generations(cell)  # in bf16 a text may depend on what shares its batch
         lines = whole_lines(file)
         return (
-            lines if len(lines) >= self._n_prompts(cell) else whole_lines(file, self._prompts_per_batch(cell))
+            lines
+            if len(lines) >= self._n_prompts(cell)
+            else whole_lines(file, self._prompts_per_batch(cell))
         )
 
     def _prompts_per_batch(self, cell: Cell) -> int:
         return max(1, _ROWS_PER_BATCH // self._n_samples(cell))
 
     def _batches(self, cell: Cell, method: Method) -> Any:
-        """Yield the lines of each batch that a cell lacks; sample j of prompt i always has the same dice."""
+        """Yield the lines of each batch that a cell lacks.
+
+        Sample j of prompt i always has the same dice.
+        """
         n_samples, size = self._n_samples(cell), self._prompts_per_batch(cell)
         for start in range(len(self._kept(cell)), self._n_prompts(cell), size):
             prompts = self.task.prompts[start : min(start + size, self._n_prompts(cell))]
@@ -222,7 +257,10 @@ class Run:
                 Generations(
                     prompt,
                     [row.text for row in done[i * n_samples : (i + 1) * n_samples]],
-                    [[token.id for token in row.tokens] for row in done[i * n_samples : (i + 1) * n_samples]],
+                    [
+                        [token.id for token in row.tokens]
+                        for row in done[i * n_samples : (i + 1) * n_samples]
+                    ],
                 ).to_json()
                 for i, prompt in enumerate(prompts)
             ]
@@ -235,7 +273,9 @@ class Run:
 
     def _made(self, key: str, task: Task, folder: Path, progress: Progress) -> Method:
         budget = self.protocol.budgets.get(key)
-        return MAKERS[key](self.lm, task, folder, progress, **({"budget": budget} if budget else {}))
+        return MAKERS[key](
+            self.lm, task, folder, progress, **({"budget": budget} if budget else {})
+        )
 
     def _beside(self, method: Method, cell: Cell) -> Method:
         assert self.other is not None and cell.held is not None
@@ -245,7 +285,10 @@ class Run:
         return method.beside(other, cell.held)
 
     def _made_in(self, key: str, task: Task | None = None, n_texts: int | None = None) -> Path:
-        """Return a method's folder; methods made from the same texts are neighbours and may share."""
+        """Return a method's folder.
+
+        Methods made from the same texts are neighbours and may share.
+        """
         of = (task or self.task).name + ("" if n_texts is None else f" from {n_texts}")
         return self.folder / "methods" / of / key
 

@@ -45,12 +45,14 @@ def judge_scorer(judge: Judge) -> Scorer:
 
 
 def model_scorer(lm: LanguageModel, n_samples: int | None = None) -> Scorer:
-    """Return a language model as a scorer: nats and tokens of a prompt's first continuations, or of all."""
+    """Return a language model as a scorer: nats and tokens of a prompt's first texts, or of all."""
 
     def score(lines: Sequence[Generations]) -> dict[str, Any]:
         lines = [dataclasses.replace(line, texts=line.texts[:n_samples]) for line in lines]
         prompts = [line.prompt for line in lines for _ in line.texts]
-        nll, n_tokens = continuation_nll(lm, prompts, [text for line in lines for text in line.texts])
+        nll, n_tokens = continuation_nll(
+            lm, prompts, [text for line in lines for text in line.texts]
+        )
         nats = [round(x, 3) if n else 0.0 for x, n in zip(nll, n_tokens, strict=True)]
         return {"nll": _by_prompt(nats, lines), "n_tokens": _by_prompt(n_tokens, lines)}
 
@@ -60,4 +62,6 @@ def model_scorer(lm: LanguageModel, n_samples: int | None = None) -> Scorer:
 
 def _by_prompt(values: Sequence[Any], lines: Sequence[Generations]) -> list[list[Any]]:
     ends = np.cumsum([len(line.texts) for line in lines])
-    return [list(values[end - len(line.texts) : end]) for end, line in zip(ends, lines, strict=True)]
+    return [
+        list(values[end - len(line.texts) : end]) for end, line in zip(ends, lines, strict=True)
+    ]

@@ -1,9 +1,9 @@
 """Scores → the figures of a report: per cell, per method, and against our own steers.
 
 Control is a judge's mean at +s minus at −s, towards the + pole. Perplexity at a strength is the
-geometric mean of both signs' corpus perplexity over the unsteered text's. Where toxicity is measured
-there is the + side alone, as published: the mean at +s minus the unsteered text's, at the cost of +s.
-All are taken of the same prompts, so one draw of prompts resamples everything at once.
+geometric mean of both signs' corpus perplexity over the unsteered text's. Where toxicity is
+measured there is the + side alone, as published: the mean at +s minus the unsteered text's, at the
+cost of +s. All are taken of the same prompts, so one draw of prompts resamples everything at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Summary = dict[str, Any]
 
 
 AT_RATIO = 1.25
-"""Perplexity ratio at which methods are set side by side: text as fluent, to a reader, as unsteered."""
+"""Perplexity ratio at which methods are set side by side: text as
+fluent, to a reader, as unsteered."""
 
 
 def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> dict[str, Figure]:
@@ -72,7 +73,8 @@ def summarize(run: Run, methods: Sequence[str], cells: Sequence[Cell]) -> Summar
         "settings": settings,
         "measured": run.task.measured,
         "judges": {
-            name: {"version": scores.versions[name], "pole": scores.poles[name]} for name in scores.judges
+            name: {"version": scores.versions[name], "pole": scores.poles[name]}
+            for name in scores.judges
         },
         "models": {name: {"version": scores.versions[name]} for name in scores.models},
         "methods": [_method(run, scores, key, settings) for key in methods],
@@ -133,7 +135,7 @@ def _continuity(scores: Scores, cells: Sequence[Cell], judge: str) -> Summary:
 
 
 def _frontier(run: Run, scores: Scores, methods: Sequence[str]) -> Iterator[Summary]:
-    """Yield every point of another method with our most control at no more perplexity, and the gap."""
+    """Yield every point of another method, our most control at its perplexity, and the gap."""
     for measure in scores.measures():
         curves = {key: scores.curve(key, measure) for key in methods}
         curves = {key: curve for key, curve in curves.items() if len(curve.strengths) > 1}
@@ -141,7 +143,9 @@ def _frontier(run: Run, scores: Scores, methods: Sequence[str]) -> Iterator[Summ
         for key, curve in curves.items() if ours else ():
             if key in OURS:
                 continue
-            for s, rival, cost in list(zip(curve.strengths, curve.control, curve.ratio, strict=True))[1:]:
+            for s, rival, cost in list(
+                zip(curve.strengths, curve.control, curve.ratio, strict=True)
+            )[1:]:
                 best = most_control(ours, cost)
                 yield {
                     **dataclasses.asdict(measure),
@@ -158,16 +162,21 @@ def _frontier(run: Run, scores: Scores, methods: Sequence[str]) -> Iterator[Summ
 def _composition(
     run: Run, scores: Scores, methods: Sequence[str], cells: Sequence[Cell]
 ) -> Iterator[Summary]:
-    """Yield the grid of a judge's means over two strengths, rows the task's and columns the other's."""
+    """Yield the grid of a judge's means: rows the task's strengths, columns the other's."""
     for key in methods:
         mine = [cell for cell in cells if (cell.method, cell.section) == (key, "composition")]
         strengths = sorted({cell.strength for cell in mine})
         held = sorted({cell.held for cell in mine if cell.held is not None})
         for judge in scores.judges if mine else []:
-            grid = np.array([
-                [scores.mean(Cell(key, s, "composition", held=other), judge).value for other in held]
-                for s in strengths
-            ])  # fmt: skip
+            grid = np.array(
+                [
+                    [
+                        scores.mean(Cell(key, s, "composition", held=other), judge).value
+                        for other in held
+                    ]
+                    for s in strengths
+                ]
+            )
             yield {
                 "method": run.facts(key)["name"],
                 "judge": judge,
@@ -178,7 +187,9 @@ def _composition(
             }
 
 
-def _data(run: Run, scores: Scores, methods: Sequence[str], cells: Sequence[Cell]) -> Iterator[Summary]:
+def _data(
+    run: Run, scores: Scores, methods: Sequence[str], cells: Sequence[Cell]
+) -> Iterator[Summary]:
     """Yield control and cost of methods made from fewer texts; the last is the whole file's."""
     n = min(len(run.task.prompts), run.protocol.section_prompts), run.protocol.section_samples
     for key in methods:
@@ -188,11 +199,14 @@ def _data(run: Run, scores: Scores, methods: Sequence[str], cells: Sequence[Cell
         strength = max(cell.strength for cell in mine)
         sizes = [size for size in DATA_SIZES if Cell(key, strength, "data", n_texts=size) in mine]
         made = {
-            size: [Cell(key, sign * strength, "data", n_texts=size) for sign in (1, -1)] for size in sizes
+            size: [Cell(key, sign * strength, "data", n_texts=size) for sign in (1, -1)]
+            for size in sizes
         }
         made[len(run.task.texts)] = [Cell(key, sign * strength) for sign in (1, -1)]
         for measure in scores.measures():
-            points = {size: scores.point(plus, minus, measure, n) for size, (plus, minus) in made.items()}
+            points = {
+                size: scores.point(plus, minus, measure, n) for size, (plus, minus) in made.items()
+            }
             yield {
                 **dataclasses.asdict(measure),
                 "method": run.facts(key)["name"],

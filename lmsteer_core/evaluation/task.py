@@ -45,7 +45,7 @@ class Task:
 
     @property
     def signs(self) -> tuple[int, ...]:
-        """The signs of strengths that are written: a run makes no more toxic text than the model does."""
+        """The signs of strengths: a run makes no more toxic text than the model does."""
         return (1,) if self.measured == "toxicity" else (1, -1)
 
     def labelled(self) -> LabelledText:
@@ -55,11 +55,15 @@ class Task:
             InputError: If there are none or their labels show no two poles.
         """
         if not self.texts:
-            raise InputError("This method learns from labelled text: give --data, a folder with train.jsonl.")
+            raise InputError(
+                "This method learns from labelled text: give --data, a folder with train.jsonl."
+            )
         return LabelledText(self.texts, self.labels)
 
     def sample(self, n_texts: int) -> Task:
-        """Return the task with as many training texts, half of either sign; a smaller sample is part of it.
+        """Return the task with as many training texts, half of either sign.
+
+        A smaller sample is part of it.
 
         Raises:
             InputError: If there are fewer.
@@ -68,7 +72,9 @@ class Task:
         sides = [[j for j in order if self.labels[j] * sign > 0] for sign in (1, -1)]
         picked = [j for pair in zip(*sides, strict=False) for j in pair][:n_texts]
         if len(picked) < n_texts:
-            raise InputError(f"There are not {n_texts} training texts with as many labels above 0 as below.")
+            raise InputError(
+                f"There are not {n_texts} training texts with as many labels above 0 as below."
+            )
         return dataclasses.replace(
             self, texts=[self.texts[j] for j in picked], labels=[self.labels[j] for j in picked]
         )
@@ -102,7 +108,8 @@ def load_task(
         name: One of `TASKS`.
         data: Folder with train.jsonl. Prompts are then, unless given, ../prompts/neutral.jsonl for
             sentiment, and the first halves of the − pole's texts in dev.jsonl for detoxification.
-        prompts: Files of prompts (see `prompts`), read in turn; without any and `data`, our own few dozen.
+        prompts: Files of prompts (see `prompts`), read in turn; without any and `data`, our own few
+            dozen.
         n_prompts: How many of the first to take.
 
     Raises:
@@ -116,10 +123,18 @@ def load_task(
     if data is not None:
         found = read_labelled(data / "train.jsonl")
         task = dataclasses.replace(task, texts=found.texts, labels=found.labels)
-        own = data / "dev.jsonl" if task.measured == "toxicity" else data.parent / "prompts" / "neutral.jsonl"
+        own = (
+            data / "dev.jsonl"
+            if task.measured == "toxicity"
+            else data.parent / "prompts" / "neutral.jsonl"
+        )
         prompts = prompts or (own,)
-    read = [prompt for file in prompts for prompt in read_prompts(file)] if prompts else task.prompts
+    read = (
+        [prompt for file in prompts for prompt in read_prompts(file)] if prompts else task.prompts
+    )
     chosen = list(read[:n_prompts])
     if len(chosen) < (n_prompts or 2):
-        raise InputError(f"There are {len(chosen)} prompts, not {n_prompts or 'the 2 that are needed'}.")
+        raise InputError(
+            f"There are {len(chosen)} prompts, not {n_prompts or 'the 2 that are needed'}."
+        )
     return dataclasses.replace(task, prompts=chosen)

@@ -1,4 +1,4 @@
-"""A steer as one file to keep: a zip of its two files, packed for download and unpacked with suspicion."""
+"""A steer as one file: a zip of its two files, packed for download, unpacked with suspicion."""
 
 from __future__ import annotations
 
@@ -42,8 +42,12 @@ def unpack(paths: Sequence[Path | str], lm: LanguageModel) -> Steer:
     """
     files = [Path(path) for path in paths]
     if sum(file.stat().st_size for file in files) > MAX_BYTES:
-        raise SteerError(f"That is larger than {MAX_BYTES // 10**6} MB, and no steer of this model is.")
-    parts = _unzipped(files[0]) if len(files) == 1 else {file.name: file.read_bytes() for file in files}
+        raise SteerError(
+            f"That is larger than {MAX_BYTES // 10**6} MB, and no steer of this model is."
+        )
+    parts = (
+        _unzipped(files[0]) if len(files) == 1 else {file.name: file.read_bytes() for file in files}
+    )
     if parts.keys() != _PARTS or len(files) > len(_PARTS):
         raise SteerError(f"That is not a steer: {_WANTED}.")
     if len(parts[CARD_FILE]) > _MAX_CARD_BYTES:
@@ -57,7 +61,9 @@ def unpack(paths: Sequence[Path | str], lm: LanguageModel) -> Steer:
             raise SteerError(str(error).replace(f"{folder}/", "")) from error
     check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
     card = steer.card
-    card = dataclasses.replace(card, negative=shortened(card.negative), positive=shortened(card.positive))
+    card = dataclasses.replace(
+        card, negative=shortened(card.negative), positive=shortened(card.positive)
+    )
     return dataclasses.replace(steer, card=card)
 
 
@@ -68,17 +74,24 @@ def _unzipped(file: Path) -> dict[str, bytes]:
             if len(entries) != len(_PARTS) or {entry.filename for entry in entries} != _PARTS:
                 raise SteerError(f"{file.name} holds other things than a steer: {_WANTED}.")
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
-                raise SteerError(f"{file.name} unpacks to more than {MAX_BYTES // 10**6} MB; it is no steer.")
+                raise SteerError(
+                    f"{file.name} unpacks to more than {MAX_BYTES // 10**6} MB; it is no steer."
+                )
             if any(entry.compress_type not in _COMPRESSIONS for entry in entries):
                 raise SteerError(f"{file.name} is packed in an unusual way; use an ordinary zip.")
             return {entry.filename: _content(archive, entry) for entry in entries}
     except zipfile.BadZipFile as error:
         raise SteerError(f"{file.name} is not a zip file, or it is damaged: {_WANTED}.") from error
     except (RuntimeError, EOFError, OSError, ValueError, struct.error, zlib.error) as error:
-        raise SteerError(f"{file.name} cannot be unpacked: pack it again without a password.") from error
+        raise SteerError(
+            f"{file.name} cannot be unpacked: pack it again without a password."
+        ) from error
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Read no more than the entry declares; `archive.read` would first inflate whatever is there."""
+    """Read no more than the entry declares.
+
+    `archive.read` would first inflate whatever is there.
+    """
     with archive.open(entry) as file:
         return file.read(entry.file_size)

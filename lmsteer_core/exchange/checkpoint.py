@@ -31,12 +31,14 @@ _IMPORT_TOLERANCE = 1e-3
 """Share of W's norm that an imported steer may lose to a lower rank; float16 loses as much."""
 
 
-def read_official(path: Path | str, lm: LanguageModel, names: Mapping[int, str] | None = None) -> list[Steer]:
+def read_official(
+    path: Path | str, lm: LanguageModel, names: Mapping[int, str] | None = None
+) -> list[Steer]:
     """Read the steers of an official LM-Steer checkpoint, unpickling settings and tensors only.
 
-    Such a file is `torch.save([Namespace, {"projector1": P1, "projector2": P2}, n_steps])` with P1 and
-    P2 of (n_steers, d_model, rank). It names neither its steers nor its dummies: in the published
-    demo's files 0 is detoxification, 2 is sentiment, and 1 and 3 are dummies.
+    Such a file is `torch.save([Namespace, {"projector1": P1, "projector2": P2}, n_steps])` with P1
+    and P2 of (n_steers, d_model, rank). It names neither its steers nor its dummies: in the
+    published demo's files 0 is detoxification, 2 is sentiment, and 1 and 3 are dummies.
 
     Args:
         path: The `.pt` file.
@@ -49,13 +51,15 @@ def read_official(path: Path | str, lm: LanguageModel, names: Mapping[int, str] 
 
     Raises:
         InputError: If the file cannot be opened or a name or an index is not usable.
-        SteerError: If it is not such a checkpoint, holds anything else than settings and tensors, or
-            is for another width.
+        SteerError: If it is not such a checkpoint, holds anything else than settings and tensors,
+            or is for another width.
     """
     path = Path(path)
     settings, projector1, projector2, n_steps = _official_content(path)
     n_steers, d_model, rank = projector1.shape
-    trained_for = " ".join(str(settings.get("model_name") or "a model it does not name").split())[:100]
+    trained_for = " ".join(str(settings.get("model_name") or "a model it does not name").split())[
+        :100
+    ]
     if d_model != lm.d_model:
         raise SteerError(
             f"{path.name} steers {d_model} dimensions and was trained for {trained_for}; "
@@ -73,41 +77,57 @@ def read_official(path: Path | str, lm: LanguageModel, names: Mapping[int, str] 
                 f"{path.name} holds {n_steers} steers, 0 to {n_steers - 1}; there is no {index}."
             )
     if trained_for.lower().rpartition("/")[2] != lm.model_id.lower().rpartition("/")[2]:
-        sys.stderr.write(f"{path.name} was trained for {trained_for}; it is read for {lm.model_id}.\n")
+        sys.stderr.write(
+            f"{path.name} was trained for {trained_for}; it is read for {lm.model_id}.\n"
+        )
     scale = _official_scale(path, settings)
     steers = []
     for index, name in names.items():
         card = SteerCard(
-            name, "label −1", "label +1", lm.model_id, fingerprint_digest(lm.fingerprint_rows), rank,
+            name,
+            "label −1",
+            "label +1",
+            lm.model_id,
+            fingerprint_digest(lm.fingerprint_rows),
+            rank,
             method="official checkpoint",
             data=f"steer {index} of {path.name}, trained for {trained_for}",
             epsilon_range=_OFFICIAL_RANGE,
             metrics={"n_steps": n_steps} if isinstance(n_steps, int) else {},
-        )  # fmt: skip
+        )
         left, right = projector1[index].float(), scale * projector2[index].float().T
-        steers.append(thin(Steer(left, right, lm.fingerprint_rows, card), tolerance=_IMPORT_TOLERANCE))
+        steers.append(
+            thin(Steer(left, right, lm.fingerprint_rows, card), tolerance=_IMPORT_TOLERANCE)
+        )
     return steers
 
 
 def _official_content(path: Path) -> tuple[dict[str, Any], Tensor, Tensor, Any]:
     """Return settings, P1, P2 (n_steers, d_model, rank) and the steps of a checkpoint."""
     content = _unpickled(path)
-    if not isinstance(content, list | tuple) or len(content) < 2 or not isinstance(content[1], Mapping):
+    if (
+        not isinstance(content, list | tuple)
+        or len(content) < 2
+        or not isinstance(content[1], Mapping)
+    ):
         raise SteerError(
-            f"{path.name} is not an official LM-Steer checkpoint, a list of settings, projectors and steps."
+            f"{path.name} is not an official LM-Steer checkpoint, a list of "
+            "settings, projectors and steps."
         )
     settings = vars(content[0]) if isinstance(content[0], argparse.Namespace) else {}
     for key, only in (("adaptor_class", "multiply"), ("adapted_component", "final_layer")):
         if settings.get(key, only) != only:
             raise SteerError(
-                f"{path.name} was trained with {key} {settings[key]!r}; only {only!r} is a matrix that "
-                "moves output embeddings."
+                f"{path.name} was trained with {key} {settings[key]!r}; only {only!r} is a matrix "
+                "that moves output embeddings."
             )
     found = []
     for key in ("projector1", "projector2"):
         tensor = content[1].get(key)
         if not isinstance(tensor, Tensor):
-            raise SteerError(f"{path.name} lacks the tensor {key!r} of an official LM-Steer checkpoint.")
+            raise SteerError(
+                f"{path.name} lacks the tensor {key!r} of an official LM-Steer checkpoint."
+            )
         if tensor.ndim != 3 or not tensor.is_floating_point() or not tensor.numel():
             raise SteerError(
                 f"{path.name}: {key} must be numbers of shape (steers, d_model, rank), "
@@ -116,8 +136,8 @@ def _official_content(path: Path) -> tuple[dict[str, Any], Tensor, Tensor, Any]:
         found.append(tensor.detach())
     if found[0].shape != found[1].shape:
         raise SteerError(
-            f"{path.name}: projector1 {tuple(found[0].shape)} and projector2 {tuple(found[1].shape)} "
-            "differ in shape."
+            f"{path.name}: projector1 {tuple(found[0].shape)} and projector2 "
+            f"{tuple(found[1].shape)} differ in shape."
         )
     return settings, found[0], found[1], content[2] if len(content) > 2 else None
 
@@ -131,7 +151,11 @@ def _unpickled(path: Path) -> Any:
         with file, torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and tensor readers each raise their own
-        named = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        named = (
+            re.search(r"GLOBAL (\S+)", str(error))
+            if isinstance(error, pickle.UnpicklingError)
+            else None
+        )
         if named:
             raise SteerError(
                 f"{path.name} holds more than settings and tensors ({named[1]}) and was refused; "
@@ -146,5 +170,7 @@ def _unpickled(path: Path) -> Any:
 def _official_scale(path: Path, settings: Mapping[str, Any]) -> float:
     scale = settings.get("epsilon", OFFICIAL_SCALE)
     if not isinstance(scale, int | float) or not 0 < scale < math.inf:
-        raise SteerError(f"{path.name}: its setting epsilon must be a number above 0, not {scale!r}.")
+        raise SteerError(
+            f"{path.name}: its setting epsilon must be a number above 0, not {scale!r}."
+        )
     return float(scale)

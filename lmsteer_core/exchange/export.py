@@ -28,7 +28,9 @@ from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.steer import Steer, check_fingerprint
 
 
-def export_peft(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], folder: Path | str) -> Path:
+def export_peft(
+    lm: LanguageModel, parts: Sequence[tuple[Steer, float]], folder: Path | str
+) -> Path:
     """Write a LoRA adapter on the output embedding that `peft` loads onto the untouched base model.
 
     Logits equal the steered ones; its rank is the sum of the steers' ranks and ε is part of B.
@@ -70,11 +72,14 @@ def export_peft(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], folder:
     return Path(folder)
 
 
-def export_merged(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], folder: Path | str) -> Path:
+def export_merged(
+    lm: LanguageModel, parts: Sequence[tuple[Steer, float]], folder: Path | str
+) -> Path:
     """Write a plain checkpoint with an untied, steered head, which needs no code from here.
 
     Tokenizer, head bias, logit scale and softcap stay the model's own; so does its dtype, so that
-    a half-precision model rounds the steered head. Arguments, result and errors as for `export_peft`.
+    a half-precision model rounds the steered head. Arguments, result and errors as for
+    `export_peft`.
     """
     parts = _used(lm, parts)
     down, up = _lora(lm, parts)
@@ -88,7 +93,9 @@ def export_merged(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], folde
     with all_or_nothing(folder) as partial:
         twin.save_pretrained(partial)
         lm.tokenizer.save_pretrained(partial)
-        (partial / README_FILE).write_text(_export_card(lm, parts, "transformers"), encoding="utf-8")
+        (partial / README_FILE).write_text(
+            _export_card(lm, parts, "transformers"), encoding="utf-8"
+        )
     return Path(folder)
 
 
@@ -99,12 +106,17 @@ def _used(lm: LanguageModel, parts: Sequence[tuple[Steer, float]]) -> list[tuple
         check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
     used = [(steer, float(epsilon)) for steer, epsilon in parts if epsilon]
     if not used:
-        raise InputError("At ε = 0 there is nothing to export but the base model; choose another ε.")
+        raise InputError(
+            "At ε = 0 there is nothing to export but the base model; choose another ε."
+        )
     return used
 
 
 def _lora(lm: LanguageModel, parts: Sequence[tuple[Steer, float]]) -> tuple[Tensor, Tensor]:
-    """Return A (rank, d_model) and B (vocab_size, rank), float32 on the CPU: steered = E h + B A h."""
+    """Return A (rank, d_model) and B (vocab_size, rank), float32: steered = E h + B A h.
+
+    Both are on the CPU.
+    """
     down = torch.cat([steer.left.float() for steer, _ in parts], dim=1).T
     right = torch.cat([epsilon * steer.right.float() for steer, epsilon in parts])
     return down.contiguous(), lm.output_embedding.float().cpu() @ right.T
@@ -120,13 +132,14 @@ def _export_card(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], librar
     if library == "peft":
         use = (
             "A LoRA adapter on the output embedding alone. Load it with\n"
-            f"`PeftModel.from_pretrained(base_model, folder)` onto {hub_id(lm.model_id)}. Do not merge it "
-            "into a model\nwhose input and output embeddings are tied: that would move both."
+            "`PeftModel.from_pretrained(base_model, folder)` onto "
+            f"{hub_id(lm.model_id)}. Do not merge it into a model\nwhose input and "
+            "output embeddings are tied: that would move both."
         )
     else:
         use = (
-            "A whole checkpoint whose output embedding is steered and no longer tied to the input's.\n"
-            "Load it with `AutoModelForCausalLM.from_pretrained(folder)`."
+            "A whole checkpoint whose output embedding is steered and no longer tied to the "
+            "input's.\nLoad it with `AutoModelForCausalLM.from_pretrained(folder)`."
         )
     title = f"# {lm.model_id} with {', '.join(s.name for s, _ in parts)}"
     return front_matter(lm.model_id, library) + "\n\n".join([title, "\n".join(told), use]) + "\n"

@@ -28,15 +28,20 @@ def model_card(steer: Steer) -> str:
     lines = [
         f"# {card.name}: {card.negative} ↔ {card.positive}",
         f"> {card.notice}" if card.notice else "",
-        f"A steer of rank {steer.rank} for {card.model_id}: a matrix W that moves every output word "
-        f"embedding e to (I + εW) e. Useful from ε = {low:g} ({card.negative}) to ε = {high:g} "
-        f"({card.positive}).",
+        (
+            f"A steer of rank {steer.rank} for {card.model_id}: a matrix W that moves every output "
+            f"word embedding e to (I + εW) e. Useful from ε = {low:g} ({card.negative}) to ε = "
+            f"{high:g} ({card.positive})."
+        ),
         f"Method: {card.method or 'not told'}. Made from: {card.data or 'not told'}.",
         f"`{WEIGHTS_FILE}` holds the factors W = left @ right, `{CARD_FILE}` what was measured.",
-        "```python\nfrom lmsteer_core import Steering, load_model\n"
-        "from lmsteer_core.interop import pull\n\n"
-        f'lm = load_model("{hub_id(card.model_id)}")\nsteer = pull("OWNER/NAME")  # this repository\n'
-        f"with Steering(lm.model, [steer], [[{high:g}]]):\n    lm.model.generate(...)\n```",
+        (
+            "```python\nfrom lmsteer_core import Steering, load_model\nfrom lmsteer_core.interop "
+            "import pull\n\n"
+            f'lm = load_model("{hub_id(card.model_id)}")\nsteer = pull("OWNER/NAME")  # this '
+            "repository\n"
+            f"with Steering(lm.model, [steer], [[{high:g}]]):\n    lm.model.generate(...)\n```"
+        ),
     ]
     return front_matter(card.model_id, "lmsteer") + "\n\n".join(filter(None, lines)) + "\n"
 
@@ -68,9 +73,13 @@ def push(steer: Steer, repo_id: str, token: str, *, private: bool = False) -> st
         try:
             api = HfApi(token=token)
             url = api.create_repo(repo_id, private=private, exist_ok=True)
-            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=f"Add steer {steer.name}")
+            api.upload_folder(
+                repo_id=repo_id, folder_path=folder, commit_message=f"Add steer {steer.name}"
+            )
         except Exception as error:  # the hub's client raises its own, the network's and ValueError
-            raise SteerError(f"Cannot push '{steer.name}' to {repo_id}: {first_line(error)}.") from error
+            raise SteerError(
+                f"Cannot push '{steer.name}' to {repo_id}: {first_line(error)}."
+            ) from error
     return str(url)
 
 
@@ -85,7 +94,9 @@ def pull(repo_id: str, *, revision: str | None = None, token: str | None = None)
             repo_id, revision=revision, allow_patterns=[CARD_FILE, WEIGHTS_FILE]
         )
     except RepositoryNotFoundError as error:
-        raise SteerError(f"The hub has no repository {repo_id}, or none that this token may read.") from error
+        raise SteerError(
+            f"The hub has no repository {repo_id}, or none that this token may read."
+        ) from error
     except Exception as error:  # the hub's client raises its own, the network's and ValueError
         raise SteerError(f"Cannot fetch the steer {repo_id}: {first_line(error)}.") from error
     return Steer.load(folder)
@@ -100,6 +111,8 @@ def front_matter(model_id: str, library: str) -> str:
     """Return the block that the hub reads; a local folder's name is no base model there."""
     base = hub_id(model_id)
     data = ModelCardData(
-        base_model=base if "/" in base else None, library_name=library, tags=["lm-steer", "steering"]
+        base_model=base if "/" in base else None,
+        library_name=library,
+        tags=["lm-steer", "steering"],
     )
     return f"---\n{data.to_yaml()}\n---\n\n"

@@ -25,7 +25,8 @@ from lmsteer_core.steers.hook import Steering
 from lmsteer_core.steers.steer import Steer
 
 _PROMPT_TOKENS_PER_STEP = 1024
-"""Prompt tokens read in a step; a quarter of them while other rows are being written, who wait for it."""
+"""Prompt tokens read in a step; a quarter of them while other rows
+are being written, who wait for it."""
 
 _WORTH_SHARING = 64
 """Prompt tokens that rows have in common and need not read each, to be worth one more pass."""
@@ -46,12 +47,14 @@ class _Group:
 
     Attributes:
         rows: n_rows of them.
-        ids: Prompts and drawn tokens, (n_rows, width), or (n_prompts, width) while prompts are shared.
+        ids: Prompts and drawn tokens, (n_rows, width), or (n_prompts, width) while prompts are
+            shared.
         mask: 1 for each of them, 0 for padding.
         shared: While rows with the same prompt read it together, the line of `ids` of each row.
         n_read: Columns that the model has read.
         cache: A transformers cache of their keys and values, if the model keeps one.
-        is_alone: Whether its rows failed together with others, so that it must not be joined to any.
+        is_alone: Whether its rows failed together with others, so that it must not be joined to
+            any.
     """
 
     rows: list[LiveRow]
@@ -143,8 +146,8 @@ class Batch:
         """Give every row whose prompt is read its next token, and prompts a share of the time.
 
         Returns:
-            The rows that got a token; None where the text has ended, an exception where the row failed
-            by itself. Finished and failed rows have left.
+            The rows that got a token; None where the text has ended, an exception where the row
+            failed by itself. Finished and failed rows have left.
         """
         drawn: dict[LiveRow, Drawn] = {}
         self._gather()
@@ -155,7 +158,7 @@ class Batch:
         return drawn
 
     def _shares(self) -> list[tuple[_Group, int]]:
-        """Return the groups that have a turn in this step, each with the tokens of it that may be read.
+        """Return the groups that have a turn in this step, each with the tokens it may read.
 
         Short prompts come first, so that nobody waits for a long one, and the one that has waited
         longest always gets a share, so that it is read in the end.
@@ -203,12 +206,21 @@ class Batch:
             _part(group)
         if group.n_unread:
             return failed
-        return failed | self._draw(group, output.logits[:, -1].float(), steering.base_logits, settings)
+        return failed | self._draw(
+            group, output.logits[:, -1].float(), steering.base_logits, settings
+        )
 
     def _draw(
-        self, group: _Group, logits: Tensor, base_logits: Tensor | None, settings: Sequence[_Setting]
+        self,
+        group: _Group,
+        logits: Tensor,
+        base_logits: Tensor | None,
+        settings: Sequence[_Setting],
     ) -> dict[LiveRow, Drawn]:
-        """Draw each row's next token from logits, (n_rows, vocab_size); a row that fails fails alone."""
+        """Draw each row's next token from logits, (n_rows, vocab_size).
+
+        A row that fails fails alone.
+        """
         variates: _Variates = {}
         results: list[Tensor | Exception] = []
         for row_logits, row in zip(logits, group.rows, strict=True):
@@ -227,12 +239,19 @@ class Batch:
         table = torch.stack([x.double().cpu() for x in (token_ids, *scores)], dim=1).tolist()
         lines = zip(group.rows, results, settings, table, strict=True)
         return {
-            row: result if isinstance(result, Exception) else self._token(row, setting.epsilons, *figures)
+            row: result
+            if isinstance(result, Exception)
+            else self._token(row, setting.epsilons, *figures)
             for row, result, setting, figures in lines
         }
 
     def _token(
-        self, row: LiveRow, epsilons: Mapping[str, float], token_id: float, logprob: float, base: float
+        self,
+        row: LiveRow,
+        epsilons: Mapping[str, float],
+        token_id: float,
+        logprob: float,
+        base: float,
     ) -> Drawn:
         row.n_new += 1
         if int(token_id) in self._lm.end_ids:
@@ -264,7 +283,8 @@ class Batch:
             check_epsilon(value, steer.name)
             if (steer.left.shape[0], steer.right.shape[1]) != (self._lm.d_model, self._lm.d_model):
                 raise SteerError(
-                    f"Steer '{steer.name}' does not fit the {self._lm.d_model} dimensions of the model."
+                    f"Steer '{steer.name}' does not fit the {self._lm.d_model} "
+                    "dimensions of the model."
                 )
         return _Setting(epsilons, sums)
 
@@ -274,7 +294,7 @@ class Batch:
         return Steering(self._lm.model, used, values, keep_base=any(row.logprobs for row in rows))
 
     def _split(self, group: _Group, error: Exception) -> dict[LiveRow, Drawn]:
-        """Let halves of a group that failed begin anew, each apart, until the row that fails is alone."""
+        """Let halves of a group that failed begin anew, until the row that fails is alone."""
         if len(group.rows) == 1:
             return {group.rows[0]: error}
         index = group.shared or range(len(group.rows))
@@ -289,7 +309,7 @@ class Batch:
         return {}
 
     def _gather(self) -> None:
-        """Let short prompts that came together be read in one pass, so that nobody waits for all others."""
+        """Let short prompts that came together be read in one pass: nobody waits for all others."""
         fresh = [g for g in self._groups if g.n_read == 0 and g.shared is None and not g.is_alone]
         n_rows = width = 0
         together = []
@@ -302,8 +322,10 @@ class Batch:
             self._join_up(together)
 
     def _merge(self) -> None:
-        """Let rows whose prompts are read share one cache, where the model's kind of cache allows it."""
-        alike = [g for g in self._groups if g.n_unread == 1 and not g.is_alone and _is_plain(g.cache)]
+        """Let rows whose prompts are read share one cache, where its kind allows it."""
+        alike = [
+            g for g in self._groups if g.n_unread == 1 and not g.is_alone and _is_plain(g.cache)
+        ]
         together: list[_Group] = []
         for group in sorted(alike, key=lambda group: group.ids.shape[1]):
             widths = [g.ids.shape[1] for g in (*together, group) for _ in g.rows]
@@ -355,9 +377,14 @@ def draw(logits: Tensor, rows: Sequence[LiveRow]) -> Tensor:
 
 
 def _draw_one(logits: Tensor, row: LiveRow, variates: _Variates) -> Tensor:
-    """Return a row's next token, (), from logits (vocab_size,); rows with the same dice share variates."""
+    """Return a row's next token, (), from logits (vocab_size,).
+
+    Rows with the same dice share variates.
+    """
     if not logits.max().isfinite():
-        raise SteerError("The model's scores are no numbers here; choose a smaller ε or another steer.")
+        raise SteerError(
+            "The model's scores are no numbers here; choose a smaller ε or another steer."
+        )
     if row.sampling.temperature == 0:
         return logits.argmax()
     if row.dice not in variates:
@@ -392,7 +419,7 @@ def _is_wasteful(widths: Sequence[int]) -> bool:
 
 
 def _is_plain(cache: Any) -> bool:
-    """Return whether every layer keeps all keys and values, so that caches can be padded and stacked."""
+    """Return whether every layer keeps all keys and values, for padding and stacking."""
     return all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
 
 
@@ -424,4 +451,7 @@ def _keep(group: _Group, kept: Sequence[int]) -> None:
         group.ids, group.mask = group.ids[:, n_padding:], group.mask[:, n_padding:]
         group.n_read -= n_padding
         for layer in group.cache.layers:
-            layer.keys, layer.values = layer.keys[..., n_padding:, :], layer.values[..., n_padding:, :]
+            layer.keys, layer.values = (
+                layer.keys[..., n_padding:, :],
+                layer.values[..., n_padding:, :],
+            )

@@ -64,7 +64,9 @@ def stream(
         InputError: If a prompt or setting cannot be used.
         SteerError: If a row names a steer that is not there.
     """
-    return _stream(lm, live_rows(lm, rows, steers, sampling, logprobs=logprobs, n_at_once=len(rows)))
+    return _stream(
+        lm, live_rows(lm, rows, steers, sampling, logprobs=logprobs, n_at_once=len(rows))
+    )
 
 
 def live_rows(
@@ -141,13 +143,17 @@ def check_number_of_rows(n_rows: int) -> None:
 
 
 def _check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> list[dict[str, float]]:
-    """Return every row's ε; raise InputError on a bad row or number of rows, SteerError on a bad name."""
+    """Return every row's ε.
+
+    Raise InputError on a bad row or number of rows, SteerError on a bad name.
+    """
     check_number_of_rows(len(rows))
     for row in rows:
         check_text(row.prompt, "prompt")
         if not isinstance(row.epsilons, Mapping):
             raise InputError(
-                f"ε must be given by steer name, as in {{'sentiment': 2.0}}, not {row.epsilons!r:.40}."
+                f"ε must be given by steer name, as in {{'sentiment': 2.0}}, "
+                f"not {row.epsilons!r:.40}."
             )
     for name in sorted({str(name) for row in rows for name in row.epsilons} - steers.keys()):
         known = ", ".join(sorted(steers)) or "none"

@@ -41,7 +41,8 @@ class LiveRow:
 
     Attributes:
         ids: The prompt's tokens.
-        epsilons: ε by steer name; whatever mapping stands here at a step counts for that step's token.
+        epsilons: ε by steer name; whatever mapping stands here at a step counts for that step's
+            token.
         steers: Steers by those names.
         sampling: How its tokens are drawn.
         seed_offset: Added to the seed, so that rows of one request may roll other dice.

@@ -54,10 +54,13 @@ def exponential(dice: tuple[int, ...], size: int) -> Tensor:
 
 
 def nucleus(scores: Tensor, top_p: float) -> Tensor:
-    """Return the ids, (n_kept,), of the smallest set whose probability reaches top-p; scores (vocab_size,).
+    """Return the ids, (n_kept,), of the smallest set whose probability reaches top-p.
 
-    The same set as transformers' TopPLogitsWarper, found among the few tokens above a floor, because
-    sorting the whole vocabulary, and adding noise to all of it, was half of a decoding step.
+    The scores are (vocab_size,).
+
+    The same set as transformers' TopPLogitsWarper, found among the few tokens above a floor,
+    because sorting the whole vocabulary, and adding noise to all of it, was half of a decoding
+    step.
     """
     if top_p == 1:
         return torch.arange(len(scores), device=scores.device)

@@ -62,7 +62,9 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
         key: If given, requests must carry it as their bearer token.
     """
 
-    def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def guarded(
+        answer: Callable[[Request], Awaitable[Response]],
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
                 given = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -91,13 +93,20 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
         return answer
 
     async def models(_request: Request) -> Response:
-        model = {"id": workbench.lm.model_id, "object": "model", "created": 0, "owned_by": "lmsteer"}
+        model = {
+            "id": workbench.lm.model_id,
+            "object": "model",
+            "created": 0,
+            "owned_by": "lmsteer",
+        }
         return JSONResponse({"object": "list", "data": [model]})
 
     async def steers(_request: Request) -> Response:
         shown = ("name", "negative", "positive", "epsilon_range", "collapse_range", "notice")
         cards = [workbench.steers[name].card for name in workbench.names]
-        data = [{"object": "steer", **{name: getattr(card, name) for name in shown}} for card in cards]
+        data = [
+            {"object": "steer", **{name: getattr(card, name) for name in shown}} for card in cards
+        ]
         return JSONResponse({"object": "list", "data": data})
 
     return [
@@ -108,7 +117,9 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
     ]
 
 
-async def _read(request: Request, kind: type[GenerationRequest], workbench: Workbench) -> GenerationRequest:
+async def _read(
+    request: Request, kind: type[GenerationRequest], workbench: Workbench
+) -> GenerationRequest:
     """Return the body of a request, or refuse it."""
     # A page of another site can post to this machine, but not as JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -117,7 +128,9 @@ async def _read(request: Request, kind: type[GenerationRequest], workbench: Work
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_BYTES:
-            raise _Refused(413, f"The request is larger than {MAX_BYTES:,} bytes; shorten the prompt.")
+            raise _Refused(
+                413, f"The request is larger than {MAX_BYTES:,} bytes; shorten the prompt."
+            )
     try:
         asked = kind.model_validate_json(body)
     except ValidationError as error:
@@ -156,14 +169,18 @@ async def _answer(workbench: Workbench, asked: GenerationRequest) -> Response:
     wanted = [Row(prompt, asked.steer, seed_offset=i) for prompt in prompts for i in range(asked.n)]
     # Tokenizing a long prompt must not hold up everybody's stream.
     rows = await run_sync(
-        lambda: live_rows(workbench.lm, wanted, workbench.steers, sampling, logprobs=asked.is_scored),
+        lambda: live_rows(
+            workbench.lm, wanted, workbench.steers, sampling, logprobs=asked.is_scored
+        ),
         limiter=_WAITERS,
     )
     kind = "chatcmpl" if isinstance(asked, Chat) else "cmpl"
     head = {
-        "id": f"{kind}-{secrets.token_hex(12)}", "object": asked.chunk if asked.stream else asked.object,
-        "created": int(time.time()), "model": workbench.lm.model_id,
-    }  # fmt: skip
+        "id": f"{kind}-{secrets.token_hex(12)}",
+        "object": asked.chunk if asked.stream else asked.object,
+        "created": int(time.time()),
+        "model": workbench.lm.model_id,
+    }
     answers = [Answer(stops) for _ in rows]
     pieces = _pieces(workbench, rows, answers)
     if asked.stream:
@@ -200,9 +217,12 @@ async def _pieces(
 
 
 async def _events(
-    asked: GenerationRequest, head: Mapping[str, Any], rows: Sequence[LiveRow], answers: Sequence[Answer],
+    asked: GenerationRequest,
+    head: Mapping[str, Any],
+    rows: Sequence[LiveRow],
+    answers: Sequence[Answer],
     pieces: AsyncGenerator[tuple[int, str, TokenScores], None],
-) -> AsyncGenerator[str, None]:  # fmt: skip
+) -> AsyncGenerator[str, None]:
     """Yield server-sent events: one per piece, one that ends each answer, and the end."""
     try:
         async with aclosing(pieces):
@@ -238,7 +258,10 @@ def _finish(row: LiveRow, answer: Answer) -> str:
 
 
 def _usage(prompts: Sequence[LiveRow], answers: Sequence[Answer]) -> dict[str, int]:
-    n_prompt, n_new = sum(len(row.ids) for row in prompts), sum(len(a.scores.tokens) for a in answers)
+    n_prompt, n_new = (
+        sum(len(row.ids) for row in prompts),
+        sum(len(a.scores.tokens) for a in answers),
+    )
     return {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new}
 
 

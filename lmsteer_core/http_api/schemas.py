@@ -69,7 +69,9 @@ class GenerationRequest(BaseModel):
         """Return the texts to continue."""
         raise NotImplementedError
 
-    def choice(self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool) -> Any:
+    def choice(
+        self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool
+    ) -> Any:
         """Return an answer, or the next part of one."""
         raise NotImplementedError
 
@@ -93,14 +95,18 @@ class Completion(GenerationRequest):
         """Return the texts to continue."""
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
-    def choice(self, index: int, text: str, scores: TokenScores, finish: str | None, _is_part: bool) -> Any:
+    def choice(
+        self, index: int, text: str, scores: TokenScores, finish: str | None, _is_part: bool
+    ) -> Any:
         """Return an answer, or the next part of one."""
         told = None
         if self.is_scored:
             told = {
                 "tokens": [token.text for token in scores.tokens],
                 "token_logprobs": [token.logprob for token in scores.tokens],
-                "top_logprobs": [{t.text: t.logprob} for t in scores.tokens] if self.logprobs else None,
+                "top_logprobs": [{t.text: t.logprob} for t in scores.tokens]
+                if self.logprobs
+                else None,
                 "text_offset": scores.offsets,
                 "base_token_logprobs": [token.base_logprob for token in scores.tokens],
             }
@@ -139,7 +145,7 @@ class Chat(GenerationRequest):
         return bool(self.logprobs)
 
     def prompts(self, workbench: Workbench) -> list[str]:
-        """Return the chat as the model's own template writes it, where the assistant is about to speak."""
+        """Return the chat in the model's own template, where the assistant is about to speak."""
         tokenizer = workbench.lm.tokenizer
         if not tokenizer.chat_template:
             raise InputError(f"{workbench.lm.model_id} has no chat template; use /v1/completions.")
@@ -153,12 +159,18 @@ class Chat(GenerationRequest):
             for message in self.messages
         ]
         try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
         except Exception as error:  # templates raise their own errors about the order of roles
-            raise InputError(f"The model's chat template refuses these messages: {error}") from error
+            raise InputError(
+                f"The model's chat template refuses these messages: {error}"
+            ) from error
         return [str(text)]
 
-    def choice(self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool) -> Any:
+    def choice(
+        self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool
+    ) -> Any:
         """Return an answer, or the next part of one."""
         message = {"role": "assistant", "content": text}
         told = None
@@ -166,14 +178,21 @@ class Chat(GenerationRequest):
             told = {
                 "content": [
                     {
-                        "token": t.text, "logprob": t.logprob, "bytes": [*t.text.encode()],
-                        "top_logprobs": [], "base_logprob": t.base_logprob,
+                        "token": t.text,
+                        "logprob": t.logprob,
+                        "bytes": [*t.text.encode()],
+                        "top_logprobs": [],
+                        "base_logprob": t.base_logprob,
                     }
                     for t in scores.tokens
                 ]
-            }  # fmt: skip
-        return {"index": index, "delta" if is_part else "message": message, "logprobs": told,
-                "finish_reason": finish}  # fmt: skip
+            }
+        return {
+            "index": index,
+            "delta" if is_part else "message": message,
+            "logprobs": told,
+            "finish_reason": finish,
+        }
 
 
 @dataclass

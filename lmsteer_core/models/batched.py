@@ -24,7 +24,9 @@ def hidden_states(
     """Return the hidden states of many texts behind one prefix, texts of like length together."""
     states: dict[int, Tensor] = {}
     for indices in batches(token_ids):
-        states.update(zip(indices, lm.hidden_states([token_ids[j] for j in indices], prefix), strict=True))
+        states.update(
+            zip(indices, lm.hidden_states([token_ids[j] for j in indices], prefix), strict=True)
+        )
     return [states[j] for j in range(len(token_ids))]
 
 
@@ -45,7 +47,9 @@ def tokens_per_chunk(lm: LanguageModel) -> int:
     return max(16, _LOGITS_PER_CHUNK // lm.vocab_size)
 
 
-def token_ids(lm: LanguageModel, texts: Sequence[str], max_tokens: int = MAX_TEXT_TOKENS) -> list[list[int]]:
+def token_ids(
+    lm: LanguageModel, texts: Sequence[str], max_tokens: int = MAX_TEXT_TOKENS
+) -> list[list[int]]:
     """Return the texts as the tokenizer gives them, each with at least one token to predict."""
     limit = min(lm.context_length, max_tokens)
     ids = []
@@ -57,7 +61,7 @@ def token_ids(lm: LanguageModel, texts: Sequence[str], max_tokens: int = MAX_TEX
 
 
 def like_lengths(batch: Sequence[int], token_ids: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return a batch's indices in groups to read together: of like length, with half the padding."""
+    """Return a batch's indices in groups of like length, which halves the padding."""
     batch = sorted(batch, key=lambda i: len(token_ids[i]))
     return [batch[i : i + _TEXTS_PER_FORWARD] for i in range(0, len(batch), _TEXTS_PER_FORWARD)]
 

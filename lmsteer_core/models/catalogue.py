@@ -27,7 +27,9 @@ def available_models() -> list[dict[str, str]]:
     """Return what can be loaded here without a download: id, name and where it comes from."""
     rows = []
     if embedded_gguf():
-        rows.append({"id": EMBEDDED, "name": _EMBEDDED_NAME, "source": f"package {_EMBEDDED_PACKAGE}"})
+        rows.append(
+            {"id": EMBEDDED, "name": _EMBEDDED_NAME, "source": f"package {_EMBEDDED_PACKAGE}"}
+        )
     if _gemma_pieces():
         source = f"package {_GEMMA_PACKAGE}; {_GEMMA_NOTICE}"
         rows.append({"id": GEMMA, "name": _GEMMA_NAME, "source": source})
@@ -50,8 +52,8 @@ def locate(model_id: str) -> tuple[str, str]:
         pieces = _gemma_pieces()
         if not pieces:
             raise ModelError(
-                f"{_GEMMA_NAME} is not installed: run `make gemma`, or `pip install {_GEMMA_INSTALL}` "
-                f"({_GEMMA_NOTICE})."
+                f"{_GEMMA_NAME} is not installed: run `make gemma`, or `pip install "
+                f"{_GEMMA_INSTALL}` ({_GEMMA_NOTICE})."
             )
         sys.stderr.write(f"{_GEMMA_NAME}: {_GEMMA_NOTICE}, ai.google.dev/gemma/terms\n")
         return _GEMMA_NAME, str(convert_gguf(*pieces))

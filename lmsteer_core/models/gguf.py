@@ -62,8 +62,15 @@ def convert_gguf(gguf: Path, *more: Path) -> Path:
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)
     except (
-        OSError, ValueError, RuntimeError, KeyError, IndexError, OverflowError, MemoryError, struct.error
-    ) as error:  # fmt: skip
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        struct.error,
+    ) as error:
         if _is_complete(folder):
             return folder
         raise ModelError(

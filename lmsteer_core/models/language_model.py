@@ -23,7 +23,8 @@ ROWS_AT_FULL_CONTEXT = 4
 """Rows that may all be as long as the context; more rows get shorter prompts, not more memory."""
 
 _TOKENS_PER_STEP = 512
-"""Of a text that is read in steps: those who wait for their turn wait about a second on two cores."""
+"""Of a text that is read in steps: those who wait for their turn
+wait about a second on two cores."""
 
 _KEPT_PROMPTS = 64
 
@@ -41,20 +42,29 @@ class LanguageModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     model_id: str
-    _next_states: OrderedDict[tuple[int, ...], Tensor] = field(default_factory=OrderedDict, repr=False)
+    _next_states: OrderedDict[tuple[int, ...], Tensor] = field(
+        default_factory=OrderedDict, repr=False
+    )
 
     def __post_init__(self) -> None:
-        """Freeze the weights; keep nothing of the model's own sampling settings but where text ends."""
+        """Freeze the weights.
+
+        Keep nothing of the model's own sampling settings but where text ends.
+        """
         head = self.model.get_output_embeddings()
         if head is None:
             raise ModelError(f"'{self.model_id}' has no output embedding, so it cannot be steered.")
         if not self.tokenizer.is_fast:
-            raise ModelError(f"'{self.model_id}' has a tokenizer that cannot stream text; choose another.")
+            raise ModelError(
+                f"'{self.model_id}' has a tokenizer that cannot stream text; choose another."
+            )
         self.model.requires_grad_(False).eval()
         # A published repetition penalty or beam width would make ε = 0 differ from the base model.
         own = self.model.generation_config
         self.model.generation_config = GenerationConfig(
-            bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+            bos_token_id=own.bos_token_id,
+            eos_token_id=own.eos_token_id,
+            pad_token_id=own.pad_token_id,
         )
         # transformers hands the head a strided slice of the prompt's states, for which torch
         # copies the whole of E once per row; a copy of the slice costs nothing.
@@ -114,7 +124,7 @@ class LanguageModel:
 
     @property
     def start_ids(self) -> list[int]:
-        """What a text's first token is predicted from: the prefix, or a token that ends other texts."""
+        """What predicts a text's first token: the prefix, or a token that ends other texts."""
         config = self.model.generation_config
         for token_id in (config.bos_token_id, config.eos_token_id, self.tokenizer.eos_token_id):
             if self.prefix_ids:
@@ -140,12 +150,13 @@ class LanguageModel:
         return nn.functional.linear(hidden, head.weight.to(hidden.dtype), bias)
 
     def finish(self, unembedded: Tensor) -> Tensor:
-        """Return logits after the model's own scale and softcap, e.g. Cohere's, Granite's, Gemma's."""
+        """Return logits after the model's own scale and softcap, as Cohere and Gemma have."""
         config = self.model.config.get_text_config()
         scale = (getattr(config, "logit_scale", None) or 1.0) / (
             getattr(config, "logits_scaling", None) or 1.0
         )
-        logits = unembedded if scale == 1.0 else unembedded * scale  # a pass over the vocabulary saved
+        # a pass over the vocabulary saved
+        logits = unembedded if scale == 1.0 else unembedded * scale
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * (logits / cap).tanh()
 
@@ -162,11 +173,14 @@ class LanguageModel:
         ):
             return self
         return self.twin(
-            {id(p): nn.Parameter(p.bfloat16(), requires_grad=False) for p in self.model.parameters()}
+            {
+                id(p): nn.Parameter(p.bfloat16(), requires_grad=False)
+                for p in self.model.parameters()
+            }
         )
 
     def twin(self, parameters: Mapping[int, nn.Parameter] | None = None) -> LanguageModel:
-        """Return a copy of the model's structure, without hooks: what is done to it, this one does not see.
+        """Return a copy of the model's structure, without hooks: this one does not see its changes.
 
         Args:
             parameters: What takes a parameter's place, by the `id` of that parameter; the very same
@@ -179,7 +193,9 @@ class LanguageModel:
             module._forward_hooks.clear()
         return LanguageModel(model, self.tokenizer, self.model_id)
 
-    def hidden_states(self, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()) -> list[Tensor]:
+    def hidden_states(
+        self, token_ids: Sequence[Sequence[int]], prefix: Sequence[int] = ()
+    ) -> list[Tensor]:
         """Return the hidden states that enter the output embedding, float32, one text an item.
 
         Args:
@@ -217,7 +233,10 @@ class LanguageModel:
         return torch.cat(found)
 
     def next_state(self, token_ids: Sequence[int]) -> Steps[Tensor]:
-        """Return the state that predicts what follows a prompt, (1, d_model); the latest few are kept."""
+        """Return the state that predicts what follows a prompt, (1, d_model).
+
+        The latest few are kept.
+        """
         key = tuple(token_ids)
         state = self._next_states.get(key)
         if state is None:
@@ -229,9 +248,14 @@ class LanguageModel:
 
     @torch.inference_mode()
     def _read(
-        self, texts: Sequence[Sequence[int]], cache: Any = None, *, n_before: int = 0, keep: bool = False
+        self,
+        texts: Sequence[Sequence[int]],
+        cache: Any = None,
+        *,
+        n_before: int = 0,
+        keep: bool = False,
     ) -> tuple[Tensor, Any]:
-        """Return states of texts padded on the right, (n_texts, width, d_model), and the cache if any.
+        """Return states of right-padded texts, (n_texts, width, d_model), and the cache if any.
 
         Args:
             texts: What follows the tokens in `cache`.
@@ -254,9 +278,11 @@ class LanguageModel:
         mask = torch.tensor([[1] * (n_before + len(t)) + [0] * (width - len(t)) for t in texts])
         with self.model.get_output_embeddings().register_forward_pre_hook(catch):
             output = self.model(
-                ids, attention_mask=mask.to(self.device), past_key_values=cache,
+                ids,
+                attention_mask=mask.to(self.device),
+                past_key_values=cache,
                 use_cache=keep or cache is not None,
-            )  # fmt: skip
+            )
         return caught[-1], getattr(output, "past_key_values", None)
 
     def encode(self, prompt: str, *, reserve: int = 0, n_rows: int = 1) -> tuple[list[int], bool]:
@@ -268,13 +294,16 @@ class LanguageModel:
             n_rows: Rows the batch will have; beyond `ROWS_AT_FULL_CONTEXT` they share that memory.
 
         Raises:
-            InputError: If the prompt is empty or holds half a character, or `reserve` fills the context.
+            InputError: If the prompt is empty or holds half a character, or `reserve` fills the
+                context.
         """
         check_text(prompt, "prompt")
         context = min(self.context_length, self.room / n_rows)
         room = int(context) - reserve - len(self.prefix_ids)
         if room < 1:
-            raise InputError(f"{reserve} new tokens do not fit a context of {int(context)}; ask for fewer.")
+            raise InputError(
+                f"{reserve} new tokens do not fit a context of {int(context)}; ask for fewer."
+            )
         # A token is seldom longer than 16 characters; the tail is all that can fit anyway.
         ids: list[int] = self.tokenizer(prompt[-room * 16 :], add_special_tokens=False)["input_ids"]
         return self.prefix_ids + ids[-room:], len(ids) > room or len(prompt) > room * 16

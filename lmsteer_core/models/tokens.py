@@ -22,8 +22,8 @@ def token_text(lm: LanguageModel, token_id: int) -> str:
 def first_token(lm: LanguageModel, prompt: str, word: str) -> tuple[int, bool]:
     """Return the first token of a word that continues the prompt, and whether it is its only one.
 
-    A word that begins with a letter or digit is set off by a space, unless the prompt ends in one or
-    its script has none.
+    A word that begins with a letter or digit is set off by a space, unless the prompt ends in one
+    or its script has none.
     """
     check_text(word, "word")
     tail = prompt[-200:]

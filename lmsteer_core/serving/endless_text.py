@@ -1,4 +1,4 @@
-"""A text that flows on without end while its ε are changed: each change holds from the next token."""
+"""A text without end whose ε may change: each change holds from the next token."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.steer import Steer
 
 _WINDOW = 512
-"""Tokens the text remembers when it is read anew, and tokens it then grows by until the next time."""
+"""Tokens the text remembers when it is read anew, and tokens it
+then grows by until the next time."""
 
 _BREAK = "\n\n"
 
 _STUCK_TOKENS, _STUCK_KINDS = 24, 4
-"""So many tokens in a row of no more than so many kinds are a loop, which no later ε would leave."""
+"""So many tokens in a row of no more than so many kinds are a
+loop, which no later ε would leave."""
 
 
 class Drive:
     """One endless text.
 
-    The model's own end of text becomes a new paragraph, and so does a loop of a few words, after which
-    the model reads the prompt alone again. The text is written in stretches, of which each begins with the
-    end of the one before, so that neither memory nor the time per token grows with it.
+    The model's own end of text becomes a new paragraph, and so does a loop of a few words, after
+    which the model reads the prompt alone again. The text is written in stretches, of which each
+    begins with the end of the one before, so that neither memory nor the time per token grows with
+    it.
 
     Attributes:
         prompt: What was continued.
@@ -72,15 +75,22 @@ class Drive:
             self._row.epsilons = epsilons
 
     def tokens(self, is_wanted: Callable[[], bool]) -> Iterator[Token]:
-        """Write on and yield each token until `is_wanted` turns False; calling again goes on from there.
+        """Write on and yield each token until `is_wanted` turns False.
+
+        Calling again goes on from there.
 
         Raises:
             LMSteerError: If the engine cannot go on.
         """
         while is_wanted():
-            # Positions start anew with each stretch, and the dice with them, unless they have another name.
+            # Positions start anew with each stretch, and the dice with
+            # them, unless they have another name.
             self._row = row = LiveRow(
-                self._ids[-self._window :], self._epsilons, self._steers, self._sampling, self._n_stretches
+                self._ids[-self._window :],
+                self._epsilons,
+                self._steers,
+                self._sampling,
+                self._n_stretches,
             )
             self._n_stretches += 1
             n_before, is_stuck = len(self.written), False
@@ -88,12 +98,17 @@ class Drive:
                 if token:
                     yield self._add(token)
                     last = self.written[n_before:][-_STUCK_TOKENS:]
-                    if len(last) == _STUCK_TOKENS and len({each.id for each in last}) <= _STUCK_KINDS:
+                    if (
+                        len(last) == _STUCK_TOKENS
+                        and len({each.id for each in last}) <= _STUCK_KINDS
+                    ):
                         is_stuck = True
                         break
             if is_stuck or (is_wanted() and len(self.written) - n_before < self._window):
                 for i, token_id in enumerate(self._break):
-                    yield self._add(Token(token_id, "" if i else _BREAK, math.nan, math.nan, self._epsilons))
+                    yield self._add(
+                        Token(token_id, "" if i else _BREAK, math.nan, math.nan, self._epsilons)
+                    )
             if is_stuck:
                 self._ids = self._prompt_ids
 

@@ -1,12 +1,14 @@
-"""One thread that writes for everybody: the rows of all requests share one batch, each with its own ε.
+"""One thread that writes for everybody: all requests' rows share one batch, each with its own ε.
 
 Who may begin, when there is not room for everybody:
 
-- Room is memory for the keys and values of all rows, counted in tokens: of each row its prompt and the
+- Room is memory for the keys and values of all rows, counted in tokens: of each row its prompt and
+the
   most it may add.
-- A small request, up to a sixteenth of the room, begins whole and at the next step, in order of arrival.
-- A large one begins row by row: of the large requests, the one with the fewest running tokens is next.
-- Neither kind may take more than three quarters of the room, so the other always finds a place.
+- A small request, up to a sixteenth of the room, begins whole and at the next step, in order of
+arrival. - A large one begins row by row: of the large requests, the one with the fewest running
+tokens is next. - Neither kind may take more than three quarters of the room, so the other always
+finds a place.
 
 Whatever goes wrong with a row ends that row's request alone.
 """
@@ -154,7 +156,8 @@ class Engine:
     def call(self, work: Callable[[], _T]) -> _T:
         """Run something short in the engine's thread and return its result.
 
-        Between two steps of the texts there is one call, so neither keeps the other waiting for long.
+        Between two steps of the texts there is one call, so neither keeps the other waiting for
+        long.
         """
         future: Future[_T] = Future()
         with self._changed:
@@ -193,7 +196,10 @@ class Engine:
             return self._waiting.index(job) + 1 if job in self._waiting else 0
 
     def _run(self) -> None:
-        """Write until closed. Whatever goes wrong ends the running requests, never the waiting ones."""
+        """Write until closed.
+
+        Whatever goes wrong ends the running requests, never the waiting ones.
+        """
         while True:
             batch = Batch(self._lm)
             try:
@@ -240,7 +246,11 @@ class Engine:
                 over.append(job)
                 batch.leave(job.rows)
             if now > job.expires:
-                job.put(InputError(f"This took longer than {MAX_SECONDS / 60:.0f} minutes; ask for less."))
+                job.put(
+                    InputError(
+                        f"This took longer than {MAX_SECONDS / 60:.0f} minutes; ask for less."
+                    )
+                )
         self._running = [job for job in self._running if job not in over]
         self._waiting = deque(job for job in self._waiting if job not in over)
         return over
@@ -285,9 +295,13 @@ class Engine:
 
     def _has_room(self, running: Mapping[Job, int], job: Job, n_tokens: int) -> bool:
         """Return whether tokens of a job fit beside those that run already, by job."""
-        of_kind = sum(n for other, n in running.items() if self._is_small(other) == self._is_small(job))
+        of_kind = sum(
+            n for other, n in running.items() if self._is_small(other) == self._is_small(job)
+        )
         total = sum(running.values())
-        is_within = of_kind + n_tokens <= self._lm.room * _KIND_SHARE and total + n_tokens <= self._lm.room
+        is_within = (
+            of_kind + n_tokens <= self._lm.room * _KIND_SHARE and total + n_tokens <= self._lm.room
+        )
         return is_within or total == 0  # a text as long as the context is written by itself
 
     def _end(self, reason: LMSteerError, *, everybody: bool = False) -> None:

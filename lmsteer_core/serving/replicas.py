@@ -1,7 +1,8 @@
 """Beyond one machine: the app in front, replicas of the engine behind it, on Ray Serve.
 
-The front keeps a model of its own for all that is not writing: prompts, analysis, training. Rows go to a
-replica as plain data; a steer lies in Ray's object store once, and replicas fetch those they are asked for.
+The front keeps a model of its own for all that is not writing: prompts, analysis, training. Rows go
+to a replica as plain data; a steer lies in Ray's object store once, and replicas fetch those they
+are asked for.
 
     submit → Serve picks a replica → steps come back as they are written → Job
     row.epsilons changes → told to all replicas, of which one is writing that row
@@ -26,7 +27,8 @@ import torch
 from anyio.to_thread import run_sync
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
-# The front counts what each replica has. Counts that expire would send a whole class to one replica.
+# The front counts what each replica has. Counts that expire
+# would send a whole class to one replica.
 os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_CACHE_TIMEOUT_S", "1e9")
 import ray
 from ray import serve
@@ -55,10 +57,13 @@ _Refs = Mapping[str, Any]
 
 
 class Replica:
-    """An engine that writes what the front asks for; Serve keeps several, wherever there are cores."""
+    """An engine that writes what the front asks for.
+
+    Serve keeps several, wherever there are cores.
+    """
 
     def __init__(self, model_id: str, dtype: str, n_threads: int) -> None:
-        """Load a model of its own, in the precision of the front's, to compute on its share of cores."""
+        """Load a model of its own, in the front's precision, to compute on its share of cores."""
         torch.set_num_threads(n_threads)
         self._engine = Engine(load_model(model_id, dtype=dtype))
         self._jobs: dict[str, Job] = {}
@@ -84,7 +89,9 @@ class Replica:
         self._jobs[name] = job
         steps = job.steps(lambda: not job.is_cancelled)
         try:
-            while step := await run_sync(next, steps, None, abandon_on_cancel=True, limiter=self._readers):
+            while step := await run_sync(
+                next, steps, None, abandon_on_cancel=True, limiter=self._readers
+            ):
                 yield step
         except LMSteerError as error:
             yield error
@@ -93,7 +100,7 @@ class Replica:
             del self._jobs[name]
 
     async def steer(self, name: str, epsilons: _Epsilons, refs: _Refs) -> bool:
-        """Set the ε of a request's rows from the next token on; return whether this replica has it."""
+        """Set the ε of a request's rows from the next token on; return whether it is here."""
         if job := self._jobs.get(name):
             steers = await run_sync(self._fetch, refs)
             for row, new in zip(job.rows, epsilons, strict=True):
@@ -102,7 +109,8 @@ class Replica:
         return job is not None
 
     def _fetch(self, refs: _Refs) -> dict[str, Steer]:
-        # Rows with the same steer must hold the same object: the batch multiplies it once for all of them.
+        # Rows with the same steer must hold the same object: the batch
+        # multiplies it once for all of them.
         return {
             name: self._steers.get(ref) or self._steers.setdefault(ref, ray.get(ref))
             for name, ref in refs.items()
@@ -127,7 +135,8 @@ class _FollowedJob(Job):
 class Replicas(Engine):
     """An engine whose texts are written by replicas; `call` still runs here.
 
-    A new ε holds a few tokens later: it is sent when the front gets a token, and the text goes on meanwhile.
+    A new ε holds a few tokens later: it is sent when the front gets a token, and the text goes on
+    meanwhile.
     """
 
     def __init__(self, lm: LanguageModel, handle: Any) -> None:
@@ -142,7 +151,9 @@ class Replicas(Engine):
         self._line: list[Job] = []
         self._put: WeakKeyDictionary[Steer, Any] = WeakKeyDictionary()
         self._loop = asyncio.new_event_loop()
-        self._follower = threading.Thread(target=self._loop.run_forever, name="lmsteer-replicas", daemon=True)
+        self._follower = threading.Thread(
+            target=self._loop.run_forever, name="lmsteer-replicas", daemon=True
+        )
         self._follower.start()
 
     def submit(self, rows: Sequence[LiveRow]) -> _FollowedJob:
@@ -168,12 +179,17 @@ class Replicas(Engine):
         told = _epsilons(job)
         rows = [
             {
-                "ids": row.ids, "epsilons": at, "sampling": row.sampling,
-                "seed_offset": row.seed_offset, "logprobs": row.logprobs,
+                "ids": row.ids,
+                "epsilons": at,
+                "sampling": row.sampling,
+                "seed_offset": row.seed_offset,
+                "logprobs": row.logprobs,
             }
             for row, at in zip(job.rows, told, strict=True)
-        ]  # fmt: skip
-        steps = self._handle.options(stream=True).write.remote(job.name, rows, self._refs(job, told))
+        ]
+        steps = self._handle.options(stream=True).write.remote(
+            job.name, rows, self._refs(job, told)
+        )
         try:
             async for step in steps:
                 self._leave_line(job)
@@ -232,7 +248,8 @@ def replicas(
         model_id: What each machine loads it by.
         n: Replicas to start.
         most: Replicas that Serve may start when many people write at once; n if None.
-        address: HOST:PORT of a running Ray cluster, "auto" for this machine's; None starts one here.
+        address: HOST:PORT of a running Ray cluster, "auto" for this machine's; None starts one
+            here.
 
     Raises:
         InputError: If there is no such cluster, or fewer cores in it than replicas.

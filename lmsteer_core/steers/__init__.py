@@ -1,1 +1,1 @@
-"""Steers: the equation, factors, card, fingerprint, the hook that applies them, and where they are kept."""
+"""Steers: the equation, factors, card, fingerprint, the hook that applies them, their folders."""

@@ -15,11 +15,29 @@ from lmsteer_core.limits import as_number
 CARD_FILE = "card.json"
 
 EPSILON_LIMIT = 10.0
-"""Largest |ε| accepted anywhere: calibrated steers are useful to about 3 and babble well before 10."""
+"""Largest |ε| accepted anywhere: calibrated steers are useful to
+about 3 and babble well before 10."""
 
 _RANGES = frozenset({"epsilon_range", "collapse_range"})
 _LINKS = frozenset(
-    ["a", "about", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
+    [
+        "a",
+        "about",
+        "an",
+        "and",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "with",
+    ]
 )
 """Words that no shortened text should end on."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -129,6 +147,7 @@ def check_epsilon(epsilon: object, name: str = "") -> float:
     if not abs(value) <= EPSILON_LIMIT:
         of_steer = f" for '{name}'" if name else ""
         raise InputError(
-            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and {EPSILON_LIMIT:g}, not {epsilon!r}."
+            f"ε{of_steer} must be a number between −{EPSILON_LIMIT:g} and "
+            f"{EPSILON_LIMIT:g}, not {epsilon!r}."
         )
     return value

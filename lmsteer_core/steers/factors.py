@@ -19,7 +19,8 @@ def thin(steer: Steer, tolerance: float = 0.0) -> Steer:
     u, sigma, vt = steer.svd()
     rank = min(steer.rank, steer.d_model)
     if tolerance:
-        tail = sigma.double().square().flip(0).cumsum(0).flip(0).sqrt()  # what rank k loses, for every k
+        # what rank k loses, for every k
+        tail = sigma.double().square().flip(0).cumsum(0).flip(0).sqrt()
         rank = max(1, int((tail[:rank] > tolerance * tail[0]).sum()))
     root = sigma[:rank].sqrt()
     flip = fixed_signs(vt[:rank])
@@ -32,7 +33,7 @@ def thin(steer: Steer, tolerance: float = 0.0) -> Steer:
 
 
 def fixed_signs(vt: Tensor) -> Tensor:
-    """Return (1, rank) signs that make the largest entry of each row of Vᵀ (rank, d_model) positive.
+    """Return (1, rank) signs that make each row's largest entry in Vᵀ (rank, d_model) positive.
 
     An SVD's signs are the library's whim; fixed, training twice gives one file.
     """

@@ -74,10 +74,15 @@ class Steering:
         rows = epsilons.tolist() if isinstance(epsilons, Tensor) else epsilons
         if not rows or any(len(row) != len(steers) for row in rows):
             raise SteerError(f"Every row needs one ε per steer, {len(steers)} here.")
-        values = [[check_epsilon(e, s.name) for e, s in zip(row, steers, strict=True)] for row in rows]
+        values = [
+            [check_epsilon(e, s.name) for e, s in zip(row, steers, strict=True)] for row in rows
+        ]
         used = [i for i in range(len(steers)) if any(row[i] for row in values)]
         # fp32 factors: rank is small, and a half-precision ε W h would round the knob itself.
-        left, right = [steers[i].left.float() for i in used], [steers[i].right.float() for i in used]
+        left, right = (
+            [steers[i].left.float() for i in used],
+            [steers[i].right.float() for i in used],
+        )
         self._left = torch.cat(left, dim=1).to(weight.device) if used else None
         self._right = torch.cat(right, dim=0).to(weight.device) if used else None
         per_rank = [[row[i] for i in used for _ in range(steers[i].rank)] for row in values]
@@ -114,14 +119,18 @@ class Steering:
         epsilon = self._epsilon
         if self._n_rows > 1:
             if hidden.shape[0] % self._n_rows:
-                raise SteerError(f"The batch has {hidden.shape[0]} rows; ε was given for {self._n_rows}.")
+                raise SteerError(
+                    f"The batch has {hidden.shape[0]} rows; ε was given for {self._n_rows}."
+                )
             epsilon = epsilon.repeat_interleave(hidden.shape[0] // self._n_rows, dim=0)
         epsilon = epsilon.reshape(-1, *[1] * (hidden.ndim - 2), epsilon.shape[-1])
         steered = steer_hidden(hidden.float(), self._left, self._right, epsilon).to(hidden.dtype)
         # One product for both: reading E once more would cost more than the wider batch.
         return (torch.cat([steered, hidden]) if self._keep_base else steered,)
 
-    def _after_model(self, _model: nn.Module, _args: object, output: CausalLMOutput) -> CausalLMOutput | None:
+    def _after_model(
+        self, _model: nn.Module, _args: object, output: CausalLMOutput
+    ) -> CausalLMOutput | None:
         if threading.get_ident() != self._thread:
             return None
         logits = output.logits

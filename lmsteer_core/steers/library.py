@@ -21,7 +21,9 @@ def user_steers_of(model_id: str) -> Path:
     return user_steers() / model_id.replace("/", "--").lower()
 
 
-def discover(folders: Sequence[Path], rows: Tensor, model_id: str) -> tuple[dict[str, Steer], list[str]]:
+def discover(
+    folders: Sequence[Path], rows: Tensor, model_id: str
+) -> tuple[dict[str, Steer], list[str]]:
     """Find every steer of one model below `folders` (each <folder>/<model>/<steer>/card.json).
 
     Returns:

@@ -27,7 +27,8 @@ WEIGHTS_FILE = "steer.safetensors"
 
 
 _SAME_MODEL_COSINE = 0.9
-"""Median cosine of fingerprint rows: re-quantised copies stay above 0.98, unrelated models near 0."""
+"""Median cosine of fingerprint rows: re-quantised copies stay
+above 0.98, unrelated models near 0."""
 
 _FACTOR_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -173,7 +174,9 @@ class Steer:
             with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except FileNotFoundError as error:
-            raise SteerError(f"No steer at {folder}: {CARD_FILE} or {WEIGHTS_FILE} is missing.") from error
+            raise SteerError(
+                f"No steer at {folder}: {CARD_FILE} or {WEIGHTS_FILE} is missing."
+            ) from error
         except UnicodeDecodeError as error:
             raise SteerError(f"{folder / CARD_FILE} is not UTF-8 text.") from error
         except (SafetensorError, OSError) as error:

@@ -24,7 +24,8 @@ from lmsteer_core.steers.card import EPSILON_LIMIT
 from lmsteer_core.steers.steer import Steer
 
 FULL_EPSILON = 3.0
-"""ε at which a calibrated steer reaches the end of its useful range, on the pole that goes farther."""
+"""ε at which a calibrated steer reaches the end of its useful
+range, on the pole that goes farther."""
 
 TARGET_KL = 0.25
 """Nats per token at ε = ±3 before the text has its say: 1.0 to 1.2 × the unsteered perplexity
@@ -83,7 +84,9 @@ def mean_kl(lm: LanguageModel, steer: Steer, hidden: Tensor, epsilon: float) -> 
     return _mean_kls(lm, steer, hidden)(epsilon)
 
 
-def calibrate(lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: float = TARGET_KL) -> Steer:
+def calibrate(
+    lm: LanguageModel, steer: Steer, hidden: Tensor, *, target_kl: float = TARGET_KL
+) -> Steer:
     """Return the steer scaled so that the mean of both signs' KL at ε = ±3 is `target_kl`.
 
     Args:
@@ -125,7 +128,9 @@ def measure(
     *,
     on_share: Callable[[float], None] = lambda _share: None,
 ) -> Curve:
-    """Return the curve over `epsilons`, which hold 0; all continue the same prompts with the same dice.
+    """Return the curve over `epsilons`, which hold 0.
+
+    All continue the same prompts with the same dice.
 
     Args:
         lm: The language model.
@@ -145,7 +150,8 @@ def measure(
 
         done += generate(lm, batch, {steer.name: steer}, _SAMPLING, on_step=report)
     by_epsilon = [done[i : i + len(prompts)] for i in range(0, len(done), len(prompts))]
-    # Reading a text behind both poles costs more than writing it, and style needs fewer texts than cost.
+    # Reading a text behind both poles costs more than writing it,
+    # and style needs fewer texts than cost.
     scores = np.asarray(score([row.text for some in by_epsilon for row in some[::_SCORED_STEP]]))
     curve = Curve(list(epsilons), [], [], [], [])
     for some, found in zip(by_epsilon, scores.reshape(len(epsilons), -1), strict=True):
@@ -158,28 +164,35 @@ def measure(
 
 
 def perplexity(done: Sequence[Generated]) -> float:
-    """Return exp(−mean log-probability of a token under the unsteered model); NaN without tokens."""
+    """Return exp(−mean log-probability of a token under the unsteered model).
+
+    Without tokens it is NaN.
+    """
     found = [token.base_logprob for row in done for token in row.tokens]
     return math.exp(-sum(found) / len(found)) if found else math.nan
 
 
 def repetition(texts: Sequence[str]) -> tuple[float, float]:
-    """Return the share of words that the same text already used, and the share of distinct word pairs."""
+    """Return the share of words that a text already used, and that of distinct word pairs."""
     words = [re.findall(r"[^\W\d_]+", text.lower()) for text in texts]
     pairs = [pair for text in words for pair in zip(text, text[1:], strict=False)]
     n_words = sum(map(len, words))
     n_new = sum(len(set(text)) for text in words)
-    return (1 - n_new / n_words if n_words else 0.0), (len(set(pairs)) / len(pairs) if pairs else 1.0)
+    return (1 - n_new / n_words if n_words else 0.0), (
+        len(set(pairs)) / len(pairs) if pairs else 1.0
+    )
 
 
 def with_useful_range(steer: Steer, curve: Curve) -> Steer:
-    """Return the steer scaled so that its farther pole ends at ±3, with curve and limits on its card."""
+    """Return the steer scaled so that its farther pole ends at ±3, with its curve on the card."""
     useful, broken = _ends(curve, USEFUL), _ends(curve, BROKEN)
     factor = max(-useful[0], useful[1]) / FULL_EPSILON
     low, high = (max(-FULL_EPSILON, useful[0] / factor), min(FULL_EPSILON, useful[1] / factor))
     at_end = (curve.epsilon[0], curve.epsilon[-1])  # never seen to break there: not known beyond
     collapse = [
-        sign * EPSILON_LIMIT if limit == end else max(-EPSILON_LIMIT, min(EPSILON_LIMIT, limit / factor))
+        sign * EPSILON_LIMIT
+        if limit == end
+        else max(-EPSILON_LIMIT, min(EPSILON_LIMIT, limit / factor))
         for sign, limit, end in zip((-1, 1), broken, at_end, strict=True)
     ]
     figures: dict[str, list[float | None]] = {
@@ -197,12 +210,14 @@ def with_useful_range(steer: Steer, curve: Curve) -> Steer:
 
 
 def _ends(curve: Curve, limits: Limits) -> tuple[float, float]:
-    """Return the lowest and highest ε whose text stays within all limits, between grid points too."""
+    """Return the lowest and highest ε within all limits, between grid points too."""
     zero = curve.epsilon.index(0.0)
     cost = [
         max(
             # No perplexity: no text at all was written.
-            _ENDLESS if math.isnan(p) else math.log(p / curve.perplexity[zero]) / math.log(limits.perplexity),
+            _ENDLESS
+            if math.isnan(p)
+            else math.log(p / curve.perplexity[zero]) / math.log(limits.perplexity),
             (r - curve.repeated[zero]) / limits.repeated,
             (curve.distinct_2[zero] - d) / limits.distinct_2,
         )
@@ -214,7 +229,10 @@ def _ends(curve: Curve, limits: Limits) -> tuple[float, float]:
 
 
 def _reach(epsilon: Sequence[float], cost: Sequence[float]) -> float:
-    """Return the ε ≥ 0 at which a cost that starts at 0 first reaches 1; noise is smoothed to rise."""
+    """Return the ε ≥ 0 at which a cost that starts at 0 first reaches 1.
+
+    Noise is smoothed to rise.
+    """
     from sklearn.isotonic import IsotonicRegression
 
     rising = IsotonicRegression().fit_transform(list(epsilon), list(cost))

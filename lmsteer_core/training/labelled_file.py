@@ -58,7 +58,9 @@ def json_objects(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _content(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path.name} is larger than {MAX_BYTES // 10**6} MB; train on a sample.")
+            raise InputError(
+                f"{path.name} is larger than {MAX_BYTES // 10**6} MB; train on a sample."
+            )
         content = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
@@ -110,5 +112,7 @@ def _text_and_label(line: int, record: dict[str, Any]) -> tuple[str, float]:
     except (TypeError, ValueError, OverflowError):
         label = math.nan
     if not -1 <= label <= 1:
-        raise InputError(f"Line {line} has the label {record.get('label')!r}; it must be from −1 to 1.")
+        raise InputError(
+            f"Line {line} has the label {record.get('label')!r}; it must be from −1 to 1."
+        )
     return text.strip(), label

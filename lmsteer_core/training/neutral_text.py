@@ -20,17 +20,54 @@ from torch import Tensor
 from lmsteer_core.files import cache_folder
 from lmsteer_core.generation.generate import Row, generate
 from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.models.batched import expected_embedding, hidden_states, next_word, tokens_per_chunk
+from lmsteer_core.models.batched import (
+    expected_embedding,
+    hidden_states,
+    next_word,
+    tokens_per_chunk,
+)
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
 from lmsteer_core.training.projection import Curvature, CurvatureSums
 
 _OPENERS = (
-    "The", "In the", "It was", "There is", "When the", "I", "We", "She said", "He was", "They have",
-    "This is", "At first", "After the", "My", "Our", "Some people", "If you", "On Monday", "Most of",
-    "One of the", "For the", "You can", "The old", "The new", "A small", "During the", "Then the",
-    "What I", "Before we", "Because the", "Last night", "Every", "As a", "From the", "But the", "Near",
-)  # fmt: skip
+    "The",
+    "In the",
+    "It was",
+    "There is",
+    "When the",
+    "I",
+    "We",
+    "She said",
+    "He was",
+    "They have",
+    "This is",
+    "At first",
+    "After the",
+    "My",
+    "Our",
+    "Some people",
+    "If you",
+    "On Monday",
+    "Most of",
+    "One of the",
+    "For the",
+    "You can",
+    "The old",
+    "The new",
+    "A small",
+    "During the",
+    "Then the",
+    "What I",
+    "Before we",
+    "Because the",
+    "Last night",
+    "Every",
+    "As a",
+    "From the",
+    "But the",
+    "Near",
+)
 
 
 _ROWS_PER_BATCH = 96
@@ -55,7 +92,7 @@ class PlainText:
 def neutral_text(
     lm: LanguageModel, *, n_texts: int = 120, n_tokens: int = 22, progress: Progress | None = None
 ) -> PlainText:
-    """Return short texts sampled from the model with their statistics, from the cache if they are there.
+    """Return short texts sampled from the model and their statistics, from the cache if there.
 
     Args:
         lm: The language model.
@@ -63,7 +100,9 @@ def neutral_text(
         n_tokens: Sampled tokens in each, after one of a few dozen ordinary openings.
         progress: Told how far it is.
     """
-    file = cache_folder() / "neutral" / f"{_digest(lm)}-{n_texts}x{n_tokens}-v{_VERSION}.safetensors"
+    file = (
+        cache_folder() / "neutral" / f"{_digest(lm)}-{n_texts}x{n_tokens}-v{_VERSION}.safetensors"
+    )
     plain = _load(file, lm)
     if plain is None:
         plain = _sample(lm, n_texts, n_tokens, progress or (lambda _share, _what: None))
@@ -81,7 +120,9 @@ def curvature_of(lm: LanguageModel, hidden: Tensor) -> Curvature:
 
 
 def _sample(lm: LanguageModel, n_texts: int, n_tokens: int, progress: Progress) -> PlainText:
-    rows = [Row(_OPENERS[i % len(_OPENERS)], seed_offset=i // len(_OPENERS)) for i in range(n_texts)]
+    rows = [
+        Row(_OPENERS[i % len(_OPENERS)], seed_offset=i // len(_OPENERS)) for i in range(n_texts)
+    ]
     sampling = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=n_tokens, seed=1)
     texts: list[list[int]] = []
     for start in range(0, n_texts, _ROWS_PER_BATCH):
@@ -92,7 +133,9 @@ def _sample(lm: LanguageModel, n_texts: int, n_tokens: int, progress: Progress) 
             progress(0.8 * share, "sampling neutral text from the model")
 
         for done in generate(lm, some, {}, sampling, logprobs=False, on_step=report):
-            texts.append(lm.encode(done.row.prompt)[0][len(lm.prefix_ids) :] + [t.id for t in done.tokens])
+            texts.append(
+                lm.encode(done.row.prompt)[0][len(lm.prefix_ids) :] + [t.id for t in done.tokens]
+            )
     progress(0.8, "measuring the model's curvature")
     hidden = hidden_states(lm, texts, lm.prefix_ids)
     return PlainText(texts, hidden, curvature_of(lm, torch.cat(hidden)))
@@ -131,5 +174,6 @@ def _load(file: Path, lm: LanguageModel) -> PlainText | None:
         token_ids = [ids.tolist() for ids in tensors["token_ids"].split(lengths)]
         curvature = Curvature(tensors["curvature_embedding"], tensors["curvature_hidden"])
         return PlainText(token_ids, list(tensors["hidden"].split(lengths)), curvature)
-    except (OSError, SafetensorError, KeyError, RuntimeError):  # absent, or a damaged cache: make it again
+    # absent, or a damaged cache: make it again
+    except (OSError, SafetensorError, KeyError, RuntimeError):
         return None

@@ -1,4 +1,4 @@
-"""The original LM-Steer training recipe, as the reference that other ways to make a steer must beat.
+"""The original LM-Steer training recipe: the reference that other ways must beat.
 
 Han et al., ACL 2024 (arXiv 2305.12798) and the code published with it: two steers of rank 1,000 are
 trained by Adam on labelled text. The style has strength v = label; the *dummy* is always on (v = 1)
@@ -7,8 +7,8 @@ and takes up what the texts share, their domain and format. With ε₀ = 1e-3 a 
     h + ε₀ Σ_s v_s (h P1_s) P2_sᵀ        so that        W = ε₀ P1 P2ᵀ, ε = v
 
 Two things differ from the published code. Padding is not scored: there the end-of-text token that
-fills a batch is part of the loss. And the dummy is thrown away, which at ε = 0 leaves the base model;
-the published evaluation keeps it on.
+fills a batch is part of the loss. And the dummy is thrown away, which at ε = 0 leaves the base
+model; the published evaluation keeps it on.
 """
 
 from __future__ import annotations
@@ -89,16 +89,30 @@ def train_official(
     steps = sorted(set(snapshots))
     if not steps or steps[0] < 1 or min(rank, batch_size) < 1:
         raise InputError("Steps, rank and batch size must be whole numbers from 1.")
-    if not (0 < learning_rate < math.inf and 0 < scale < math.inf and 0 <= regularization < math.inf):
+    if not (
+        0 < learning_rate < math.inf and 0 < scale < math.inf and 0 <= regularization < math.inf
+    ):
         raise InputError("Learning rate and scale must be above 0, the regularization at least 0.")
     training = (recipe or OfficialTraining)(
-        lm, ids, labels, rank=rank, learning_rate=learning_rate, batch_size=batch_size, scale=scale,
-        regularization=regularization, seed=seed,
-    )  # fmt: skip
+        lm,
+        ids,
+        labels,
+        rank=rank,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        scale=scale,
+        regularization=regularization,
+        seed=seed,
+    )
     card = SteerCard(
-        name, "label −1", "label +1", lm.model_id, fingerprint_digest(lm.fingerprint_rows),
-        method="official recipe", data=f"{len(texts)} texts",
-    )  # fmt: skip
+        name,
+        "label −1",
+        "label +1",
+        lm.model_id,
+        fingerprint_digest(lm.fingerprint_rows),
+        method="official recipe",
+        data=f"{len(texts)} texts",
+    )
     steers = {}
     for step, loss in enumerate(training, start=1):
         if progress:
@@ -146,7 +160,9 @@ class OfficialTraining:
     def __iter__(self) -> Iterator[float]:
         """Yield the loss of each step, in nats per token and before its update."""
         while True:
-            for batch in torch.randperm(len(self._labels), generator=self._random).split(self._batch_size):
+            for batch in torch.randperm(len(self._labels), generator=self._random).split(
+                self._batch_size
+            ):
                 self._adam.zero_grad()
                 loss = self.backward(batch.tolist())
                 self._adam.step()
@@ -167,12 +183,17 @@ class OfficialTraining:
         """Do the same without the regularization."""
         lm = self._lm
         groups = like_lengths(batch, self._token_ids)
-        states = [h for group in groups for h in lm.hidden_states([self._token_ids[i] for i in group])]
+        states = [
+            h for group in groups for h in lm.hidden_states([self._token_ids[i] for i in group])
+        ]
         batch = [i for group in groups for i in group]
         hidden = torch.cat([h[:-1] for h in states])
         targets = torch.tensor([t for i in batch for t in self._token_ids[i][1:]], device=lm.device)
         strengths = torch.cat(
-            [torch.tensor([[self._labels[i], 1.0]]).expand(len(self._token_ids[i]) - 1, 2) for i in batch]
+            [
+                torch.tensor([[self._labels[i], 1.0]]).expand(len(self._token_ids[i]) - 1, 2)
+                for i in batch
+            ]
         ).to(lm.device)
         n_rows = max(1, _LOGITS_PER_CHUNK // lm.vocab_size)
         total = 0.0
@@ -194,4 +215,6 @@ class OfficialTraining:
         """Return h + ε₀ Σ_s v_s (h P1_s) P2_sᵀ for rows h, (…, d_model); strengths (…, 2)."""
         left = torch.cat(tuple(self.projector1), dim=1)
         right = self._scale * torch.cat(tuple(self.projector2), dim=1).T
-        return steer_hidden(hidden, left, right, strengths.repeat_interleave(left.shape[1] // 2, dim=-1))
+        return steer_hidden(
+            hidden, left, right, strengths.repeat_interleave(left.shape[1] // 2, dim=-1)
+        )

@@ -28,7 +28,8 @@ class Damping:
     """Ridge on the curvature factors, as shares of their mean eigenvalue.
 
     With less, the strongest direction steers as well, but the next ones fill with tokens that the
-    model hardly ever gives probability to: their curvature is near 0, and the inverse inflates them.
+    model hardly ever gives probability to: their curvature is near 0, and the inverse inflates
+    them.
     """
 
     embedding: float = 1.0
@@ -66,7 +67,9 @@ def project(
     u, sigma, vt = torch.linalg.svd(whitened(shift, curvature, damping))
     root = sigma[:rank].sqrt()
     flip = fixed_signs(vt[:rank])
-    return ((root_b @ u[:, :rank]) * root * flip).float(), ((root * flip).T * (vt[:rank] @ root_a)).float()
+    return ((root_b @ u[:, :rank]) * root * flip).float(), (
+        (root * flip).T * (vt[:rank] @ root_a)
+    ).float()
 
 
 def choose_rank(halves: Tensor, curvature: Curvature, damping: Damping | None = None) -> int:
@@ -85,7 +88,9 @@ def choose_rank(halves: Tensor, curvature: Curvature, damping: Damping | None = 
     for learned, tested in ((first, second), (second, first)):
         u, sigma, vt = torch.linalg.svd(learned)
         gain = sigma * ((u.T @ tested) * vt).sum(dim=1)
-        found = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt().clamp_min(1e-300)).cpu()[: len(control)]
+        found = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt().clamp_min(1e-300)).cpu()[
+            : len(control)
+        ]
         control += found / found.abs().max().clamp_min(1e-300)
     best = control.max()  # below 0 where the halves agree on nothing
     enough = control >= best - (1 - _ENOUGH_CONTROL) * best.abs()
@@ -118,7 +123,7 @@ class CurvatureSums:
         self._n_tokens = 0
 
     def add(self, h: Tensor, p: Tensor, mu: Tensor) -> None:
-        """Take in hidden states (n_tokens, d_model), their next-word p and its expected embedding."""
+        """Add hidden states (n_tokens, d_model), their next-word p and its expected embedding."""
         self._p += p.sum(dim=0, dtype=torch.float64)
         self._mu_moment += (mu.T @ mu).double()
         self._h_moment += (h.T @ h).double()
@@ -128,7 +133,9 @@ class CurvatureSums:
         """Return A and B over all that was taken in, in float64."""
         embedding = self._lm.output_embedding.float()
         second = (embedding * (self._p / self._n_tokens).float()[:, None]).T @ embedding
-        return Curvature(second.double() - self._mu_moment / self._n_tokens, self._h_moment / self._n_tokens)
+        return Curvature(
+            second.double() - self._mu_moment / self._n_tokens, self._h_moment / self._n_tokens
+        )
 
 
 @functools.lru_cache(maxsize=4)

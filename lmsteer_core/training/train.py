@@ -71,11 +71,19 @@ def train(
     shift = source.shift(fast, plain, part(report, start, 0.75))
     negative, positive = poles or source.poles
     card = SteerCard(
-        name, negative, positive, lm.model_id, method="closed form", data=source.summary, notice=notice
+        name,
+        negative,
+        positive,
+        lm.model_id,
+        method="closed form",
+        data=source.summary,
+        notice=notice,
     )
     report(0.75, "projecting onto W")
     steer = steer_from_shift(lm, card, shift, plain, rank)
-    steer = calibrated(lm, steer, source, plain, n_prompts=n_prompts, progress=part(report, 0.0, 0.99))
+    steer = calibrated(
+        lm, steer, source, plain, n_prompts=n_prompts, progress=part(report, 0.0, 0.99)
+    )
     if shift.held_out is None:
         report(1.0, "done")
         return steer
@@ -106,7 +114,9 @@ def steer_from_shift(
         plain.curvature,
         rank=min(rank or choose_rank(shift.halves, plain.curvature), lm.d_model),
     )
-    card = dataclasses.replace(card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows))
+    card = dataclasses.replace(
+        card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows)
+    )
     return Steer(left, right, lm.fingerprint_rows, card)
 
 
@@ -119,7 +129,7 @@ def calibrated(
     n_prompts: int = _N_PROMPTS,
     progress: Progress | None = None,
 ) -> Steer:
-    """Return any steer with its useful range ending at ±3, its curve on the card, in half precision.
+    """Return any steer with its useful range ending at ±3, its curve on the card, in float16.
 
     Args:
         lm: The language model.
@@ -140,9 +150,12 @@ def calibrated(
         for ids in plain.token_ids[:n_prompts]
     ]
     curve = measure(
-        fast, steer, source.style_score(fast), prompts,
+        fast,
+        steer,
+        source.style_score(fast),
+        prompts,
         on_share=lambda share: report(0.85 + 0.13 * share, "calibrating ε on text"),
-    )  # fmt: skip
+    )
     steer = with_useful_range(steer, curve)
     report(1.0, "done")
     return dataclasses.replace(steer, left=steer.left.half().cpu(), right=steer.right.half().cpu())
@@ -151,7 +164,7 @@ def calibrated(
 def held_out_gains(
     lm: LanguageModel, steer: Steer, held_out: HeldOut, epsilons: Sequence[float]
 ) -> list[float]:
-    """Return per ε the mean of log P_{label·ε}(x) − log P_0(x) over held-out labelled tokens, in nats."""
+    """Return per ε the mean of log P_{label·ε}(x) − log P_0(x) over held-out tokens, in nats."""
     totals = [0.0] * len(epsilons)
     for h, x, label in zip(
         *(t.split(64) for t in (held_out.hidden, held_out.next_ids, held_out.labels)), strict=True
@@ -159,7 +172,9 @@ def held_out_gains(
         base, moved = logits_over_epsilon(lm, steer, h)
         moved *= label[:, None].float()
 
-        def log_p(epsilon: float, base: Tensor = base, moved: Tensor = moved, x: Tensor = x) -> float:
+        def log_p(
+            epsilon: float, base: Tensor = base, moved: Tensor = moved, x: Tensor = x
+        ) -> float:
             logits = lm.finish(torch.add(base, moved, alpha=epsilon))
             return float((logits.gather(1, x[:, None])[:, 0] - logits.logsumexp(dim=1)).sum())
 

@@ -59,7 +59,9 @@ class Behaviour:
                 *(t.split(tokens_per_chunk(lm)) for t in (h, states[at_source.to(source.device)])),
                 strict=True,
             ):
-                moved = self._shift_of(source, part_s, shared.source_ids).to(lm.device, embedding.dtype)
+                moved = self._shift_of(source, part_s, shared.source_ids).to(
+                    lm.device, embedding.dtype
+                )
                 halves[i % 2] += (part_h.T @ (moved @ embedding).float()).double()
             n_tokens[i % 2] += len(ends)
             progress(i / len(places), "comparing the models word by word")
@@ -126,5 +128,7 @@ def _word_ends(
         if ends:
             places.append((i, ours["input_ids"], ends))
     if not places:
-        raise InputError(f"{source.model_id} and {target.model_id} never end a word at the same place.")
+        raise InputError(
+            f"{source.model_id} and {target.model_id} never end a word at the same place."
+        )
     return places

@@ -24,7 +24,8 @@ LEAST_SHARED_WORDS = 500
 _RIDGE = 0.1
 
 _N_WEIGHED_TOKENS = 350
-"""Neutral tokens that give the words of a map their weights, under a square root: few are enough."""
+"""Neutral tokens that give the words of a map their weights,
+under a square root: few are enough."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def shared_words(source: LanguageModel, target: LanguageModel) -> SharedWords:
             f"a transfer needs at least {LEAST_SHARED_WORDS}."
         )
     return SharedWords(
-        torch.tensor([ours[text] for text in texts]), torch.tensor([theirs[text] for text in texts]), texts
+        torch.tensor([ours[text] for text in texts]),
+        torch.tensor([theirs[text] for text in texts]),
+        texts,
     )
 
 
@@ -98,7 +101,9 @@ def fit_map(
     e_source, e_target = shared_embeddings(source, target, shared)
     e_source, e_target = (e - (weight * e).sum(dim=0) for e in (e_source, e_target))
     if method == "procrustes":
-        u, _, vt = torch.linalg.svd((e_source.T @ (weight * e_target)).double(), full_matrices=False)
+        u, _, vt = torch.linalg.svd(
+            (e_source.T @ (weight * e_target)).double(), full_matrices=False
+        )
         forward = (u @ vt).float()
     else:
         forward = _ridge(e_target, e_source, weight)
@@ -141,7 +146,9 @@ def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     weighted = weight * x
     moment, cross = (weighted.T @ x).double(), (weighted.T @ y).double()
     ridge = _RIDGE * moment.trace() / len(moment)
-    h: Tensor = torch.linalg.solve(moment + ridge * torch.eye(len(moment), dtype=moment.dtype), cross)
+    h: Tensor = torch.linalg.solve(
+        moment + ridge * torch.eye(len(moment), dtype=moment.dtype), cross
+    )
     return h.T.float()
 
 
@@ -149,7 +156,11 @@ def _spellings(lm: LanguageModel) -> dict[str, int]:
     """Return every token's id by its spelling, a word start's with a leading space."""
     found: dict[str, int] = {}
     for i, (token, text) in enumerate(
-        zip(lm.tokenizer.convert_ids_to_tokens(list(range(lm.vocab_size))), lm.token_texts, strict=True)
+        zip(
+            lm.tokenizer.convert_ids_to_tokens(list(range(lm.vocab_size))),
+            lm.token_texts,
+            strict=True,
+        )
     ):
         if token and text.strip() and "\ufffd" not in text:
             # Byte-level BPE marks a word start with Ġ, SentencePiece with ▁.

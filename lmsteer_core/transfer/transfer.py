@@ -1,11 +1,11 @@
 """Carry a steer to another model: by what it does, or by a linear map between embedding spaces.
 
-    by behaviour    Δμ_t = Σ_v ½ (p₊ε(v) − p₋ε(v)) e_v      p over the words both models know, e of the target
-    by a map H      W′ = H⁻ W H                              e_source ≈ H e_target, H⁻ its way back
+    by behaviour    Δμ_t = Σ_v ½ (p₊ε(v) − p₋ε(v)) e_v    p over words both know, e of the target
+    by a map H      W′ = H⁻ W H                            e_source ≈ H e_target, H⁻ its way back
 
-The first is a source like a description (see training/sources): both models read the same neutral text, and
-where a word ends for both, the source model's steered probabilities tell the target where to move. The
-second is the paper's (Han et al., ACL 2024, section on transfer); it needs no text.
+The first is a source like a description (see training/sources): both models read the same neutral
+text, and where a word ends for both, the source model's steered probabilities tell the target where
+to move. The second is the paper's (Han et al., ACL 2024, section on transfer); it needs no text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from lmsteer_core.steers.steer import Steer
 from lmsteer_core.training.neutral_text import neutral_text
 from lmsteer_core.training.train import calibrated, train
 from lmsteer_core.transfer.behaviour import Behaviour
-from lmsteer_core.transfer.embedding_map import Method, carried, fit_map, shared_embeddings, shared_words
+from lmsteer_core.transfer.embedding_map import (
+    Method,
+    carried,
+    fit_map,
+    shared_embeddings,
+    shared_words,
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ def transfer(
         source: The steer's model.
         steer: One of its steers.
         target: The model to carry it to.
-        method: "behaviour"; or by a map: "ridge" fits both ways, "transpose" is the paper's W′ = Hᵀ W H,
-            "procrustes" allows H only to rotate.
+        method: "behaviour"; or by a map: "ridge" fits both ways, "transpose" is the paper's W′ = Hᵀ
+            W H, "procrustes" allows H only to rotate.
         name: The new steer's name; the old one if None.
         progress: Told how far it is; whatever it raises stops the work.
 
@@ -82,7 +88,12 @@ def transfer(
 
 
 def fit_report(
-    source: LanguageModel, steer: Steer, target: LanguageModel, *, n_words: int = 4, n_nearest: int = 4
+    source: LanguageModel,
+    steer: Steer,
+    target: LanguageModel,
+    *,
+    n_words: int = 4,
+    n_nearest: int = 4,
 ) -> FitReport:
     """Return how well the two models' embeddings fit, seen on the steer's own words.
 
@@ -109,5 +120,7 @@ def fit_report(
     ]
     mapped = e_source[[place[word] for word in words]] @ found.back.T
     nearest = (mapped @ nn.functional.normalize(e_target).T).topk(n_nearest, dim=1).indices.tolist()
-    neighbours = [(w, [shared.texts[i] for i in row]) for w, row in zip(words, nearest, strict=True)]
+    neighbours = [
+        (w, [shared.texts[i] for i in row]) for w, row in zip(words, nearest, strict=True)
+    ]
     return FitReport(found.n_words, found.r2, neighbours)

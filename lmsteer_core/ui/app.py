@@ -73,7 +73,10 @@ def build_app(workbench: Workbench) -> gr.Blocks:
     own = SessionSteers(workbench)
     demo: gr.Blocks
     with gr.Blocks(
-        title="LM-Steer Workbench", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
+        title="LM-Steer Workbench",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(3600, 86400),
     ) as demo:
         gr.HTML(_header(workbench.lm.model_id))
         for problem in workbench.problems:
@@ -107,7 +110,8 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": sorted(ASSETS.glob("*.css")),
         "head": "".join(
-            f"<script>{path.read_text(encoding='utf-8')}</script>" for path in sorted(ASSETS.glob("*.js"))
+            f"<script>{path.read_text(encoding='utf-8')}</script>"
+            for path in sorted(ASSETS.glob("*.js"))
         ),
         "max_file_size": MAX_UPLOAD,
         "max_threads": 128,  # each text that is written keeps one waiting

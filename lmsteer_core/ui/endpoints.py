@@ -34,12 +34,19 @@ def create_endpoints(workbench: Workbench) -> None:
     """Add /generate, /nextword, /words, /analyze and /steers to the open Blocks."""
 
     def generate(
-        prompt: str, steer: dict[str, float], max_new_tokens: int = 40, temperature: float = 0.9,
-        top_p: float = 0.95, seed: int = 0,
-    ) -> Iterator[dict[str, Any]]:  # fmt: skip
-        """Continue a prompt without and with steering, the same dice for both; yields both as they grow.
+        prompt: str,
+        steer: dict[str, float],
+        max_new_tokens: int = 40,
+        temperature: float = 0.9,
+        top_p: float = 0.95,
+        seed: int = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Continue a prompt without and with steering, the same dice for both.
 
-        Either is {"text", "token_ids", "logprobs"}, of which the last are in nats and at temperature 1.
+        Yields both as they grow.
+
+        Either is {"text", "token_ids", "logprobs"}, of which the last are in nats and at
+        temperature 1.
 
         Args:
             prompt: What to continue.
@@ -54,7 +61,8 @@ def create_endpoints(workbench: Workbench) -> None:
         try:
             for texts in growing(workbench.stream(rows, sampling), len(rows)):
                 yield {
-                    name: _told(tokens) for name, tokens in zip(("baseline", "steered"), texts, strict=True)
+                    name: _told(tokens)
+                    for name, tokens in zip(("baseline", "steered"), texts, strict=True)
                 }
         except LMSteerError as error:
             raise gr.Error(str(error)) from error
@@ -87,7 +95,7 @@ def create_endpoints(workbench: Workbench) -> None:
         return [dataclasses.asdict(dimension) for dimension in found]
 
     def analyze(text: str, steer: str) -> dict[str, Any]:
-        """Return what a text says about a steer: evidence per token in nats, P(ε | text), strongest spans.
+        """Return a text's evidence per token in nats, P(ε | text) and strongest spans for a steer.
 
         Args:
             text: The text.
@@ -110,11 +118,13 @@ def create_endpoints(workbench: Workbench) -> None:
         cards = {name: workbench.steers[name].card for name in workbench.names}
         return {
             name: {
-                "negative": card.negative, "positive": card.positive, "useful": card.epsilon_range,
+                "negative": card.negative,
+                "positive": card.positive,
+                "useful": card.epsilon_range,
                 "notice": card.notice,
             }
             for name, card in cards.items()
-        }  # fmt: skip
+        }
 
     # Of events that share an id the lowest limit counts, and an unnamed one is 1.
     api(generate, **{name: STREAMING[name] for name in ("concurrency_id", "concurrency_limit")})

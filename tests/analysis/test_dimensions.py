@@ -24,7 +24,9 @@ from lmsteer_core.analysis.vocabulary import vocabulary
 from lmsteer_core.models.tokens import token_text
 
 
-def test_plus_is_the_end_that_a_positive_epsilon_makes_likelier(lm: LanguageModel, steer: Steer) -> None:
+def test_plus_is_the_end_that_a_positive_epsilon_makes_likelier(
+    lm: LanguageModel, steer: Steer
+) -> None:
     u, sigma, vt = steer.svd()
     scores = word_scores(lm, steer)
     sentences = ["The weather in the north was mild.", "We went to the market before noon."]
@@ -35,7 +37,9 @@ def test_plus_is_the_end_that_a_positive_epsilon_makes_likelier(lm: LanguageMode
     assert torch.corrcoef(torch.stack([own_effect, scores[:, 0]]))[0, 1] > 0.99
 
 
-def test_mean_logit_shift_foretells_the_shift_in_another_text(lm: LanguageModel, steer: Steer) -> None:
+def test_mean_logit_shift_foretells_the_shift_in_another_text(
+    lm: LanguageModel, steer: Steer
+) -> None:
     sentences = ["The weather in the north was mild."]
     hidden = lm.hidden_states([lm.encode(s)[0] for s in sentences])[0]
     embedding = lm.output_embedding[vocabulary(lm).token_ids]
@@ -44,7 +48,9 @@ def test_mean_logit_shift_foretells_the_shift_in_another_text(lm: LanguageModel,
     assert torch.corrcoef(torch.stack([direct, shift]))[0, 1] > 0.7
 
 
-def test_the_listed_words_are_whole_words_without_case_twins(lm: LanguageModel, steer: Steer) -> None:
+def test_the_listed_words_are_whole_words_without_case_twins(
+    lm: LanguageModel, steer: Steer
+) -> None:
     for dimension in dimensions(lm, steer, n_dims=4, n_words=20):
         for words in (dimension.positive, dimension.negative):
             assert len(words) == 20
@@ -66,7 +72,9 @@ def test_the_vocabulary_holds_no_fragments(lm: LanguageModel) -> None:
     assert "ing" not in words[:200]
 
 
-def test_displacement_pca_is_centred_and_ordered_by_variance(lm: LanguageModel, steer: Steer) -> None:
+def test_displacement_pca_is_centred_and_ordered_by_variance(
+    lm: LanguageModel, steer: Steer
+) -> None:
     coordinates = displacement_pca(lm, steer, n_components=3)
     variance = coordinates.var(dim=0)
     assert coordinates.mean(dim=0).abs().max() < 1e-3
@@ -75,7 +83,10 @@ def test_displacement_pca_is_centred_and_ordered_by_variance(lm: LanguageModel, 
 
 def test_svd_through_the_factors_equals_the_dense_one(lm: LanguageModel) -> None:
     noise = torch.Generator().manual_seed(3)
-    left, right = torch.randn(lm.d_model, 6, generator=noise), torch.randn(6, lm.d_model, generator=noise)
+    left, right = (
+        torch.randn(lm.d_model, 6, generator=noise),
+        torch.randn(6, lm.d_model, generator=noise),
+    )
     steer = make_steer(lm.output_embedding, rank=6)
     steer = Steer(left, right, steer.fingerprint_rows, steer.card)
     u, sigma, vt = steer.svd()
@@ -167,7 +178,9 @@ def test_displacement_pca_equals_the_dense_one(lm: LanguageModel, steer: Steer) 
         sign = (dense @ coordinates[:, i].double()).sign()
         assert relative_error(coordinates[:, i] * sign, dense) < 1e-3
         assert found[i].singular_value ** 2 == pytest.approx(variance[-1 - i].item(), rel=1e-4)
-        assert found[i].energy == pytest.approx((variance[-1 - i] / variance.sum()).item(), rel=1e-4)
+        assert found[i].energy == pytest.approx(
+            (variance[-1 - i] / variance.sum()).item(), rel=1e-4
+        )
     assert sum(d.energy for d in found) == pytest.approx(1, abs=1e-4)
 
 
@@ -219,7 +232,8 @@ def test_the_lists_are_the_official_ones_up_to_the_ends(lm: LanguageModel, steer
         falling = (lm.output_embedding.double() @ v[i]).argsort(descending=True).tolist()
         falling = [token_id for token_id in falling if token_id in used]
         official = [
-            {token_text(lm, token_id) for token_id in ids} for ids in (falling[:n_words], falling[-n_words:])
+            {token_text(lm, token_id) for token_id in ids}
+            for ids in (falling[:n_words], falling[-n_words:])
         ]
         # Its signs are arbitrary, and it lists a dimension's ends without saying which +ε favours.
         assert [set(found.positive), set(found.negative)] in (official, official[::-1])

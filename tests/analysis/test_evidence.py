@@ -46,12 +46,16 @@ def test_token_texts_join_to_the_text(lm: LanguageModel) -> None:
     assert "".join(read_text(lm, TEXT).token_texts) == TEXT
 
 
-def test_posterior_is_the_softmax_of_the_texts_log_likelihood(lm: LanguageModel, steer: Steer) -> None:
+def test_posterior_is_the_softmax_of_the_texts_log_likelihood(
+    lm: LanguageModel, steer: Steer
+) -> None:
     read = read_text(lm, TEXT)
     grid = [-2.0, 0.0, 2.0]
     totals = log_probabilities(lm, read, steer, grid).sum(dim=1).double()
     weights = (totals - totals.max()).exp()
-    assert posterior(lm, read, steer, grid) == pytest.approx((weights / weights.sum()).tolist(), abs=1e-5)
+    assert posterior(lm, read, steer, grid) == pytest.approx(
+        (weights / weights.sum()).tolist(), abs=1e-5
+    )
     assert sum(posterior(lm, read, steer, grid)) == pytest.approx(1)
 
 
@@ -73,7 +77,9 @@ def test_an_empty_text_is_refused(lm: LanguageModel) -> None:
         read_text(lm, " \n")
 
 
-def test_a_text_of_one_token_has_no_evidence_and_a_flat_posterior(lm: LanguageModel, steer: Steer) -> None:
+def test_a_text_of_one_token_has_no_evidence_and_a_flat_posterior(
+    lm: LanguageModel, steer: Steer
+) -> None:
     read = read_text(lm, "the")
     assert evidence(lm, read, steer) == [0.0]
     assert posterior(lm, read, steer, [-1.0, 1.0]) == pytest.approx([0.5, 0.5])
@@ -94,7 +100,9 @@ def test_a_profile_reads_the_backbone_once_for_all_steers(
     other = make_steer(lm.output_embedding, norm=0.6, seed=9, name="other", model_id=lm.model_id)
     passes = []
     original = LanguageModel._read
-    monkeypatch.setattr(LanguageModel, "_read", lambda *args, **kw: passes.append(1) or original(*args, **kw))
+    monkeypatch.setattr(
+        LanguageModel, "_read", lambda *args, **kw: passes.append(1) or original(*args, **kw)
+    )
     read = read_text(lm, TEXT)
     found = profile(lm, read, [steer, other])
     assert len(passes) == 1
@@ -139,7 +147,9 @@ def test_the_beginning_of_a_text_weighs_as_it_does_in_the_whole(small: LanguageM
     start = read.beginning(5)
     assert start.cut
     assert len(start.token_ids) == len(start.token_texts) == 5
-    assert evidence(small, start, steer) == pytest.approx(evidence(small, read, steer)[:5], abs=1e-5)
+    assert evidence(small, start, steer) == pytest.approx(
+        evidence(small, read, steer)[:5], abs=1e-5
+    )
     assert read.beginning(1_000) is read
 
 
@@ -147,7 +157,9 @@ def test_the_best_of_a_flat_posterior_is_zero(lm: LanguageModel, steer: Steer) -
     assert weigh(lm, read_text(lm, "the"), steer).best_epsilon == 0
 
 
-@pytest.mark.parametrize(("n_tokens", "width"), [(1, 8), (8, 8), (9, 8), (12, 8), (13, 8), (100, 7), (5, 2)])
+@pytest.mark.parametrize(
+    ("n_tokens", "width"), [(1, 8), (8, 8), (9, 8), (12, 8), (13, 8), (100, 7), (5, 2)]
+)
 def test_windows_predict_every_token_once_from_half_a_window(n_tokens: int, width: int) -> None:
     windows = list(_windows(n_tokens, width))
     predicted = [t for _, first, stop in windows for t in range(first, stop)]
@@ -214,8 +226,13 @@ def test_words_and_sentences_end_where_a_reader_ends_them(lm: LanguageModel) -> 
     assert "我" in words
     sentences = [u.text for u in units(texts, [0.0] * len(texts), "sentences")]
     assert sentences == [
-        "Mr.", "Fox ran — fast!", "“Did he?” she", "asked.", "我们走吧。", "好 👍🏽 ok... then e.g. this"
-    ]  # fmt: skip
+        "Mr.",
+        "Fox ran — fast!",
+        "“Did he?” she",
+        "asked.",
+        "我们走吧。",
+        "好 👍🏽 ok... then e.g. this",
+    ]
 
 
 def test_a_words_evidence_is_that_of_its_tokens() -> None:

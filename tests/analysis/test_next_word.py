@@ -4,7 +4,16 @@ import torch
 from scipy.stats import chisquare
 from support.models import make_steer
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, SteerError, Steering, generate
+from lmsteer_core import (
+    InputError,
+    LanguageModel,
+    Row,
+    Sampling,
+    Steer,
+    SteerError,
+    Steering,
+    generate,
+)
 from lmsteer_core.analysis.next_word import EPSILON_GRID, _largest, next_words
 from lmsteer_core.generation.sampling import exponential
 
@@ -64,7 +73,11 @@ def test_every_epsilon_of_the_grid_can_be_ranked(lm: LanguageModel, steer: Steer
 
 def test_the_curves_of_the_whole_vocabulary_sum_to_one(small: LanguageModel) -> None:
     found = next_words(
-        small, PROMPT, make_steer(small.output_embedding), epsilons=[-2.0, 3.0], top=small.vocab_size
+        small,
+        PROMPT,
+        make_steer(small.output_embedding),
+        epsilons=[-2.0, 3.0],
+        top=small.vocab_size,
     )
     assert len(found.words) == small.vocab_size
     assert np.sum([w.probability for w in found.words], axis=0) == pytest.approx([1, 1], abs=1e-4)
@@ -80,11 +93,15 @@ def test_softcapped_logits_are_capped_after_the_move(small: LanguageModel) -> No
         p = (3 * (small.output_embedding @ (h + 2.0 * steer.matrix().T @ h) / 3).tanh()).softmax(0)
     finally:
         del config.final_logit_softcapping
-    assert [w.probability[0] for w in found.words] == pytest.approx(p.topk(3).values.tolist(), rel=1e-3)
+    assert [w.probability[0] for w in found.words] == pytest.approx(
+        p.topk(3).values.tolist(), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("epsilon", [-3.0, 0.0, 2.0])
-def test_two_thousand_seeded_draws_follow_the_curves(lm: LanguageModel, steer: Steer, epsilon: float) -> None:
+def test_two_thousand_seeded_draws_follow_the_curves(
+    lm: LanguageModel, steer: Steer, epsilon: float
+) -> None:
     ids = lm.encode(PROMPT)[0]
     with Steering(lm.model, [steer], [[epsilon]]), torch.inference_mode():
         logits = lm.model(torch.tensor([ids])).logits[:, -1]

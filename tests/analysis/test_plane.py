@@ -7,7 +7,16 @@ import pytest
 import torch
 from support.models import make_steer
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, SteerError, Steering, generate
+from lmsteer_core import (
+    InputError,
+    LanguageModel,
+    Row,
+    Sampling,
+    Steer,
+    SteerError,
+    Steering,
+    generate,
+)
 from lmsteer_core.analysis.evidence import evidence
 from lmsteer_core.analysis.next_word import next_words
 from lmsteer_core.analysis.plane import PLANE_GRID, plane, styles
@@ -34,7 +43,9 @@ def test_every_row_is_a_curve_with_the_other_steer_held(
     assert (found.epsilons, found.text, found.is_whole, found.cut) == (GRID, " great", True, False)
     for i, epsilon in enumerate(GRID):
         held = [(other, epsilon), (third, 1.5)]
-        (curve,) = next_words(lm, PROMPT, steer, held=held, epsilons=GRID, top=0, follow=["great"]).followed
+        (curve,) = next_words(
+            lm, PROMPT, steer, held=held, epsilons=GRID, top=0, follow=["great"]
+        ).followed
         assert found.probability[i] == pytest.approx(curve.probability, rel=1e-4)
 
 
@@ -48,7 +59,9 @@ def test_points_equal_steered_forward_passes(lm: LanguageModel, steer: Steer, ot
         assert found.probability[i][j] == pytest.approx(float(p), rel=1e-3)
 
 
-def test_exchanging_the_steers_transposes_the_plane(lm: LanguageModel, steer: Steer, other: Steer) -> None:
+def test_exchanging_the_steers_transposes_the_plane(
+    lm: LanguageModel, steer: Steer, other: Steer
+) -> None:
     there = np.array(plane(lm, PROMPT, steer, other, "great", GRID).probability)
     back = np.array(plane(lm, PROMPT, other, steer, "great", GRID).probability)
     assert there == pytest.approx(back.T, rel=1e-4)

@@ -60,7 +60,9 @@ def test_quick_is_small_and_needs_no_data(evaluate, monkeypatch):
     chosen = {}
 
     def stop(self, methods, progress):  # noqa: ARG001
-        chosen.update(n=len(self.task.prompts), samples=self.protocol.n_samples, methods=list(methods))
+        chosen.update(
+            n=len(self.task.prompts), samples=self.protocol.n_samples, methods=list(methods)
+        )
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs.Run, "make", stop)
@@ -96,7 +98,10 @@ def test_anyones_generations_are_scored(evaluate, tmp_path):
     assert found["by"]["vader"].startswith("vaderSentiment")
     assert "positivity, vader" in evaluate("--score", str(file))[1]
     first = ("--perplexity-model", "tiny", "--perplexity-samples", "1")
-    assert "the first 1" in json.loads(evaluate("--score", str(file), "--json", *first)[1])["by"]["tiny"]
+    assert (
+        "the first 1"
+        in json.loads(evaluate("--score", str(file), "--json", *first)[1])["by"]["tiny"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +126,9 @@ def test_anyones_generations_are_scored(evaluate, tmp_path):
     ],
 )
 def test_a_mistake_is_one_sentence(evaluate, args, told, tmp_path):
-    status, out, err = evaluate(*args, *(() if "--score" in args else ("--out", str(tmp_path / "run"))))
+    status, out, err = evaluate(
+        *args, *(() if "--score" in args else ("--out", str(tmp_path / "run")))
+    )
     assert (status, out) == (2, "")
     lines = [line for line in err.splitlines() if line.startswith("lmsteer: ")]
     assert len(lines) == 1

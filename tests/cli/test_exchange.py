@@ -92,18 +92,26 @@ def test_export_writes_several_steers_in_either_format(capsys, tiny_folder, tmp_
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_steer_goes_to_the_hub_and_is_listed_and_used_from_there(capsys, tiny_folder, monkeypatch):
+def test_a_steer_goes_to_the_hub_and_is_listed_and_used_from_there(
+    capsys, tiny_folder, monkeypatch
+):
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     pushed = run(capsys, "push", "warm", "--model", tiny_folder, "--to", "me/warm")
     assert pushed["address"].endswith("/me/warm")
     (card,) = run(capsys, "steers", "me/warm", "--model", tiny_folder)["steers"]
     assert card["name"] == "warm"
     args = ("generate", "the cat", "--model", tiny_folder, "--max-new-tokens", "3", "--steer")
-    here, there = (run(capsys, *args, f"{name}=2")["rows"][1]["text"] for name in ("warm", "me/warm"))
+    here, there = (
+        run(capsys, *args, f"{name}=2")["rows"][1]["text"] for name in ("warm", "me/warm")
+    )
     assert here == there
-    assert "no repository me/nobody" in refused(capsys, "steers", "me/nobody", "--model", tiny_folder)
+    assert "no repository me/nobody" in refused(
+        capsys, "steers", "me/nobody", "--model", tiny_folder
+    )
 
 
 def test_push_without_a_token_says_how_to_get_one(capsys, tiny_folder, monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    assert "hf auth login" in refused(capsys, "push", "warm", "--model", tiny_folder, "--to", "me/warm")
+    assert "hf auth login" in refused(
+        capsys, "push", "warm", "--model", tiny_folder, "--to", "me/warm"
+    )

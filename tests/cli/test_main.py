@@ -45,7 +45,15 @@ def refused(capsys: Capture, *args: str) -> str:
 
 def test_generate_puts_the_baseline_first(capsys: Capture, folder: Path) -> None:
     result = run_json(
-        capsys, "generate", "My life is", "--steer", f"{folder}=2", "--samples", "2", "--max-new-tokens", "6"
+        capsys,
+        "generate",
+        "My life is",
+        "--steer",
+        f"{folder}=2",
+        "--samples",
+        "2",
+        "--max-new-tokens",
+        "6",
     )
     assert list(result) == ["prompt", "model", "rows"]
     assert [list(row["epsilons"].values()) for row in result["rows"]] == [[0.0], [2.0], [2.0]]
@@ -96,7 +104,16 @@ def test_analyze_follows_the_documented_shape(capsys: Capture) -> None:
 
 
 def test_nextword_follows_the_documented_shape(capsys: Capture) -> None:
-    args = ("nextword", "My life is", "--steer", "sentiment", "--steer", "shakespeare=-0.5", "--top", "4")
+    args = (
+        "nextword",
+        "My life is",
+        "--steer",
+        "sentiment",
+        "--steer",
+        "shakespeare=-0.5",
+        "--top",
+        "4",
+    )
     result = run_json(capsys, *args, "--word", "sesquipedalian", "--at", "1")
     assert list(result)[:2] == ["epsilon", "words"]
     assert len(result["words"]) == 4
@@ -112,7 +129,16 @@ def test_nextword_follows_the_documented_shape(capsys: Capture) -> None:
 
 
 def test_nextword_reads_as_a_table(capsys: Capture) -> None:
-    args = ["nextword", "My life is", "--steer", "sentiment", "--top", "3", "--word", "sesquipedalian"]
+    args = [
+        "nextword",
+        "My life is",
+        "--steer",
+        "sentiment",
+        "--top",
+        "3",
+        "--word",
+        "sesquipedalian",
+    ]
     assert main(args) == 0
     out = capsys.readouterr().out
     assert "over ε of sentiment" in out
@@ -136,7 +162,9 @@ def on_small(small: LanguageModel, few_words: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Workbench, "open", classmethod(lambda cls, *_, **__: cls(small)))
     rows = [(f"{days} number {i}", label) for i in range(10) for days, label in DAYS]
     (few_words / "rows.csv").write_text("text,label\n" + "".join(f"{t},{v}\n" for t, v in rows))
-    (few_words / "rows.jsonl").write_text("".join(f'{{"text": "{t}", "label": {v}}}\n' for t, v in rows))
+    (few_words / "rows.jsonl").write_text(
+        "".join(f'{{"text": "{t}", "label": {v}}}\n' for t, v in rows)
+    )
     (few_words / "plus.txt").write_text("warm sun\na kind word\n\nlong golden evenings\n")
     (few_words / "minus.txt").write_text("cold rain\na sharp word\nshort grey mornings\n")
     return few_words
@@ -225,7 +253,9 @@ def test_a_steer_that_cannot_be_written_is_one_sentence(
 def test_a_steer_is_carried_to_another_model_and_works_there(
     capsys: Capture, small: LanguageModel, few_words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmsteer_core.transfer.transfer.neutral_text", lambda lm, **_: make_plain(lm))
+    monkeypatch.setattr(
+        "lmsteer_core.transfer.transfer.neutral_text", lambda lm, **_: make_plain(lm)
+    )
     there = str(few_words / "other-model")
     small.model.save_pretrained(there)
     small.tokenizer.save_pretrained(there)
@@ -235,7 +265,15 @@ def test_a_steer_is_carried_to_another_model_and_works_there(
     assert made["fit"]["n_shared"] > 40_000
     assert len(made["fit"]["neighbours"]) == 8
     found = run_json(
-        capsys, "generate", "Today is", "--model", there, "--steer", "mood=2", "--max-new-tokens", "2"
+        capsys,
+        "generate",
+        "Today is",
+        "--model",
+        there,
+        "--steer",
+        "mood=2",
+        "--max-new-tokens",
+        "2",
     )
     assert found["model"] == "other-model"
     assert found["rows"][1]["epsilons"] == {"mood": 2.0}
@@ -244,16 +282,24 @@ def test_a_steer_is_carried_to_another_model_and_works_there(
 def test_all_steers_that_a_model_lacks_are_carried_at_once(
     capsys: Capture, small: LanguageModel, on_small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmsteer_core.transfer.transfer.neutral_text", lambda lm, **_: make_plain(lm))
+    monkeypatch.setattr(
+        "lmsteer_core.transfer.transfer.neutral_text", lambda lm, **_: make_plain(lm)
+    )
     twin = LanguageModel(small.model, small.tokenizer, "twin")
     ours, theirs = Workbench(small), Workbench(twin)
     for name in ("calm", "grand", "wild"):
-        ours.steers[name] = make_steer(small.output_embedding, name=name, rank=2, norm=0.3, model_id="tiny")
+        ours.steers[name] = make_steer(
+            small.output_embedding, name=name, rank=2, norm=0.3, model_id="tiny"
+        )
     theirs.steers["calm"] = ours.steers["calm"]
-    monkeypatch.setattr(Workbench, "open", lambda model_id, **_: theirs if model_id == "twin" else ours)
+    monkeypatch.setattr(
+        Workbench, "open", lambda model_id, **_: theirs if model_id == "twin" else ours
+    )
     made = run_json(capsys, "transfer", "--to", "twin")["steers"]
     assert [each["steer"] for each in made] == ["grand", "wild"]
-    assert all((on_small / "home/steers/twin" / each["steer"] / CARD_FILE).is_file() for each in made)
+    assert all(
+        (on_small / "home/steers/twin" / each["steer"] / CARD_FILE).is_file() for each in made
+    )
     assert "one steer" in refused(capsys, "transfer", "--to", "twin", "--name", "mood")
 
 
@@ -296,7 +342,9 @@ def test_bad_input_is_one_sentence_and_exit_2(capsys: Capture, args: list[str], 
     assert says in refused(capsys, *args)
 
 
-def test_a_corrupt_or_foreign_steer_is_refused(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+def test_a_corrupt_or_foreign_steer_is_refused(
+    capsys: Capture, folder: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / CARD_FILE).write_bytes((folder / CARD_FILE).read_bytes())
@@ -328,14 +376,18 @@ def test_markup_in_a_prompt_is_only_text(capsys: Capture) -> None:
         (("--replicas", "two"), "--replicas"),
     ],
 )
-def test_serve_refuses_bad_options_before_it_loads_anything(capsys: Capture, option, told: str) -> None:
+def test_serve_refuses_bad_options_before_it_loads_anything(
+    capsys: Capture, option, told: str
+) -> None:
     assert told in refused(capsys, "serve", *option)
 
 
 @pytest.mark.skipif(find_spec("mcp") is not None, reason="mcp is installed")
 def test_mcp_without_its_package_says_what_to_install() -> None:
     app = Path(__file__).parents[2] / "app.py"
-    done = subprocess.run([sys.executable, str(app), "--mcp"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(app), "--mcp"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert 'pip install "gradio[mcp]"' in done.stderr
     assert "Traceback" not in done.stderr

@@ -17,7 +17,9 @@ BAD = [f"an awful {thing}, we hated it" for thing in ("walk", "soup", "song", "r
 @pytest.fixture
 def labelled(tmp_path):
     path = tmp_path / "train.jsonl"
-    lines = [{"text": text, "label": 1} for text in GOOD] + [{"text": text, "label": -0.5} for text in BAD]
+    lines = [{"text": text, "label": 1} for text in GOOD] + [
+        {"text": text, "label": -0.5} for text in BAD
+    ]
     path.write_text("\n".join(json.dumps(line) for line in lines))
     return path
 
@@ -31,10 +33,15 @@ def classifier(tmp_path):
         (tmp_path / "vocab.txt").write_text("\n".join(words))
         BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "model")
         config = BertConfig(
-            vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
+            vocab_size=7,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            intermediate_size=8,
             initializer_range=1.0,
-            id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)},
-        )  # fmt: skip
+            id2label=dict(enumerate(labels)),
+            label2id={label: i for i, label in enumerate(labels)},
+        )
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = BertForSequenceClassification(config)
@@ -81,7 +88,9 @@ def test_a_hugging_face_judge_scores_the_class_asked_for(classifier):
     folder = classifier("NEGATIVE", "POSITIVE")
     positive, negative = load_judge(f"hf:{folder}"), load_judge(f"hf:{folder}#negative")
     assert positive.name.endswith("#POSITIVE")
-    for p, q in zip(positive.score(["good", "bad bad"]), negative.score(["good", "bad bad"]), strict=True):
+    for p, q in zip(
+        positive.score(["good", "bad bad"]), negative.score(["good", "bad bad"]), strict=True
+    ):
         assert p + q == pytest.approx(1, abs=1e-5)
     assert positive.score(["good"]) != positive.score(["bad bad"])
 

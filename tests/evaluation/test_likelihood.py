@@ -12,13 +12,16 @@ PAIRS = [
     ("The kitchen", " table was set before noon."),
     ("We walked along the", " canal"),
     ("We walked along the", ""),
-    ("It rains, and", " everybody says that it will rain on, until the days are long again and longer"),
+    (
+        "It rains, and",
+        " everybody says that it will rain on, until the days are long again and longer",
+    ),
     ("I don’", "t know"),
 ]
 
 
 def published_loss(lm: LanguageModel, prompt: str, text: str) -> tuple[float, int]:
-    """What the published script computes: the whole's mean loss times its length, less the prompt's."""
+    """What the published script computes: mean loss times length, the whole's less the prompt's."""
 
     def total(written: str) -> tuple[float, int]:
         ids = torch.tensor([lm.tokenizer(written)["input_ids"]])
@@ -45,7 +48,9 @@ def test_the_real_model_finds_english_likelier_than_noise(lm: LanguageModel) -> 
     assert known == pytest.approx(published_loss(lm, prompts[0], " Paris.")[0], rel=1e-3)
 
 
-def test_a_chunked_head_gives_the_same(small: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunked_head_gives_the_same(
+    small: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, _ = continuation_nll(small, *zip(*PAIRS, strict=True))
     monkeypatch.setattr("lmsteer_core.evaluation.likelihood.tokens_per_chunk", lambda _lm: 3)
     chunked, _ = continuation_nll(small, *zip(*PAIRS, strict=True))

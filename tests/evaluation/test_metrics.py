@@ -28,7 +28,7 @@ def literal_distinct(texts, n):
 
 
 def literal_perplexity(losses, lengths):
-    """The published conditional perplexity: exp of a mean loss per text, kept if below 10⁴, averaged."""
+    """The published conditional perplexity: exp of a text's mean loss, below 10⁴, averaged."""
     kept = []
     for loss_row, length_row in zip(losses, lengths, strict=True):
         for loss, length in zip(loss_row, length_row, strict=True):
@@ -88,7 +88,9 @@ def test_distinct_by_hand():
 def test_definitions_agree_with_an_independent_derivation():
     random = np.random.default_rng(0)
     words = np.array(["it", "is", "a", "fine", "day", ""])
-    texts = [[" ".join(random.choice(words, random.integers(1, 9))) for _ in range(4)] for _ in range(30)]
+    texts = [
+        [" ".join(random.choice(words, random.integers(1, 9))) for _ in range(4)] for _ in range(30)
+    ]
     for n in (1, 2, 3):
         assert metrics.distinct(texts, n).value == pytest.approx(
             sum(literal_distinct(some, n) for some in texts) / 30
@@ -102,7 +104,8 @@ def test_definitions_agree_with_an_independent_derivation():
     scores = random.random((30, 4))
     assert metrics.mean_of_max(scores).value == pytest.approx(sum(max(row) for row in scores) / 30)
     assert (
-        metrics.share_of_prompts(scores, 0.8).value == sum(any(s >= 0.8 for s in row) for row in scores) / 30
+        metrics.share_of_prompts(scores, 0.8).value
+        == sum(any(s >= 0.8 for s in row) for row in scores) / 30
     )
 
 
@@ -119,7 +122,9 @@ def test_an_interval_holds_the_mean_as_often_as_it_says():
 def test_an_interval_resamples_prompts_not_texts():
     prompts = np.repeat(np.random.default_rng(0).normal(size=(50, 1)), 100, axis=1)
     found = metrics.mean_score(prompts).interval()
-    assert found.high - found.low == pytest.approx(4 * prompts[:, 0].std() / math.sqrt(50), rel=0.25)
+    assert found.high - found.low == pytest.approx(
+        4 * prompts[:, 0].std() / math.sqrt(50), rel=0.25
+    )
 
 
 def test_weights_are_copies_of_a_prompt():

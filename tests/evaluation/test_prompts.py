@@ -18,7 +18,9 @@ from lmsteer_core.evaluation.prompts import (
 
 def written(tmp_path, *lines):
     path = tmp_path / "lines.jsonl"
-    path.write_text("".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines))
+    path.write_text(
+        "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
+    )
     return path
 
 
@@ -80,10 +82,17 @@ def test_generations_come_back_as_they_were_written(tmp_path):
 def test_anyones_generations_are_read(tmp_path):
     path = written(
         tmp_path,
-        {"prompt": {"text": "A"}, "generations": [{"text": " b", "toxicity": 0.2, "logprob": -3}], "id": 7},
+        {
+            "prompt": {"text": "A"},
+            "generations": [{"text": " b", "toxicity": 0.2, "logprob": -3}],
+            "id": 7,
+        },
         {"prompt": "C", "generations": [" d", " e"]},
     )
-    assert [(g.prompt, list(g.texts)) for g in read_generations(path)] == [("A", [" b"]), ("C", [" d", " e"])]
+    assert [(g.prompt, list(g.texts)) for g in read_generations(path)] == [
+        ("A", [" b"]),
+        ("C", [" d", " e"]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def silent(_share, _what):
 @pytest.fixture
 def task():
     labelled = {"texts": [f"text {i}" for i in range(40)], "labels": [1.0, -1.0] * 20}
-    return dataclasses.replace(TASKS["sentiment"], prompts=TASKS["sentiment"].prompts[:5], **labelled)
+    return dataclasses.replace(
+        TASKS["sentiment"], prompts=TASKS["sentiment"].prompts[:5], **labelled
+    )
 
 
 @pytest.fixture
@@ -155,7 +157,11 @@ def test_a_folder_composed_with_other_texts_is_refused(begin, tmp_path, small, t
 
 
 def test_one_process_at_a_time_writes_into_a_folder(tmp_path):
-    with alone(tmp_path), pytest.raises(InputError, match="Another evaluation writes to"), alone(tmp_path):
+    with (
+        alone(tmp_path),
+        pytest.raises(InputError, match="Another evaluation writes to"),
+        alone(tmp_path),
+    ):
         pass
     with alone(tmp_path):
         pass
@@ -187,9 +193,13 @@ def test_composition_sets_one_strength_beside_another(begin, makers, small, task
     own, other = [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0]
     assert {(cell.strength, cell.held) for cell in cells} == {(a, b) for a in own for b in other}
     assert ("detoxification", 0) in makers
-    one, other = (torch.randn(small.vocab_size, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    one, other = (
+        torch.randn(small.vocab_size, generator=torch.Generator().manual_seed(s)) for s in (0, 1)
+    )
     expected = Offset(small, "sum", 2 * one + other, 1, 0.0).continue_rows(
-        [Row(p, seed_offset=1000 * i) for i, p in enumerate(task.prompts[:3])], 1.0, PROTOCOL.sampling
+        [Row(p, seed_offset=1000 * i) for i, p in enumerate(task.prompts[:3])],
+        1.0,
+        PROTOCOL.sampling,
     )
     found = run.generations(Cell("push", 2.0, "composition", held=1.0))
     assert [line.texts[0] for line in found] == [row.text for row in expected]
@@ -248,7 +258,9 @@ def test_a_model_reads_a_prompts_first_texts_and_no_grid(begin, small):
 
 def test_toxicity_is_judged_of_the_continuation_alone():
     read = []
-    nasty = Judge(lambda texts: read.extend(texts) or [0.0] * len(texts), 0.5, "nasty", "nasty 1", -1)
+    nasty = Judge(
+        lambda texts: read.extend(texts) or [0.0] * len(texts), 0.5, "nasty", "nasty 1", -1
+    )
     scorer = scorers.judge_scorer(nasty)
     scorer.score([Generations("You are", [" kind", ""])])
     assert (read, scorer.version) == ([" kind", ""], "nasty 1")

@@ -40,13 +40,18 @@ class Written:
         self.run = Run(folder, lm, task, PROTOCOL)
         self.pole, self.cells = pole, []
         for key, name, strengths in (
-            ("unsteered", "unsteered", []), (OURS, "LM-Steer", [1.0, 2.0]), (RIVAL, NASTY, [1.0]),
+            ("unsteered", "unsteered", []),
+            (OURS, "LM-Steer", [1.0, 2.0]),
+            (RIVAL, NASTY, [1.0]),
             (INPUT, "Input-Steer", [1.0, 2.0]),
-        ):  # fmt: skip
+        ):
             facts = {
-                "name": name, "n_parameters": 1000 * bool(strengths), "training_seconds": 2.0,
-                "strengths": strengths, "decoding_time_ratio": 1.1,
-            }  # fmt: skip
+                "name": name,
+                "n_parameters": 1000 * bool(strengths),
+                "training_seconds": 2.0,
+                "strengths": strengths,
+                "decoding_time_ratio": 1.1,
+            }
             path = self.run._facts(key)
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps(facts))
@@ -56,11 +61,22 @@ class Written:
         cell = Cell(method, strength, **where)
         small = cell.section != "curves"
         n, m = (3, 1) if small else (N_PROMPTS, 2)
-        lines = [Generations(prompt, [" so it is"] * m).to_json() for prompt in self.run.task.prompts[:n]]
+        lines = [
+            Generations(prompt, [" so it is"] * m).to_json() for prompt in self.run.task.prompts[:n]
+        ]
         append_lines(self.run._generations(cell), lines)
         scores = {
-            "judge": {"by": "judge 1.0", "pole": self.pole, "threshold": 0.5, "scores": [[mean] * m] * n},
-            "model": {"by": "m", "nll": [[3 * math.log(perplexity)] * m] * n, "n_tokens": [[3] * m] * n},
+            "judge": {
+                "by": "judge 1.0",
+                "pole": self.pole,
+                "threshold": 0.5,
+                "scores": [[mean] * m] * n,
+            },
+            "model": {
+                "by": "m",
+                "nll": [[3 * math.log(perplexity)] * m] * n,
+                "n_tokens": [[3] * m] * n,
+            },
         }
         append_lines(self.run._scores(cell), [json.dumps(scores)])
         self.cells.append(cell)
@@ -84,8 +100,10 @@ def written(tmp_path, small):
 
 def points(summary, key):
     method = next(m for m in summary["methods"] if m["key"] == key)
-    return [(p["strength"], p["control"]["value"], p["perplexity_ratio"]["value"])
-            for p in method["curves"][0]["points"]]  # fmt: skip
+    return [
+        (p["strength"], p["control"]["value"], p["perplexity_ratio"]["value"])
+        for p in method["curves"][0]["points"]
+    ]
 
 
 def test_a_curve_starts_unsteered_and_has_control_over_ratio(written):
@@ -151,7 +169,8 @@ def test_a_rival_that_wrote_nothing_has_no_lead(written):
 def test_methods_are_set_side_by_side_at_one_perplexity(written):
     written.pair(RIVAL, 1.0, 0.4, 1.5)
     ours, rival = glance_table(written.summary()).rows[1:]
-    # ours: 0.2 at 1.2, and t = ln(1.25 / 1.2) / ln(2 / 1.2) of the way to 0.8, in twentieths: 1 / 20
+    # ours: 0.2 at 1.2, and t = ln(1.25 / 1.2) / ln(2 / 1.2) of
+    # the way to 0.8, in twentieths: 1 / 20
     assert ours[:2] == ["LM-Steer", "0.23 (0.23 to 0.23)"]
     # the rival: t = ln(1.25) / ln(1.5) of the way to 0.4: 11 / 20
     assert rival[:2] == [NASTY, "0.22 (0.22 to 0.22)"]
@@ -176,14 +195,20 @@ def test_input_steer_is_answered_with_figures(written):
     written.pair(INPUT, 1.0, 0.4, 1.5)
     written.pair(INPUT, 2.0, 0.2, 3.0)
     continuous, composable, stable = verdict.input_steer(written.summary(INPUT))
-    # means 0.4, 0.3, 0.5, 0.7, 0.6 at −2 … 2: of the steps −0.1, 0.2, 0.2, −0.1, the mean slope 0.05
-    assert "over 5 strengths from -2.00 to 2.00: rank correlation with the mean score 0.80" in continuous
+    # means 0.4, 0.3, 0.5, 0.7, 0.6 at −2 … 2: of the steps −0.1,
+    # 0.2, 0.2, −0.1, the mean slope 0.05
+    assert (
+        "over 5 strengths from -2.00 to 2.00: rank correlation with the mean score 0.80"
+        in continuous
+    )
     assert "largest step 4.00 × the mean slope" in continuous
     assert "Not run" in composable
     assert "at ±2 perplexity is 3.00 (3.00 to 3.00) × unsteered" in stable
     for held in (-1.0, 1.0):
         for s in (-1.0, 1.0):
-            written.cell(INPUT, s, mean=0.1 * s * held, perplexity=10, section="composition", held=held)
+            written.cell(
+                INPUT, s, mean=0.1 * s * held, perplexity=10, section="composition", held=held
+            )
     composable = verdict.input_steer(written.summary(INPUT))[1]
     assert "is 0.00 of the variance of its 2 × 2 grid" in composable
     assert "means span 0.20." in composable
@@ -213,10 +238,14 @@ def test_toxicity_is_counted_by_prompts_and_control_is_towards_the_clean_pole(tm
 def test_a_cell_has_the_protocols_figures(written):
     figures = written.summary()["methods"][0]["cells"][0]["figures"]
     assert {label: found["value"] for label, found in figures.items()} == {
-        "mean score, judge": 0.5, "positivity, judge": 1.0, "perplexity, model": pytest.approx(10),
-        "corpus perplexity, model": pytest.approx(10), "dist-1": pytest.approx(4 / 8),
-        "dist-2": pytest.approx(3 / 8), "dist-3": pytest.approx(2 / 8),
-    }  # fmt: skip
+        "mean score, judge": 0.5,
+        "positivity, judge": 1.0,
+        "perplexity, model": pytest.approx(10),
+        "corpus perplexity, model": pytest.approx(10),
+        "dist-1": pytest.approx(4 / 8),
+        "dist-2": pytest.approx(3 / 8),
+        "dist-3": pytest.approx(2 / 8),
+    }
 
 
 def test_continuity_is_of_the_signed_sweep(written):
@@ -319,11 +348,15 @@ def test_every_table_and_verdict_is_on_the_page_and_in_markdown(full):
         assert table.title in parts.text
         assert f"## {table.title}" in markdown
         assert all(len(row) == len(table.header) for row in table.rows)
-    assert all(sentence in parts.text for sentence in [*verdict.verdict(full), *verdict.input_steer(full)])
+    assert all(
+        sentence in parts.text for sentence in [*verdict.verdict(full), *verdict.input_steer(full)]
+    )
 
 
 def test_markdown_tables_hold_together(full):
-    blocks = [block for block in markdown_module.markdown(full).split("\n\n") if block.startswith("| ")]
+    blocks = [
+        block for block in markdown_module.markdown(full).split("\n\n") if block.startswith("| ")
+    ]
     assert len(blocks) == 7
     for block in blocks:
         n_bars = {line.replace("\\|", "").count("|") for line in block.splitlines()}

@@ -20,7 +20,9 @@ def data(tmp_path):
         path = tmp_path / f"{name}.jsonl"
         path.parent.mkdir(exist_ok=True)
         labels = [(-1) ** i * (0.5 if i % 3 else 1) for i in range(12)]
-        lines = [{field: text, "label": label} for text, label in zip(SENTENCES, labels, strict=True)]
+        lines = [
+            {field: text, "label": label} for text, label in zip(SENTENCES, labels, strict=True)
+        ]
         path.write_text("\n".join(map(json.dumps, lines)))
     return tmp_path / "sentiment"
 
@@ -60,7 +62,9 @@ def test_samples_are_balanced_and_nested(data):
     assert len(small.texts) == 4
     assert list(small.texts) == list(large.texts)[:4]
     assert sum(label > 0 for label in large.labels) == 5
-    assert [dict(zip(task.texts, task.labels, strict=True))[t] for t in small.texts] == list(small.labels)
+    assert [dict(zip(task.texts, task.labels, strict=True))[t] for t in small.texts] == list(
+        small.labels
+    )
     with pytest.raises(InputError, match="not 14 training texts"):
         task.sample(14)
 

@@ -19,7 +19,9 @@ MODEL = SimpleNamespace(fingerprint_rows=ROWS, model_id="tiny")
 
 @pytest.fixture
 def steer() -> Steer:
-    return Steer(torch.randn(8, 2), torch.randn(2, 8), ROWS, SteerCard("cosy", "dry", "warm", "tiny", rank=2))
+    return Steer(
+        torch.randn(8, 2), torch.randn(2, 8), ROWS, SteerCard("cosy", "dry", "warm", "tiny", rank=2)
+    )
 
 
 @pytest.fixture
@@ -78,7 +80,11 @@ def test_truncated_weights_are_refused(parcel: Path, tmp_path: Path) -> None:
 
 def test_nan_is_refused(parcel: Path, tmp_path: Path) -> None:
     save_file(
-        {"left": torch.full((8, 2), torch.nan), "right": torch.ones(2, 8), "fingerprint_rows": ROWS},
+        {
+            "left": torch.full((8, 2), torch.nan),
+            "right": torch.ones(2, 8),
+            "fingerprint_rows": ROWS,
+        },
         tmp_path / "w",
     )
     parts = {**parts_of(parcel), "steer__safetensors": (tmp_path / "w").read_bytes()}
@@ -133,5 +139,7 @@ def test_a_bad_card_is_refused(parcel: Path, tmp_path: Path, card: bytes) -> Non
 
 def test_endless_poles_are_shortened(steer: Steer, parcel: Path, tmp_path: Path) -> None:
     card = {**json.loads(steer.card.to_json()), "positive": "endless " * 1000}
-    path = zipped(tmp_path / "long.zip", **{**parts_of(parcel), "card__json": json.dumps(card).encode()})
+    path = zipped(
+        tmp_path / "long.zip", **{**parts_of(parcel), "card__json": json.dumps(card).encode()}
+    )
     assert len(unpack([path], MODEL).card.positive) < 40

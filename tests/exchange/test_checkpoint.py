@@ -21,8 +21,10 @@ from lmsteer_core.exchange.checkpoint import read_official
 P = projectors()
 
 
-def official_logits(lm: LanguageModel, tensors: dict[str, torch.Tensor], values, scale) -> torch.Tensor:
-    """The published forward pass: E (h + ε₀ Σ_s v_s (h P1_s) P2_sᵀ), for models without head bias."""
+def official_logits(
+    lm: LanguageModel, tensors: dict[str, torch.Tensor], values, scale
+) -> torch.Tensor:
+    """The published forward pass: E (h + ε₀ Σ_s v_s (h P1_s) P2_sᵀ), without head bias."""
     with torch.no_grad():
         state = lm.model(IDS, output_hidden_states=True).hidden_states[-1]
         values = torch.tensor(values)[None, :, None, None]
@@ -86,7 +88,9 @@ def test_half_precision_and_old_style_files_are_read(tmp_path):
 
 def test_another_models_name_is_told(tmp_path, capsys):
     lm = make_lm()
-    (steer, *_) = read_official(save_checkpoint(tmp_path / "a.pt", model_name="EleutherAI/pythia-70m"), lm)
+    (steer, *_) = read_official(
+        save_checkpoint(tmp_path / "a.pt", model_name="EleutherAI/pythia-70m"), lm
+    )
     assert "trained for EleutherAI/pythia-70m; it is read for tiny" in capsys.readouterr().err
     assert "pythia-70m" in steer.card.data
     read_official(save_checkpoint(tmp_path / "b.pt", model_name="maker/Tiny"), lm)
@@ -108,13 +112,25 @@ BAD_CONTENT = {
     "a flat matrix": ({key: p[0] for key, p in P.items()}, {}, "shape"),
     "whole numbers": ({key: p.detach().long() for key, p in P.items()}, {}, "int64"),
     "no steers": ({key: p[:0] for key, p in P.items()}, {}, "shape"),
-    "not tensors": ({"projector1": [1.0], "projector2": [1.0]}, {}, "lacks the tensor 'projector1'"),
+    "not tensors": (
+        {"projector1": [1.0], "projector2": [1.0]},
+        {},
+        "lacks the tensor 'projector1'",
+    ),
     "another list": ([1, 2], {}, "not an official LM-Steer checkpoint"),
     "NaN": (with_nan(), {}, "NaN"),
     "another scale": (P, {"epsilon": -1.0}, "epsilon must be a number above 0"),
     "a worded scale": (P, {"epsilon": "much"}, "epsilon must be a number above 0"),
-    "added vectors": ({"add_vec": torch.ones(4, 32)}, {"adaptor_class": "add"}, "adaptor_class 'add'"),
-    "input embeddings": (P, {"adapted_component": "input_embedding"}, "adapted_component 'input_embedding'"),
+    "added vectors": (
+        {"add_vec": torch.ones(4, 32)},
+        {"adaptor_class": "add"},
+        "adaptor_class 'add'",
+    ),
+    "input embeddings": (
+        P,
+        {"adapted_component": "input_embedding"},
+        "adapted_component 'input_embedding'",
+    ),
 }
 
 
@@ -161,7 +177,9 @@ class Command(Malice):
 
 
 @pytest.mark.parametrize("malice", [Malice, Command])
-@pytest.mark.parametrize("place", ["in the settings", "beside the tensors", "alone", "plain pickle"])
+@pytest.mark.parametrize(
+    "place", ["in the settings", "beside the tensors", "alone", "plain pickle"]
+)
 def test_a_malicious_pickle_is_refused_unrun(malice, place, tmp_path):
     target, path = tmp_path / "made", tmp_path / "ckpt.pt"
     evil = malice(target)

@@ -139,7 +139,8 @@ def test_weights_that_do_not_fit_leave_nothing(export, tmp_path):
     lm = make_lm()
     parts = steers_of(lm)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # the writers' own errors, not a mock's
+    # the writers' own errors, not a mock's
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(SteerError, match="nothing was left there") as caught:
             export(lm, parts, tmp_path / "out")

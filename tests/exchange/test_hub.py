@@ -22,7 +22,9 @@ def test_a_model_card_carries_what_the_hub_shows():
         steer.left,
         steer.right,
         steer.fingerprint_rows,
-        type(steer.card).from_json(steer.card.to_json().replace('"notice": ""', '"notice": "Read: this"')),
+        type(steer.card).from_json(
+            steer.card.to_json().replace('"notice": ""', '"notice": "Read: this"')
+        ),
     )
     text = model_card(noticed)
     assert read_front_matter(text) == {
@@ -70,7 +72,9 @@ def test_what_the_hub_refuses_is_one_sentence(hub, monkeypatch):
         with pytest.raises(SteerError, match=words) as caught:
             call()
         one_sentence(caught.value)
-    monkeypatch.setattr("lmsteer_core.exchange.hub.HfApi", partial(HfApi, endpoint="http://127.0.0.1:9"))
+    monkeypatch.setattr(
+        "lmsteer_core.exchange.hub.HfApi", partial(HfApi, endpoint="http://127.0.0.1:9")
+    )
     for call in (lambda: pull("me/warm"), lambda: push(steer, "me/warm", "hf_mine")):
         with pytest.raises(SteerError, match="Cannot") as caught:
             call()

@@ -37,7 +37,9 @@ def ids_of(tokens):
 
 def alone(lm, row):
     """Return what the row's prompt becomes in a batch of its own."""
-    twin = LiveRow(row.ids, dict(row.epsilons), row.steers, row.sampling, row.seed_offset, row.logprobs)
+    twin = LiveRow(
+        row.ids, dict(row.epsilons), row.steers, row.sampling, row.seed_offset, row.logprobs
+    )
     texts: dict[LiveRow, list] = {}
     batch = Batch(lm)
     batch.join([twin])
@@ -129,7 +131,10 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write_on(lm, monkeypatch):
 
 def test_rows_of_one_prompt_read_it_once_and_write_what_each_would_alone(lm, steer, monkeypatch):
     monkeypatch.setattr("lmsteer_core.generation.batch._PROMPT_TOKENS_PER_STEP", 16)
-    rows = [live(lm, LONG * 3, steer=steer, epsilon=e, seed_offset=i) for i, e in enumerate((-2.0, 0.0, 2.0))]
+    rows = [
+        live(lm, LONG * 3, steer=steer, epsilon=e, seed_offset=i)
+        for i, e in enumerate((-2.0, 0.0, 2.0))
+    ]
     rows += [live(lm, SHORT), live(lm, LONG * 3)]
     batch, texts, n_read = Batch(lm), {}, []
     hook = lm.model.register_forward_pre_hook(lambda _, args: n_read.append(args[0].numel()))
@@ -161,7 +166,9 @@ def test_short_prompts_that_come_together_are_read_in_one_pass(lm, rows, monkeyp
 
 
 def test_two_steers_of_one_name_keep_to_their_own_rows(lm):
-    one, other = (make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2))
+    one, other = (
+        make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2)
+    )
     rows = [live(lm, LONG, steer=s, epsilon=2.0) for s in (one, other)]
     batch, texts = Batch(lm), {}
     batch.join(rows)
@@ -177,7 +184,9 @@ def test_every_architecture_lets_rows_join_and_leave(lm, architecture):
     small.__dict__["end_ids"] = frozenset()
 
     def row(n_ids, n_tokens):
-        return LiveRow(list(range(3, 3 + n_ids)), {}, {}, Sampling(temperature=0, max_new_tokens=n_tokens))
+        return LiveRow(
+            list(range(3, 3 + n_ids)), {}, {}, Sampling(temperature=0, max_new_tokens=n_tokens)
+        )
 
     rows = [row(9, 10), row(3, 6), row(5, 12)]
     batch, texts = Batch(small), {}
@@ -217,9 +226,15 @@ def make_huge(lm) -> Steer:
 
 @pytest.mark.parametrize("when", [1, 4])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_row_that_fails_fails_alone_and_seven_neighbours_write_what_they_would(lm, steer, fault, when):
-    rows = [live(lm, (LONG, SHORT)[i % 2], steer=steer, epsilon=i - 3.5, n_tokens=8) for i in range(8)]
-    twins = [live(lm, (LONG, SHORT)[i % 2], steer=steer, epsilon=i - 3.5, n_tokens=8) for i in range(8)]
+def test_a_row_that_fails_fails_alone_and_seven_neighbours_write_what_they_would(
+    lm, steer, fault, when
+):
+    rows = [
+        live(lm, (LONG, SHORT)[i % 2], steer=steer, epsilon=i - 3.5, n_tokens=8) for i in range(8)
+    ]
+    twins = [
+        live(lm, (LONG, SHORT)[i % 2], steer=steer, epsilon=i - 3.5, n_tokens=8) for i in range(8)
+    ]
     expected: dict[LiveRow, list] = {}
     calm = Batch(lm)
     calm.join(twins)
@@ -280,7 +295,10 @@ def test_a_pass_that_one_row_breaks_is_made_again_without_it(lm, rows, monkeypat
 
 def test_short_rows_are_not_padded_to_a_long_one(lm, monkeypatch):
     monkeypatch.setattr("lmsteer_core.generation.batch._MAX_PADDING", 64)
-    rows = [live(lm, LONG * 20, n_tokens=4), *(live(lm, SHORT, n_tokens=4, seed_offset=i) for i in range(8))]
+    rows = [
+        live(lm, LONG * 20, n_tokens=4),
+        *(live(lm, SHORT, n_tokens=4, seed_offset=i) for i in range(8)),
+    ]
     batch, texts = Batch(lm), {}
     batch.join(rows)
     while batch.rows:

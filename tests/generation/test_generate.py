@@ -11,7 +11,16 @@ import torch
 from scipy.stats import chisquare
 from transformers import TopPLogitsWarper
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, SteerError, Token, generate, stream
+from lmsteer_core import (
+    InputError,
+    LanguageModel,
+    Row,
+    Sampling,
+    SteerError,
+    Token,
+    generate,
+    stream,
+)
 from lmsteer_core.generation.batch import draw
 from lmsteer_core.generation.generate import MAX_ROWS
 from lmsteer_core.generation.live_row import LiveRow
@@ -27,7 +36,7 @@ def ids_of(generated):
 
 
 def plain_logits(lm, generated):
-    """Return base hidden states and logits at every emitted token, from one unsteered forward pass."""
+    """Return hidden states and logits at every emitted token, from one unsteered pass."""
     prompt = lm.encode(generated.row.prompt)[0]
     ids = torch.tensor([prompt + ids_of(generated)])
     with torch.no_grad():
@@ -67,7 +76,8 @@ def test_rows_of_equal_epsilon_and_seed_are_identical(lm, steer):
     rows = [Row(PROMPT, {"style": 2.0}), Row(PROMPT), Row(PROMPT, {"style": 2.0})]
     first, _, third = generate(lm, rows, {"style": steer}, SHORT)
     assert ids_of(first) == ids_of(third)
-    for a, b in zip(first.tokens, third.tokens, strict=True):  # a product's last bit may depend on the row
+    # a product's last bit may depend on the row
+    for a, b in zip(first.tokens, third.tokens, strict=True):
         assert (a.logprob, a.base_logprob) == pytest.approx((b.logprob, b.base_logprob), abs=1e-4)
 
 
@@ -89,7 +99,9 @@ def test_logprobs_equal_those_of_a_plain_forward_pass(lm, steer, pair, epsilon):
     w = steer.left @ steer.right
     steered = hidden @ (lm.output_embedding + epsilon * lm.output_embedding @ w.T).T
     expected = logprobs_of(steered, row), logprobs_of(base, row)
-    torch.testing.assert_close(torch.tensor([t.logprob for t in row.tokens]), expected[0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        torch.tensor([t.logprob for t in row.tokens]), expected[0], atol=1e-3, rtol=0
+    )
     found = torch.tensor([t.base_logprob for t in row.tokens])
     torch.testing.assert_close(found, expected[1], atol=1e-3, rtol=0)
 
@@ -107,14 +119,18 @@ def test_logprobs_are_nan_when_not_asked_for_and_the_text_is_the_same(lm, steer,
     rows = [Row(PROMPT), Row(PROMPT, {"style": 3.0})]
     bare = generate(lm, rows, {"style": steer}, SHORT, logprobs=False)
     assert [ids_of(row) for row in bare] == [ids_of(row) for row in pair]
-    assert all(math.isnan(t.logprob) and math.isnan(t.base_logprob) for row in bare for t in row.tokens)
+    assert all(
+        math.isnan(t.logprob) and math.isnan(t.base_logprob) for row in bare for t in row.tokens
+    )
 
 
 def test_greedy_takes_the_most_likely_token_every_time(lm, steer):
     row = generate(lm, [Row(PROMPT, {"style": 2.0})], {"style": steer}, GREEDY)[0]
     hidden, _ = plain_logits(lm, row)
     e = lm.output_embedding
-    assert (hidden @ (e + 2.0 * e @ (steer.left @ steer.right).T).T).argmax(-1).tolist() == ids_of(row)
+    assert (hidden @ (e + 2.0 * e @ (steer.left @ steer.right).T).T).argmax(-1).tolist() == ids_of(
+        row
+    )
 
 
 def test_several_steers_in_one_row_add(lm, steer):
@@ -231,7 +247,9 @@ def test_two_threads_generate_on_one_model_without_seeing_each_other(lm, steer, 
     results = {}
 
     def work(epsilon):
-        results[epsilon] = generate(lm, [Row(PROMPT, {"style": epsilon})], {"style": steer}, SHORT)[0]
+        results[epsilon] = generate(lm, [Row(PROMPT, {"style": epsilon})], {"style": steer}, SHORT)[
+            0
+        ]
 
     threads = [threading.Thread(target=work, args=(epsilon,)) for epsilon in (0.0, 3.0)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""What a class does to a server: bad requests among good ones, readers who leave, a worker that dies."""
+"""What a class does to a server: bad requests, readers who leave, a worker that dies."""
 
 from __future__ import annotations
 
@@ -32,30 +32,40 @@ def others(text: st.SearchStrategy[str], *known: str) -> st.SearchStrategy[str]:
 
 BAD_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "prompt": st.one_of(
-        st.integers(), st.none(), st.just(""), st.text(" \n\t", max_size=9), st.just("\ud800"),
+        st.integers(),
+        st.none(),
+        st.just(""),
+        st.text(" \n\t", max_size=9),
+        st.just("\ud800"),
         st.lists(st.integers(), max_size=3),
     ),
     "model": others(st.text(min_size=1, max_size=20), "embedded", "SmolLM2-135M-Instruct"),
-    "max_tokens": st.integers(max_value=0) | st.integers(min_value=8193) | st.text("abc", max_size=3),
+    "max_tokens": st.integers(max_value=0)
+    | st.integers(min_value=8193)
+    | st.text("abc", max_size=3),
     "temperature": st.floats(max_value=-1e-9) | st.floats(min_value=10.1) | NAN,
     "top_p": st.floats(max_value=0) | st.floats(min_value=1.001) | NAN,
     "n": st.integers(max_value=0) | st.integers(min_value=257),
     "seed": st.integers(max_value=-1) | st.integers(min_value=2**32),
-    "stop": st.lists(st.text(min_size=1, max_size=3), min_size=5, max_size=9) | st.just([""]) | st.integers(),
+    "stop": st.lists(st.text(min_size=1, max_size=3), min_size=5, max_size=9)
+    | st.just([""])
+    | st.integers(),
     "stream": st.lists(st.none(), max_size=1) | st.text(min_size=9),
     "logprobs": st.integers(min_value=2) | st.integers(max_value=-1) | st.text(min_size=3),
     "steer": st.one_of(
-        st.dictionaries(others(st.text(max_size=9), "sentiment"), st.floats(-3, 3), min_size=1, max_size=2),
+        st.dictionaries(
+            others(st.text(max_size=9), "sentiment"), st.floats(-3, 3), min_size=1, max_size=2
+        ),
         st.dictionaries(st.just("sentiment"), st.floats(min_value=10.1) | NAN, min_size=1),
         st.lists(ODD, min_size=1, max_size=2),
         st.integers(),
     ),
-}  # fmt: skip
+}
 
 
 @st.composite
 def bad_bodies(draw: st.DrawFn) -> bytes:
-    """Return a body that no server could answer: not JSON, not an object, or one field of it is wrong."""
+    """Return a body that no server could answer: not JSON, not an object, or one field is wrong."""
     kind = draw(st.sampled_from(["bytes", "value", "unknown", *BAD_FIELDS]))
     if kind == "bytes":
         return draw(st.binary(max_size=40))
@@ -84,11 +94,18 @@ def test_a_thousand_bad_requests_among_good_ones(url: str, workbench: Workbench)
     with httpx.Client(timeout=60) as client, ThreadPoolExecutor(2) as pool:
         askers = [pool.submit(keep_asking) for _ in range(2)]
 
-        @settings(max_examples=1000, deadline=None, derandomize=True, database=None,
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=1000,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(bad_bodies(), st.sampled_from(["completions", "chat/completions"]))
         def refuse(body: bytes, path: str) -> None:
-            answer = client.post(f"{url}/{path}", content=body, headers={"Content-Type": "application/json"})
+            answer = client.post(
+                f"{url}/{path}", content=body, headers={"Content-Type": "application/json"}
+            )
             assert 400 <= answer.status_code < 500, body
             assert answer.json()["error"]["message"].strip(), body
 
@@ -129,7 +146,9 @@ def test_a_worker_killed_in_mid_stream_ends_what_it_wrote_with_a_sentence_and_se
         thread = workbench.engine._thread
         assert thread is not None and thread.ident is not None
         # The nearest to killing a thread: SystemExit raised in it, wherever it is.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+        )
         *_, last, _done = [line for line in lines if line]
     assert "The model failed" in json.loads(last.removeprefix("data: "))["error"]["message"]
     assert good(url).status_code == 200

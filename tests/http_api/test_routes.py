@@ -22,7 +22,9 @@ def client(url: str) -> openai.OpenAI:
 
 
 def ours(lm: LanguageModel, workbench: Workbench, epsilon: float, **settings) -> str:
-    (done,) = generate(lm, [Row(PROMPT, {"sentiment": epsilon})], workbench.steers, Sampling(**settings))
+    (done,) = generate(
+        lm, [Row(PROMPT, {"sentiment": epsilon})], workbench.steers, Sampling(**settings)
+    )
     return done.text
 
 
@@ -31,9 +33,14 @@ def test_a_steered_completion_is_what_the_library_generates(client, lm, workbenc
     texts = {}
     for epsilon in (-1.5, 1.5):
         done = client.completions.create(
-            model=model, prompt=PROMPT, max_tokens=12, temperature=0.9, top_p=0.95, seed=3,
+            model=model,
+            prompt=PROMPT,
+            max_tokens=12,
+            temperature=0.9,
+            top_p=0.95,
+            seed=3,
             extra_body={"steer": {"sentiment": epsilon}},
-        )  # fmt: skip
+        )
         texts[epsilon] = done.choices[0].text
         assert texts[epsilon] == ours(lm, workbench, epsilon, max_new_tokens=12, seed=3)
         n_new = done.usage.completion_tokens
@@ -54,7 +61,7 @@ def test_a_stream_brings_the_same_text_in_pieces(client, lm, workbench) -> None:
             stream=True,
             stream_options={"include_usage": True},
             extra_body={"steer": {"sentiment": 1.5}},
-        )  # fmt: skip
+        )
     )
     assert len(pieces) > 10
     assert pieces[-1].usage.completion_tokens == 12
@@ -65,16 +72,22 @@ def test_a_stream_brings_the_same_text_in_pieces(client, lm, workbench) -> None:
 
 def test_logprobs_are_of_the_steered_model_with_the_unsteered_beside(client, lm) -> None:
     done = client.completions.create(
-        model=lm.model_id, prompt=PROMPT, max_tokens=5, seed=3, logprobs=1,
+        model=lm.model_id,
+        prompt=PROMPT,
+        max_tokens=5,
+        seed=3,
+        logprobs=1,
         extra_body={"steer": {"sentiment": 2.0}},
-    )  # fmt: skip
+    )
     choice = done.choices[0]
     assert "".join(choice.logprobs.tokens) == choice.text
     assert choice.logprobs.text_offset[0] == 0
     assert all(p < 0 for p in choice.logprobs.token_logprobs)
     base = choice.logprobs.model_extra["base_token_logprobs"]
     assert any(abs(a - b) > 0.05 for a, b in zip(base, choice.logprobs.token_logprobs, strict=True))
-    assert choice.logprobs.top_logprobs[0] == {choice.logprobs.tokens[0]: choice.logprobs.token_logprobs[0]}
+    assert choice.logprobs.top_logprobs[0] == {
+        choice.logprobs.tokens[0]: choice.logprobs.token_logprobs[0]
+    }
 
 
 def test_logprobs_of_0_are_those_of_the_chosen_tokens(client, lm) -> None:
@@ -85,10 +98,14 @@ def test_logprobs_of_0_are_those_of_the_chosen_tokens(client, lm) -> None:
 
 def test_a_chat_is_answered_whole_and_streamed(client) -> None:
     asked = {
-        "model": "embedded", "max_tokens": 10, "seed": 5, "temperature": 0.7, "logprobs": True,
+        "model": "embedded",
+        "max_tokens": 10,
+        "seed": 5,
+        "temperature": 0.7,
+        "logprobs": True,
         "messages": [{"role": "user", "content": "Write a sentence about the sea."}],
         "extra_body": {"steer": {"pirate": 1.0}},
-    }  # fmt: skip
+    }
     whole = client.chat.completions.create(**asked)
     message = whole.choices[0].message
     assert message.role == "assistant"
@@ -100,7 +117,12 @@ def test_a_chat_is_answered_whole_and_streamed(client) -> None:
 
 def test_several_answers_to_several_prompts(client, lm) -> None:
     done = client.completions.create(
-        model=lm.model_id, prompt=["Every morning", PROMPT], n=2, max_tokens=6, seed=1, temperature=1.5
+        model=lm.model_id,
+        prompt=["Every morning", PROMPT],
+        n=2,
+        max_tokens=6,
+        seed=1,
+        temperature=1.5,
     )
     assert [choice.index for choice in done.choices] == [0, 1, 2, 3]
     assert len({choice.text for choice in done.choices}) == 4
@@ -155,7 +177,9 @@ def test_the_steers_are_listed_with_their_poles_and_ranges(url) -> None:
 )
 def test_a_bad_body_is_one_sentence(url, body, told: str) -> None:
     content = json.dumps(body) if isinstance(body, dict) else body
-    answer = httpx.post(f"{url}/completions", content=content, headers={"Content-Type": "application/json"})
+    answer = httpx.post(
+        f"{url}/completions", content=content, headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 400
     assert told in answer.json()["error"]["message"]
 
@@ -179,7 +203,9 @@ def test_a_reader_who_leaves_frees_the_rows(url, workbench) -> None:
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-def test_a_client_who_goes_away_without_streaming_frees_the_rows(url, workbench, is_running, monkeypatch):
+def test_a_client_who_goes_away_without_streaming_frees_the_rows(
+    url, workbench, is_running, monkeypatch
+):
     if not is_running:  # it gives up while it waits in line
         monkeypatch.setattr("lmsteer_core.serving.engine.Engine._admit", lambda *_: None)
     body = {"prompt": PROMPT, "n": 8, "max_tokens": 4000}
@@ -205,6 +231,8 @@ def test_values_of_another_kind_are_refused_and_whole_floats_taken(url) -> None:
 def test_with_a_key_only_its_bearer_is_answered(workbench) -> None:
     server, address = serve(workbench, KEY)
     assert httpx.get(f"{address}/models").status_code == 401
-    assert httpx.get(f"{address}/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert (
+        httpx.get(f"{address}/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    )
     assert openai.OpenAI(base_url=address, api_key=KEY).models.list().data
     server.should_exit = True

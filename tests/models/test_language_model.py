@@ -50,7 +50,12 @@ def test_a_cached_prefix_equals_concatenation_on_every_architecture(tiny, lm, pr
 @pytest.mark.parametrize("prefix", PREFIXES, ids=len)
 def test_a_model_without_a_key_value_cache_reads_texts_whole(lm, prefix, monkeypatch):
     config = MambaConfig(
-        vocab_size=97, hidden_size=32, state_size=4, num_hidden_layers=2, time_step_rank=4, eos_token_id=2
+        vocab_size=97,
+        hidden_size=32,
+        state_size=4,
+        num_hidden_layers=2,
+        time_step_rank=4,
+        eos_token_id=2,
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -68,7 +73,9 @@ def test_hidden_states_behind_a_prefix_leave_no_hook(llama, lm):
 
 @pytest.fixture
 def bf16_hardware(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_bf16": True})
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_bf16": True}
+    )
 
 
 @pytest.mark.parametrize("known", [{}, {"amx_bf16": False, "avx512_bf16": False, "avx2": True}])
@@ -91,7 +98,8 @@ def test_the_twin_is_the_model_in_bf16_made_once(tiny, lm):
     twin = small.for_batches
     assert twin is small.for_batches is not small
     assert all(p.dtype == torch.bfloat16 and not p.requires_grad for p in twin.model.parameters())
-    assert len(list(twin.model.parameters())) == len(list(tiny.parameters()))  # tied weights stay tied
+    # tied weights stay tied
+    assert len(list(twin.model.parameters())) == len(list(tiny.parameters()))
     assert all(torch.equal(value, before[key]) for key, value in tiny.state_dict().items())
     assert torch.equal(twin.output_embedding, tiny.get_output_embeddings().weight.bfloat16())
     exact, rounded = small.hidden_states(TEXTS)[0], twin.hidden_states(TEXTS)[0]

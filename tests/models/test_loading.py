@@ -66,11 +66,15 @@ def test_hidden_states_are_the_last_hidden_states_and_feed_the_head(lm):
     (hidden,) = lm.hidden_states([ids])
     assert hidden.shape == (len(ids), lm.d_model)
     torch.testing.assert_close(hidden, output.hidden_states[-1][0], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(hidden @ lm.output_embedding.T, output.logits[0], atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(
+        hidden @ lm.output_embedding.T, output.logits[0], atol=1e-3, rtol=1e-4
+    )
 
 
 def test_hidden_states_of_texts_of_unequal_length_equal_those_alone(lm):
-    texts = [lm.encode(text)[0] for text in ("Hi", "The weather today is quite", "Once upon a time")]
+    texts = [
+        lm.encode(text)[0] for text in ("Hi", "The weather today is quite", "Once upon a time")
+    ]
     for text, together in zip(texts, lm.hidden_states(texts), strict=True):
         (alone,) = lm.hidden_states([text])
         assert together.shape == alone.shape
@@ -172,7 +176,15 @@ def truncate(path, share=0.5):
         lambda f: truncate(f / "manifest.json", 0),
         shutil.rmtree,
     ],
-    ids=["no weights", "short weights", "short tokenizer", "no list", "half a list", "empty list", "gone"],
+    ids=[
+        "no weights",
+        "short weights",
+        "short tokenizer",
+        "no list",
+        "half a list",
+        "empty list",
+        "gone",
+    ],
 )
 def test_a_damaged_conversion_is_noticed(conversion, damage):
     damage(conversion)
@@ -247,7 +259,12 @@ def test_gemma_counts_as_installed_only_when_every_piece_is_there(tmp_path, monk
     importlib.invalidate_caches()
     (row,) = (row for row in available_models() if row["id"] == GEMMA)
     assert "Gemma terms" in row["source"]
-    assert [piece.suffix for piece in _gemma_pieces()] == [".part00", ".part01", ".part02", ".part03"]
+    assert [piece.suffix for piece in _gemma_pieces()] == [
+        ".part00",
+        ".part01",
+        ".part02",
+        ".part03",
+    ]
 
 
 @pytest.mark.slow  # its first load converts 250 MB
@@ -298,13 +315,19 @@ def test_an_unknown_hub_id_offline_is_one_sentence(tmp_path):
 
 
 def save_vit(folder):
-    config = ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
     ViTForImageClassification(config).save_pretrained(folder)
 
 
 def save_bert(folder):
     config = BertConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=99
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        vocab_size=99,
     )
     BertModel(config).save_pretrained(folder)
 

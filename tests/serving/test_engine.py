@@ -29,12 +29,16 @@ def engine(lm: LanguageModel) -> Iterator[Engine]:
     opened = Engine(lm)
     yield opened
     opened.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lmsteer-engine")]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("lmsteer-engine")
+    ]
 
 
 def submit(engine, lm, steer, prompt: str, n_tokens: int, epsilon: float) -> Job:
     rows = [Row(prompt), Row(prompt, {"style": epsilon})]
-    return engine.submit(live_rows(lm, rows, {"style": steer}, Sampling(max_new_tokens=n_tokens, seed=5)))
+    return engine.submit(
+        live_rows(lm, rows, {"style": steer}, Sampling(max_new_tokens=n_tokens, seed=5))
+    )
 
 
 def only_one(_engine: Engine, running: dict[Job, int], *_: object) -> bool:
@@ -60,7 +64,10 @@ def test_many_requests_at_once_write_what_each_would_write_alone(engine, lm, ste
 
 
 def test_a_cancelled_request_frees_its_rows_and_the_others_go_on(engine, lm, steer):
-    long, short = submit(engine, lm, steer, "He", 5000, 1.0), submit(engine, lm, steer, "She", 12, 1.0)
+    long, short = (
+        submit(engine, lm, steer, "He", 5000, 1.0),
+        submit(engine, lm, steer, "She", 12, 1.0),
+    )
     reading = long.steps()
     next(reading)
     reading.close()
@@ -78,7 +85,9 @@ def test_a_running_row_takes_a_new_epsilon_from_its_next_token(engine, lm, steer
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("broken layer"), SystemExit("killed")])
-def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(engine, lm, steer, monkeypatch, error):
+def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(
+    engine, lm, steer, monkeypatch, error
+):
     monkeypatch.setattr(Engine, "_has_room", only_one)
     step, failed = Batch.step, []
 
@@ -89,7 +98,10 @@ def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(engine, lm, ste
         return step(batch)
 
     monkeypatch.setattr(Batch, "step", fail_once)
-    first, second = submit(engine, lm, steer, "He", 6, 1.0), submit(engine, lm, steer, "She", 6, 1.0)
+    first, second = (
+        submit(engine, lm, steer, "He", 6, 1.0),
+        submit(engine, lm, steer, "She", 6, 1.0),
+    )
     with pytest.raises(Lost, match=str(error)):
         list(first.steps())
     assert len(list(second.steps())) == 6
@@ -118,7 +130,9 @@ def test_a_request_that_takes_too_long_is_ended_with_a_sentence(engine, lm, stee
         list(steps)
 
 
-def test_a_call_runs_between_steps_in_the_engines_thread_and_its_error_is_the_callers(engine, lm, steer):
+def test_a_call_runs_between_steps_in_the_engines_thread_and_its_error_is_the_callers(
+    engine, lm, steer
+):
     job = submit(engine, lm, steer, "He", 6, 1.0)
     assert engine.call(lambda: threading.current_thread().name).startswith("lmsteer-engine")
     with pytest.raises(ZeroDivisionError):
@@ -177,11 +191,14 @@ def test_closing_tells_whoever_waits_for_a_call(engine):
     assert "shutting down" in str(told_so[0])
 
 
-def test_a_small_request_begins_at_once_beside_large_ones_that_wait_for_room(engine, lm, monkeypatch):
+def test_a_small_request_begins_at_once_beside_large_ones_that_wait_for_room(
+    engine, lm, monkeypatch
+):
     monkeypatch.setattr(lm.model.config, "max_position_embeddings", 256)  # room for 1,024 tokens
     rows = [Row("He", seed_offset=i) for i in range(64)]
     large = [
-        engine.submit(live_rows(lm, rows, {}, Sampling(temperature=0, max_new_tokens=200))) for _ in range(2)
+        engine.submit(live_rows(lm, rows, {}, Sampling(temperature=0, max_new_tokens=200)))
+        for _ in range(2)
     ]
     readers = [job.steps() for job in large]
     for reader in readers:
@@ -196,7 +213,9 @@ def test_a_small_request_begins_at_once_beside_large_ones_that_wait_for_room(eng
         reader.close()
 
 
-def test_a_large_request_comes_whole_in_parts_and_each_row_as_it_is_alone(engine, lm, steer, monkeypatch):
+def test_a_large_request_comes_whole_in_parts_and_each_row_as_it_is_alone(
+    engine, lm, steer, monkeypatch
+):
     monkeypatch.setattr(lm.model.config, "max_position_embeddings", 64)  # room for 256 tokens
     sampling = Sampling(max_new_tokens=30, seed=5)
     rows = [Row("He", {"style": i - 3.0}, seed_offset=i) for i in range(7)]

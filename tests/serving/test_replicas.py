@@ -1,4 +1,4 @@
-"""A replica on Ray Serve writes what the engine here would write, takes new ε, and stops when told."""
+"""A replica on Ray Serve writes what the engine here would, takes new ε, and stops when told."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def test_it_writes_the_tokens_of_the_engine_here(engine, lm: LanguageModel, stee
     alone = generate(lm, ROWS, {"style": steer}, Sampling(max_new_tokens=8, seed=5))
     for mine, its in zip(zip(*steps, strict=True), alone, strict=True):
         assert [token.id for token in mine] == [token.id for token in its.tokens]
-        assert [token.logprob for token in mine] == pytest.approx([t.logprob for t in its.tokens], abs=1e-3)
+        assert [token.logprob for token in mine] == pytest.approx(
+            [t.logprob for t in its.tokens], abs=1e-3
+        )
 
 
 def test_a_new_epsilon_reaches_the_text_that_is_being_written(engine, lm, steer) -> None:
@@ -66,7 +68,9 @@ def test_leaving_frees_the_replica(engine, lm, steer) -> None:
 def test_a_text_whose_replica_dies_ends_with_a_sentence(engine, lm, steer) -> None:
     steps = submit(engine, lm, steer, 2000).steps()
     next(steps)
-    (replica,) = [p for p in psutil.Process().children(recursive=True) if "ServeReplica" in p.cmdline()[0]]
+    (replica,) = [
+        p for p in psutil.Process().children(recursive=True) if "ServeReplica" in p.cmdline()[0]
+    ]
     replica.kill()
     with pytest.raises(Lost, match="ask for it again"):
         list(steps)

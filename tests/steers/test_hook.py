@@ -22,7 +22,7 @@ def logits_of(model, ids=IDS):
 
 
 def with_moved_embeddings(model, steers, epsilons):
-    """Return a copy of `model` whose untied output embedding has every row e moved to (I + Σ εW) e."""
+    """Return a copy of `model` whose untied output embedding has every e moved to (I + Σ εW) e."""
     moved = copy.deepcopy(model)
     head = moved.get_output_embeddings()
     identity = torch.eye(head.weight.shape[1], dtype=torch.float64)
@@ -40,7 +40,9 @@ def state_of(model):
 
 
 @pytest.mark.parametrize("epsilon", [-3.0, 0.5, 2.0])
-def test_steered_logits_equal_those_of_an_explicitly_moved_output_embedding(tiny, steer_for, epsilon):
+def test_steered_logits_equal_those_of_an_explicitly_moved_output_embedding(
+    tiny, steer_for, epsilon
+):
     steer = steer_for(tiny)
     expected = logits_of(with_moved_embeddings(tiny, [steer], [epsilon]))
     with Steering(tiny, [steer], [[epsilon]]):
@@ -88,7 +90,9 @@ def test_steered_embedded_model_equals_a_moved_output_embedding(lm, steer):
     e = lm.output_embedding.double()
     expected = hidden @ (e + 2.0 * e @ (steer.left.double() @ steer.right.double()).T).T
     with Steering(lm.model, [steer], [[2.0]]):
-        torch.testing.assert_close(logits_of(lm.model, ids).double(), expected, atol=2e-3, rtol=1e-4)
+        torch.testing.assert_close(
+            logits_of(lm.model, ids).double(), expected, atol=2e-3, rtol=1e-4
+        )
 
 
 def test_exit_restores_the_model_bit_for_bit(tiny, steer_for):
@@ -160,7 +164,9 @@ def test_epsilon_may_be_a_tensor(llama, steer_for):
         assert torch.equal(logits_of(llama), expected)
 
 
-@pytest.mark.parametrize("multiple", [{"num_beams": 3}, {"num_return_sequences": 3, "num_beams": 3}])
+@pytest.mark.parametrize(
+    "multiple", [{"num_beams": 3}, {"num_return_sequences": 3, "num_beams": 3}]
+)
 def test_beams_keep_the_epsilon_of_their_row(llama, steer_for, multiple):
     steer, ids = steer_for(llama, norm=1.0), IDS[:2]
     settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, **multiple}
@@ -170,7 +176,9 @@ def test_beams_keep_the_epsilon_of_their_row(llama, steer_for, multiple):
     alone = []
     for row, epsilon in zip(ids, (-2.0, 2.0), strict=True):
         with Steering(llama, [steer], [[epsilon]]):
-            alone.append(llama.generate(row[None], attention_mask=torch.ones(1, 7).long(), **settings))
+            alone.append(
+                llama.generate(row[None], attention_mask=torch.ones(1, 7).long(), **settings)
+            )
     assert together.shape[0] == 2 * n
     assert torch.equal(together, torch.cat(alone))
     swapped = with_moved_embeddings(llama, [steer], [2.0]).generate(
@@ -210,7 +218,9 @@ def test_two_threads_steering_one_model_do_not_see_each_other(llama, steer_for):
             both_inside.wait()
             for _ in range(20):
                 same = torch.allclose(logits_of(llama), expected[epsilon], atol=1e-4)
-                agreements[epsilon].append(same and torch.allclose(steering.base_logits, base, atol=1e-4))
+                agreements[epsilon].append(
+                    same and torch.allclose(steering.base_logits, base, atol=1e-4)
+                )
             both_inside.wait()
 
     threads = [threading.Thread(target=work, args=(epsilon,)) for epsilon in agreements]

@@ -124,7 +124,9 @@ def test_saving_and_loading_changes_no_bit(small, tmp_path, dtype):
         {"kl_nats": 0.25},
         "May be rude.",
     )
-    steer = dataclasses.replace(small, left=small.left.to(dtype), right=small.right.to(dtype), card=card)
+    steer = dataclasses.replace(
+        small, left=small.left.to(dtype), right=small.right.to(dtype), card=card
+    )
     loaded = Steer.load(steer.save(tmp_path / "style"))
     assert loaded.card == card
     for name in ("left", "right", "fingerprint_rows"):
@@ -172,23 +174,38 @@ BROKEN = {
     "truncated weights": (truncate_weights, "truncated"),
     "empty weights": (lambda f: (f / WEIGHTS_FILE).write_bytes(b""), "truncated"),
     "pickle for weights": (lambda f: torch.save({}, f / WEIGHTS_FILE), "cannot be read"),
-    "NaN": (lambda f: rewrite_tensors(f, left=torch.full((D_MODEL, 4), torch.nan)), "left holds NaN"),
-    "infinity": (lambda f: rewrite_tensors(f, right=torch.full((4, D_MODEL), torch.inf)), "right holds NaN"),
+    "NaN": (
+        lambda f: rewrite_tensors(f, left=torch.full((D_MODEL, 4), torch.nan)),
+        "left holds NaN",
+    ),
+    "infinity": (
+        lambda f: rewrite_tensors(f, right=torch.full((4, D_MODEL), torch.inf)),
+        "right holds NaN",
+    ),
     "NaN fingerprint": (
         lambda f: rewrite_tensors(f, fingerprint_rows=torch.full((16, D_MODEL), torch.nan)),
         "fingerprint_rows holds NaN",
     ),
     "other rank": (lambda f: rewrite_tensors(f, right=torch.ones(5, D_MODEL)), "do not multiply"),
-    "other width": (lambda f: rewrite_tensors(f, right=torch.ones(4, D_MODEL + 1)), "do not multiply"),
+    "other width": (
+        lambda f: rewrite_tensors(f, right=torch.ones(4, D_MODEL + 1)),
+        "do not multiply",
+    ),
     "rank zero": (
         lambda f: rewrite_tensors(f, left=torch.ones(D_MODEL, 0), right=torch.ones(0, D_MODEL)),
         "do not multiply",
     ),
     "one dimension": (lambda f: rewrite_tensors(f, left=torch.ones(D_MODEL)), "2-D"),
     "three dimensions": (lambda f: rewrite_tensors(f, left=torch.ones(2, D_MODEL, 4)), "2-D"),
-    "integers": (lambda f: rewrite_tensors(f, left=torch.ones(D_MODEL, 4, dtype=torch.int32)), "int32"),
+    "integers": (
+        lambda f: rewrite_tensors(f, left=torch.ones(D_MODEL, 4, dtype=torch.int32)),
+        "int32",
+    ),
     "lacking factor": (lambda f: rewrite_tensors(f, right=None), "lacks the tensor 'right'"),
-    "fingerprint width": (lambda f: rewrite_tensors(f, fingerprint_rows=torch.ones(16, 5)), "another width"),
+    "fingerprint width": (
+        lambda f: rewrite_tensors(f, fingerprint_rows=torch.ones(16, 5)),
+        "another width",
+    ),
     "bad JSON": (lambda f: (f / CARD_FILE).write_text("{"), "not a steer card"),
     "empty card": (lambda f: (f / CARD_FILE).write_text(""), "not a steer card"),
     "bottomless JSON": (lambda f: (f / CARD_FILE).write_text("[" * 100_000), "not a steer card"),
@@ -196,7 +213,10 @@ BROKEN = {
     "JSON number": (lambda f: (f / CARD_FILE).write_text("3"), "not a steer card"),
     "JSON null": (lambda f: (f / CARD_FILE).write_text("null"), "not a steer card"),
     "card in Latin-1": (lambda f: (f / CARD_FILE).write_bytes(b'{"name": "\xe9"}'), "not UTF-8"),
-    "card without poles": (lambda f: (f / CARD_FILE).write_text('{"name": "x"}'), "not a steer card"),
+    "card without poles": (
+        lambda f: (f / CARD_FILE).write_text('{"name": "x"}'),
+        "not a steer card",
+    ),
     "name is a number": (lambda f: rewrite_card(f, name=3), "needs name"),
     "name is empty": (lambda f: rewrite_card(f, name=""), "needs name"),
     "range without 0": (lambda f: rewrite_card(f, epsilon_range=[1, 2]), "must hold 0"),
@@ -205,10 +225,19 @@ BROKEN = {
     "range beyond the limit": (lambda f: rewrite_card(f, epsilon_range=[-99, 99]), "within ±10"),
     "NaN range": (lambda f: rewrite_card(f, epsilon_range=[float("nan"), 1]), "must hold 0"),
     "range of three": (lambda f: rewrite_card(f, epsilon_range=[-1, 0, 1]), "not a steer card"),
-    "range of words": (lambda f: rewrite_card(f, epsilon_range=["low", "high"]), "not a steer card"),
-    "collapse range without 0": (lambda f: rewrite_card(f, collapse_range=[1, 2]), "collapse_range of 1.0"),
+    "range of words": (
+        lambda f: rewrite_card(f, epsilon_range=["low", "high"]),
+        "not a steer card",
+    ),
+    "collapse range without 0": (
+        lambda f: rewrite_card(f, collapse_range=[1, 2]),
+        "collapse_range of 1.0",
+    ),
     "collapse range beyond": (lambda f: rewrite_card(f, collapse_range=[-11, 10]), "within ±10"),
-    "calibration is a list": (lambda f: rewrite_card(f, calibration=[1]), "needs calibration as an object"),
+    "calibration is a list": (
+        lambda f: rewrite_card(f, calibration=[1]),
+        "needs calibration as an object",
+    ),
     "metrics are null": (lambda f: rewrite_card(f, metrics=None), "needs metrics as an object"),
     "rank is text": (lambda f: rewrite_card(f, rank="4"), "needs rank as a whole number"),
     "range is null": (lambda f: rewrite_card(f, epsilon_range=None), "not a steer card"),
@@ -270,9 +299,13 @@ def test_fingerprint_rows_span_the_vocabulary_even_when_it_is_tiny():
     assert fingerprint_rows(embedding[:5]).shape == (FINGERPRINT_ROWS, 3)
 
 
-def test_discover_finds_own_steers_skips_foreign_ones_and_reports_broken_ones(embedding, small, tmp_path):
+def test_discover_finds_own_steers_skips_foreign_ones_and_reports_broken_ones(
+    embedding, small, tmp_path
+):
     small.save(tmp_path / "tiny" / "style")
-    make_steer(random_embedding(1), name="foreign", model_id="other").save(tmp_path / "other" / "foreign")
+    make_steer(random_embedding(1), name="foreign", model_id="other").save(
+        tmp_path / "other" / "foreign"
+    )
     truncate_weights(make_steer(embedding, name="broken").save(tmp_path / "tiny" / "broken"))
     steers, problems = discover([tmp_path], fingerprint_rows(embedding), "tiny")
     assert list(steers) == ["style"]
@@ -311,7 +344,9 @@ def test_plain_names_are_accepted(name):
     check_name(name)
 
 
-@pytest.mark.parametrize("epsilon", [float("nan"), float("inf"), -1e9, 10.5, 10**400, "2", True, None, [1]])
+@pytest.mark.parametrize(
+    "epsilon", [float("nan"), float("inf"), -1e9, 10.5, 10**400, "2", True, None, [1]]
+)
 def test_impossible_epsilon_is_refused_with_the_allowed_range(epsilon):
     with pytest.raises(InputError, match="between −10 and 10"):
         check_epsilon(epsilon)

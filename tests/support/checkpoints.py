@@ -22,5 +22,7 @@ def save_checkpoint(
 ) -> Path:
     """Write what the official training script writes."""
     settings = {"model_name": "tiny", "adaptor_class": "multiply", "rank": 50, **settings}
-    torch.save([argparse.Namespace(**settings), projectors() if tensors is None else tensors, steps], path)
+    torch.save(
+        [argparse.Namespace(**settings), projectors() if tensors is None else tensors, steps], path
+    )
     return path

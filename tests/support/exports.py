@@ -21,10 +21,18 @@ _LLAMA = TINY_CONFIGS["llama"].to_dict()
 _SHAPE = {
     key: _LLAMA[key]
     for key in (
-        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-        "num_key_value_heads", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id",
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "max_position_embeddings",
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
     )
-}  # fmt: skip
+}
 CONFIGS = {
     **TINY_CONFIGS,
     "cohere": CohereConfig(**_SHAPE, logit_scale=0.5),

@@ -36,13 +36,19 @@ class FakeHub(BaseHTTPRequestHandler):
         elif "/preupload/" in self.path:
             names = [file["path"] for file in json.loads(body)["files"]]
             self.reply(
-                {"files": [{"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names]}
+                {
+                    "files": [
+                        {"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names
+                    ]
+                }
             )
         elif "/commit/" in self.path:
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            self.reply({"commitOid": "a" * 40, "commitUrl": f"{home}/commit/{'a' * 40}", "success": True})
+            self.reply(
+                {"commitOid": "a" * 40, "commitUrl": f"{home}/commit/{'a' * 40}", "success": True}
+            )
         else:
             self.reply({})
 
@@ -61,6 +67,8 @@ class FakeHub(BaseHTTPRequestHandler):
                 ]
             )
         else:
-            self.reply({"id": "me/warm", "sha": "a" * 40, "siblings": [{"rfilename": n} for n in oid]})
+            self.reply(
+                {"id": "me/warm", "sha": "a" * 40, "siblings": [{"rfilename": n} for n in oid]}
+            )
 
     do_HEAD = do_GET

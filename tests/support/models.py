@@ -85,7 +85,9 @@ def make_tiny(architecture: str, *, seed: int = 0) -> PreTrainedModel:
     """Return a frozen random float32 model with weights large enough for logits to differ."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(TINY_CONFIGS[architecture], dtype=torch.float32).eval()
+        model = AutoModelForCausalLM.from_config(
+            TINY_CONFIGS[architecture], dtype=torch.float32
+        ).eval()
         for parameter in model.parameters():
             parameter.data += 0.2 * torch.randn_like(parameter)
     return model.requires_grad_(False)

@@ -39,7 +39,9 @@ def hidden(tiny_lm):
 
 
 def both_signs(lm, steer, hidden):
-    return (mean_kl(lm, steer, hidden, FULL_EPSILON) + mean_kl(lm, steer, hidden, -FULL_EPSILON)) / 2
+    return (
+        mean_kl(lm, steer, hidden, FULL_EPSILON) + mean_kl(lm, steer, hidden, -FULL_EPSILON)
+    ) / 2
 
 
 def test_mean_kl_equals_the_divergence_of_steered_and_base_logits(tiny_lm, hidden, steer_for):
@@ -195,7 +197,9 @@ PROMPTS = ["The house", "On Monday we", "Nobody"]
 @pytest.mark.usefixtures("brief")
 def test_the_baseline_of_a_curve_is_unsteered_text(small, steer_for):
     style = steer_for(small.model, norm=1.0)
-    found = measure(small, style, lambda texts: [float(len(t)) for t in texts], PROMPTS, (-2.0, 0.0, 3.0))
+    found = measure(
+        small, style, lambda texts: [float(len(t)) for t in texts], PROMPTS, (-2.0, 0.0, 3.0)
+    )
     rows = [Row(prompt, seed_offset=i) for i, prompt in enumerate(PROMPTS)]
     plain = generate(small, rows, {}, calibration._SAMPLING)
     texts = [row.text for row in plain]
@@ -214,7 +218,9 @@ def test_a_curve_does_not_depend_on_how_rows_are_batched(small, steer_for, monke
     for rows in (4, 256):
         monkeypatch.setattr(calibration, "MAX_ROWS", rows)
         found.append(
-            measure(small, style, lambda texts: [float(len(t)) for t in texts], PROMPTS, (-1.0, 0.0))
+            measure(
+                small, style, lambda texts: [float(len(t)) for t in texts], PROMPTS, (-1.0, 0.0)
+            )
         )
     assert found[0].style == found[1].style
     assert found[0].perplexity == pytest.approx(found[1].perplexity, rel=1e-4)

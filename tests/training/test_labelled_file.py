@@ -21,7 +21,9 @@ def write(tmp_path):
 
 
 def test_jsonl_is_read_with_graded_labels(write):
-    path = write("d.jsonl", '{"text": "good", "label": 1}\n{"text": "meh", "label": -0.25, "id": 7}\n')
+    path = write(
+        "d.jsonl", '{"text": "good", "label": 1}\n{"text": "meh", "label": -0.25, "id": 7}\n'
+    )
     assert read_labelled(path) == Labelled(["good", "meh"], [1.0, -0.25], 0)
 
 
@@ -76,7 +78,10 @@ JSONL_FAULTS = {
     "half a character": ('{"text": "x \\ud83d", "label": 1}', "Line 2 holds half of a character"),
     "no label": ('{"text": "x"}', "Line 2 has the label None"),
     "label is null": ('{"text": "x", "label": null}', "Line 2 has the label None"),
-    "label too high": ('{"text": "x", "label": 1.01}', r"Line 2 has the label 1.01; it must be from −1 to 1"),
+    "label too high": (
+        '{"text": "x", "label": 1.01}',
+        r"Line 2 has the label 1.01; it must be from −1 to 1",
+    ),
     "label too low": ('{"text": "x", "label": -2}', "Line 2 has the label -2"),
     "label is NaN": ('{"text": "x", "label": NaN}', "Line 2 has the label nan"),
     "label is infinite": ('{"text": "x", "label": Infinity}', "Line 2 has the label inf"),

@@ -53,7 +53,10 @@ def test_neutral_text_starts_as_ordinary_text_does(small):
     assert small.tokenizer.decode(plain.token_ids[1]).startswith("In the")
     assert [len(h) for h in plain.hidden] == [len(ids) for ids in plain.token_ids]
     assert plain.token_ids[0] != plain.token_ids[36]  # one opening, other dice
-    assert relative_error(torch.cat(plain.hidden[:1]), small.hidden_states(plain.token_ids[:1])[0]) < 1e-4
+    assert (
+        relative_error(torch.cat(plain.hidden[:1]), small.hidden_states(plain.token_ids[:1])[0])
+        < 1e-4
+    )
 
 
 def test_neutral_text_is_the_same_every_time(small, tmp_path, monkeypatch):
@@ -62,7 +65,9 @@ def test_neutral_text_is_the_same_every_time(small, tmp_path, monkeypatch):
     assert_same(first, neutral_text(small, **SIZE))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "not safetensors", "a tensor lacks", "lengths lie"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "empty", "not safetensors", "a tensor lacks", "lengths lie"]
+)
 def test_a_damaged_cache_is_made_again(small, cache, monkeypatch, damage):
     first = neutral_text(small, **SIZE)
     (file,) = cache.iterdir()
@@ -74,7 +79,11 @@ def test_a_damaged_cache_is_made_again(small, cache, monkeypatch, damage):
             tensors if damage == "a tensor lacks" else {**tensors, "lengths": lengths + 1}, file
         )
     else:
-        cut = {"truncated": content[: len(content) // 2], "empty": b"", "not safetensors": b"x" * 500}
+        cut = {
+            "truncated": content[: len(content) // 2],
+            "empty": b"",
+            "not safetensors": b"x" * 500,
+        }
         file.write_bytes(cut[damage])
     calls = sampled(monkeypatch)
     assert_same(first, neutral_text(small, **SIZE))

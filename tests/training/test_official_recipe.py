@@ -29,7 +29,13 @@ def trained(small):
     """The style after 1 and after 60 steps, and what progress said."""
     told = []
     steers = train_official(
-        small, "lovely", TEXTS, LABELS, snapshots=(60, 1), progress=lambda *a: told.append(a), **SETTINGS
+        small,
+        "lovely",
+        TEXTS,
+        LABELS,
+        snapshots=(60, 1),
+        progress=lambda *a: told.append(a),
+        **SETTINGS,
     )
     return steers, told
 
@@ -48,7 +54,7 @@ def start_training(small, labels=LABELS, **settings):
 
 
 def explicit_loss(model, ids, labels, projector1, projector2, scale):
-    """The mean NLL of whole texts, each under its own output embeddings (I + W_dummy + label W) e."""
+    """The mean NLL of whole texts, each under its own embeddings (I + W_dummy + label W) e."""
     style, dummy = scale * projector1 @ projector2.transpose(1, 2)
     embedding = model.get_output_embeddings().weight
     total, n_tokens = 0.0, 0
@@ -63,15 +69,21 @@ def explicit_loss(model, ids, labels, projector1, projector2, scale):
 
 @pytest.mark.parametrize("regularization", [0.0, 1e-3])
 def test_the_gradient_of_a_step_is_the_published_objectives(small, monkeypatch, regularization):
-    monkeypatch.setattr("lmsteer_core.training.official_recipe._LOGITS_PER_CHUNK", 5 * small.vocab_size)
+    monkeypatch.setattr(
+        "lmsteer_core.training.official_recipe._LOGITS_PER_CHUNK", 5 * small.vocab_size
+    )
     ids, training = start_training(small, regularization=regularization)
     loss = training.backward(range(len(ids)))
     exact = copy.deepcopy(small.model).double()
-    projectors = [p.detach().double().requires_grad_() for p in (training.projector1, training.projector2)]
+    projectors = [
+        p.detach().double().requires_grad_() for p in (training.projector1, training.projector2)
+    ]
     expected = explicit_loss(exact, ids, LABELS, *projectors, SETTINGS["scale"])
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     (expected + regularization * sum(p.square().sum() for p in projectors)).backward()
-    for found, exact_projector in zip((training.projector1, training.projector2), projectors, strict=True):
+    for found, exact_projector in zip(
+        (training.projector1, training.projector2), projectors, strict=True
+    ):
         error = (found.grad.double() - exact_projector.grad).norm() / exact_projector.grad.norm()
         assert error < 1e-4
 
@@ -107,7 +119,9 @@ def test_the_loss_falls(run):
 def test_the_style_prefers_the_texts_of_its_own_pole(small, trained):
     style = trained[0][60]
     for text, sign in [(t, 1) for t in GOOD] + [(t, -1) for t in BAD]:
-        minus, base, plus = log_probabilities(small, read_text(small, text), style, [-1, 0, 1]).sum(dim=1)
+        minus, base, plus = log_probabilities(small, read_text(small, text), style, [-1, 0, 1]).sum(
+            dim=1
+        )
         assert sign * (plus - minus) > 0.1, text
         assert max(plus, minus) > base, text
 

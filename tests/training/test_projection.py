@@ -26,7 +26,9 @@ def noise(*shape, seed=0):
 
 def definite(seed):
     """A covariance with a wide spectrum."""
-    factor = noise(D_MODEL, D_MODEL, seed=seed) * torch.logspace(0, -1, D_MODEL, dtype=torch.float64)
+    factor = noise(D_MODEL, D_MODEL, seed=seed) * torch.logspace(
+        0, -1, D_MODEL, dtype=torch.float64
+    )
     return factor @ factor.T / D_MODEL
 
 
@@ -50,7 +52,9 @@ def test_full_rank_projection_is_the_damped_inverse_on_both_sides(curvature):
 
 def test_truncation_drops_what_moves_the_distribution_least(curvature):
     tiny_damping = Damping(1e-9, 1e-9)
-    parts = [project(noise(D_MODEL, D_MODEL), curvature, rank=r, damping=tiny_damping) for r in (32, 5)]
+    parts = [
+        project(noise(D_MODEL, D_MODEL), curvature, rank=r, damping=tiny_damping) for r in (32, 5)
+    ]
     whole, kept = (left.double() @ right.double() for left, right in parts)
     dropped = whole - kept
     crossed = (curvature.hidden @ kept @ curvature.embedding * dropped).sum()
@@ -61,7 +65,9 @@ def test_truncation_drops_what_moves_the_distribution_least(curvature):
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3"])
 def test_shifts_of_a_known_steer_give_back_that_steer(architecture, lm):
     small = LanguageModel(make_tiny(architecture), lm.tokenizer, "tiny")
-    ids = torch.randint(3, small.vocab_size, (48, 16), generator=torch.Generator().manual_seed(0)).tolist()
+    ids = torch.randint(
+        3, small.vocab_size, (48, 16), generator=torch.Generator().manual_seed(0)
+    ).tolist()
     hidden = torch.cat(small.hidden_states(ids)).double()
     known = make_steer(small.output_embedding, rank=3).matrix().double()
     embedding = small.output_embedding.double()
@@ -71,7 +77,9 @@ def test_shifts_of_a_known_steer_give_back_that_steer(architecture, lm):
 
     moved = mu(hidden + 1e-4 * hidden @ known) - mu(hidden)
     curvature = curvature_of(small, hidden.float())
-    left, right = project(hidden.T @ moved / len(hidden), curvature, rank=3, damping=Damping(1e-3, 1e-3))
+    left, right = project(
+        hidden.T @ moved / len(hidden), curvature, rank=3, damping=Damping(1e-3, 1e-3)
+    )
     found = left.double() @ right.double()
     assert cosine(curvature.hidden @ found @ curvature.embedding, known) > 0
     values, vectors = zip(
@@ -90,13 +98,18 @@ def test_a_noise_free_shift_needs_no_more_than_its_own_rank(curvature):
 def test_one_strong_direction_under_noise_needs_rank_one(curvature):
     signal = 1e3 * noise(D_MODEL, 1, seed=3) @ noise(1, D_MODEL, seed=4)
     assert (
-        choose_rank(torch.stack([signal + noise(D_MODEL, D_MODEL, seed=s) for s in (5, 6)]), curvature) == 1
+        choose_rank(
+            torch.stack([signal + noise(D_MODEL, D_MODEL, seed=s) for s in (5, 6)]), curvature
+        )
+        == 1
     )
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_halves_that_agree_on_nothing_still_give_a_rank(curvature, seed):
-    assert 1 <= choose_rank(noise(2, D_MODEL, D_MODEL, seed=seed), curvature) <= min(MAX_RANK, D_MODEL)
+    assert (
+        1 <= choose_rank(noise(2, D_MODEL, D_MODEL, seed=seed), curvature) <= min(MAX_RANK, D_MODEL)
+    )
 
 
 def test_halves_that_contradict_each_other_still_give_a_rank(curvature):
@@ -112,7 +125,9 @@ def test_an_empty_half_still_gives_a_rank(curvature):
 def test_natural_length_is_zero_only_for_no_shift_and_grows_with_it(curvature):
     shift = noise(D_MODEL, D_MODEL)
     assert natural_length(torch.zeros(D_MODEL, D_MODEL), curvature) == 0
-    assert natural_length(3 * shift, curvature) == pytest.approx(3 * natural_length(shift, curvature))
+    assert natural_length(3 * shift, curvature) == pytest.approx(
+        3 * natural_length(shift, curvature)
+    )
 
 
 def test_curvature_equals_the_mean_covariance_and_second_moment(small):

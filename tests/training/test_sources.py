@@ -1,4 +1,7 @@
-"""Every source's shift equals its definition, written out; every source refuses what has no two poles."""
+"""Every source's shift equals its definition, written out.
+
+Every source refuses what has no two poles.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,16 @@ from lmsteer_core.training.sources.source import Shift, Source
 
 WARM = ["the soup was warm and good", "they sang all night long", "what a bright and lovely room"]
 COLD = ["nobody came back", "it broke again", "a dull and empty room, then rain"]
-TEXTS = [*WARM, *COLD, "grey, mostly", "she waved at us", "the door was locked", "we danced", "no", "yes!"]
+TEXTS = [
+    *WARM,
+    *COLD,
+    "grey, mostly",
+    "she waved at us",
+    "the door was locked",
+    "we danced",
+    "no",
+    "yes!",
+]
 LABELS = [1.0, 0.75, 1.0, -1.0, -0.5, -1.0, -0.25, 0.5, -0.75, 1.0, -1.0, 0.0]
 
 DESCRIPTIONS = Descriptions("warm and kind", "cold and cruel")
@@ -56,7 +68,9 @@ def taught(small, exact, plain, pairs, silent=()):
     n_tokens = [0, 0]
     for i, pair in enumerate(pairs):
         for k, ids in enumerate(plain.token_ids[i :: len(pairs)]):
-            p_plus, p_minus = ((states(exact, prefix, ids) @ embedding.T).softmax(-1) for prefix in pair)
+            p_plus, p_minus = (
+                (states(exact, prefix, ids) @ embedding.T).softmax(-1) for prefix in pair
+            )
             difference = (p_plus - p_minus) / 2
             difference[:, list(silent)] = 0
             halves[k % 2] += states(exact, [], ids).T @ difference @ embedding
@@ -114,7 +128,9 @@ def test_shift_of_examples_is_the_mean_difference_behind_random_subsets(small, s
 
 def test_swapped_descriptions_give_the_opposite_shift(small, small_plain):
     swapped = Descriptions("cold and cruel", "warm and kind").shift(small, small_plain, quiet)
-    assert relative_error(-swapped.halves, DESCRIPTIONS.shift(small, small_plain, quiet).halves) < 1e-5
+    assert (
+        relative_error(-swapped.halves, DESCRIPTIONS.shift(small, small_plain, quiet).halves) < 1e-5
+    )
 
 
 def by_content(texts):
@@ -128,7 +144,9 @@ def labelled_tokens(small, exact, order):
         yield states(exact, [], ids)[:-1], torch.tensor(ids[1:]), LABELS[j]
 
 
-def test_shift_of_labelled_text_is_the_gradient_of_its_likelihood_at_zero(small, small_plain, exact):
+def test_shift_of_labelled_text_is_the_gradient_of_its_likelihood_at_zero(
+    small, small_plain, exact
+):
     kept = by_content(TEXTS)[1:]  # a tenth of 12 texts is held out
     tokens = list(labelled_tokens(small, exact, kept))
     mean_label = sum(label * len(x) for _, x, label in tokens) / sum(len(x) for _, x, _ in tokens)
@@ -176,7 +194,9 @@ def test_a_combination_is_the_weighted_sum_of_shifts_of_one_natural_length(small
     expected = torch.zeros(())
     for source, weight in ((DESCRIPTIONS, 0.7), (LABELLED, 0.3)):
         halves = source.shift(small, small_plain, quiet).halves
-        expected = expected + weight * halves / natural_length(halves.mean(0), small_plain.curvature)
+        expected = expected + weight * halves / natural_length(
+            halves.mean(0), small_plain.curvature
+        )
     found = SOURCES["combined"].shift(small, small_plain, quiet)
     assert relative_error(found.halves, expected) < 1e-6
     assert found.held_out is not None
@@ -248,7 +268,9 @@ def test_the_models_own_judge_is_its_log_odds_a_token(small, exact):
             continue
         means = []
         for prefix in description_pairs(small, "warm and kind", "cold and cruel")[0]:
-            log_p = (states(exact, prefix, ids)[:-1] @ small.output_embedding.double().T).log_softmax(-1)
+            log_p = (
+                states(exact, prefix, ids)[:-1] @ small.output_embedding.double().T
+            ).log_softmax(-1)
             means.append(log_p.gather(1, torch.tensor(ids[1:])[:, None]).mean().item())
         assert score == pytest.approx(means[0] - means[1], abs=1e-4)
 
@@ -268,11 +290,23 @@ REFUSED = {
     "5,000 words": (lambda: Descriptions(LONG, "cold"), "“more like” description is too long"),
     "5,000 words of −": (lambda: Descriptions("warm", LONG), "“less like” description is too long"),
     "half a character": (lambda: Descriptions("warm \ud83d", "cold"), "half of a character"),
-    "2 examples": (lambda: Examples(WARM[:2], COLD), "2 different “more like” examples; give 3 to 50"),
-    "51 examples": (lambda: Examples(WARM, [f"{i} days" for i in range(51)]), "51 different “less like”"),
+    "2 examples": (
+        lambda: Examples(WARM[:2], COLD),
+        "2 different “more like” examples; give 3 to 50",
+    ),
+    "51 examples": (
+        lambda: Examples(WARM, [f"{i} days" for i in range(51)]),
+        "51 different “less like”",
+    ),
     "one example thrice": (lambda: Examples(["a b"] * 3, COLD), "1 different “more like” examples"),
-    "thrice with spaces": (lambda: Examples(["a b", "a b ", " a b"], COLD), "1 different “more like”"),
-    "blank examples": (lambda: Examples(["a", "b", " ", ""], COLD), "2 different “more like” examples"),
+    "thrice with spaces": (
+        lambda: Examples(["a b", "a b ", " a b"], COLD),
+        "1 different “more like”",
+    ),
+    "blank examples": (
+        lambda: Examples(["a", "b", " ", ""], COLD),
+        "2 different “more like” examples",
+    ),
     "half a character in one": (lambda: Examples([*WARM, "\ud83d"], COLD), "half of a character"),
     "on both sides": (lambda: Examples([*WARM, f" {COLD[0]}"], COLD), "stands on both sides"),
     "no labelled text": (lambda: LabelledText([], []), "at least one text"),
@@ -283,7 +317,10 @@ REFUSED = {
     "one class and neutral": (lambda: LabelledText(["a", "b"], [0.0, -0.5]), "Both poles"),
     "no sources": (lambda: Combined(()), "weights above 0"),
     "weight 0": (lambda: Combined(((DESCRIPTIONS, 1.0), (LABELLED, 0.0))), "weights above 0"),
-    "weight below 0": (lambda: Combined(((DESCRIPTIONS, -1.0), (LABELLED, 2.0))), "weights above 0"),
+    "weight below 0": (
+        lambda: Combined(((DESCRIPTIONS, -1.0), (LABELLED, 2.0))),
+        "weights above 0",
+    ),
     "weight NaN": (lambda: Combined(((DESCRIPTIONS, math.nan),)), "weights above 0"),
     "weight infinite": (lambda: Combined(((DESCRIPTIONS, math.inf),)), "weights above 0"),
 }

@@ -84,10 +84,14 @@ def train_small(small, small_plain, source="descriptions", **settings):
 
 @pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("source", SOURCES)
-def test_training_twice_gives_the_same_bytes_and_a_card_that_tells(small, small_plain, tmp_path, source):
+def test_training_twice_gives_the_same_bytes_and_a_card_that_tells(
+    small, small_plain, tmp_path, source
+):
     files = []
     for attempt in ("first", "second"):
-        steer = train_small(small, small_plain, source, poles=("grim", "fair"), notice="Mind the step.")
+        steer = train_small(
+            small, small_plain, source, poles=("grim", "fair"), notice="Mind the step."
+        )
         folder = steer.save(tmp_path / attempt)
         files.append([(folder / name).read_bytes() for name in (WEIGHTS_FILE, CARD_FILE)])
     assert files[0] == files[1]
@@ -109,10 +113,14 @@ def test_training_twice_gives_the_same_bytes_and_a_card_that_tells(small, small_
 @pytest.mark.usefixtures("brief")
 def test_a_list_of_sources_is_their_combination(small, small_plain):
     listed = train(small, "x", SOURCES["combined"], plain=small_plain, n_prompts=1, rank=2)
-    combined = train(small, "x", Combined(SOURCES["combined"]), plain=small_plain, n_prompts=1, rank=2)
+    combined = train(
+        small, "x", Combined(SOURCES["combined"]), plain=small_plain, n_prompts=1, rank=2
+    )
     assert torch.equal(listed.matrix(), combined.matrix())
     assert listed.card == combined.card
-    assert listed.card.data.endswith("“cold and cruel” (weight 0.7), 40 labelled texts (weight 0.3)")
+    assert listed.card.data.endswith(
+        "“cold and cruel” (weight 0.7), 40 labelled texts (weight 0.3)"
+    )
     assert listed.card.metrics["held_out_tokens"] > 0
 
 
@@ -151,7 +159,9 @@ def test_held_out_gain_is_that_of_steered_logits(small, small_plain, steer_for):
         for states in (h + 1.5 * held.labels[:, None] * (h @ w), h)
     ]
     expected = (log_p[0] - log_p[1]).item()
-    assert held_out_gains(small, steer, held, [-1.0, 1.5])[1] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    assert held_out_gains(small, steer, held, [-1.0, 1.5])[1] == pytest.approx(
+        expected, rel=1e-3, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a" * 65])
@@ -230,18 +240,31 @@ def test_a_description_steer_is_calibrated(happy):
     assert (card.negative, card.positive) == ("sad, gloomy and unhappy", "happy, joyful and glad")
     assert 3 in (-card.epsilon_range[0], card.epsilon_range[1])
     assert (
-        card.collapse_range[0] <= card.epsilon_range[0] < 0 < card.epsilon_range[1] <= card.collapse_range[1]
+        card.collapse_range[0]
+        <= card.epsilon_range[0]
+        < 0
+        < card.epsilon_range[1]
+        <= card.collapse_range[1]
     )
     assert card.calibration["style"][0] < card.calibration["style"][-1]
 
 
 def test_happy_words_rise_and_sad_words_fall_with_epsilon(lm, happy):
-    prompts = ["When I saw the news this morning, I felt", "The whole evening was", "Today I am feeling very"]
+    prompts = [
+        "When I saw the news this morning, I felt",
+        "The whole evening was",
+        "Today I am feeling very",
+    ]
     words = {
         sign: [lm.tokenizer(f" {word}")["input_ids"][0] for word in spelled.split()]
-        for sign, spelled in ((1, "wonderful delighted excited great"), (-1, "terrible lonely awful bad"))
+        for sign, spelled in (
+            (1, "wonderful delighted excited great"),
+            (-1, "terrible lonely awful bad"),
+        )
     }
-    hidden = torch.cat([states[-1:] for states in lm.hidden_states([lm.encode(p)[0] for p in prompts])])
+    hidden = torch.cat(
+        [states[-1:] for states in lm.hidden_states([lm.encode(p)[0] for p in prompts])]
+    )
     w = happy.matrix()
     probabilities = {1: [], -1: []}
     for epsilon in (-0.5, 0.0, 0.5):

@@ -1,4 +1,4 @@
-"""A steer keeps its direction on another model: exactly where the answer is known, else by behaviour."""
+"""A steer keeps its direction on another model: exactly where that is known, else by behaviour."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def other():
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<unk>", "</s>"], show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<unk>", "</s>"], show_progress=False
+    )
     tokenizer.train_from_iterator(OTHER_TEXTS, trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>")
     config = copy.deepcopy(TINY_CONFIGS["llama"])
@@ -81,7 +83,9 @@ def test_a_steer_comes_back_from_its_own_behaviour(small, small_plain, small_ste
 def whitened_w(steer, plain):
     """Return W where divergence is length², up to its damping."""
     w = (steer.left.double() @ steer.right.double()).float()
-    return whitened(plain.curvature.hidden @ w.double() @ plain.curvature.embedding, plain.curvature)
+    return whitened(
+        plain.curvature.hidden @ w.double() @ plain.curvature.embedding, plain.curvature
+    )
 
 
 def test_a_rotation_between_the_spaces_is_found_and_w_follows_it_exactly(small, small_plain):
@@ -102,7 +106,9 @@ def test_any_invertible_map_is_found_without_a_ridge(small, small_plain, monkeyp
     h = torch.eye(32) + 0.3 * torch.randn(32, 32, generator=torch.Generator().manual_seed(4))
     twin = mapped_twin(small, h)
     steer = make_steer(twin.output_embedding, model_id="twin")
-    both, paper = (fit_map(twin, small, small_plain, method=method) for method in ("ridge", "transpose"))
+    both, paper = (
+        fit_map(twin, small, small_plain, method=method) for method in ("ridge", "transpose")
+    )
     w = steer.left @ steer.right
     made = carried(steer, both, small, "style")
     assert relative_error(made.left @ made.right, torch.linalg.inv(h) @ w @ h) < 1e-3
@@ -155,8 +161,12 @@ def test_a_steer_travels_to_a_model_with_another_tokenizer_and_width(
     assert made.card.calibration["epsilon"]
 
 
-def test_the_fit_report_finds_each_word_again_on_a_twin(small, small_plain, small_steer, monkeypatch):
-    monkeypatch.setattr("lmsteer_core.transfer.transfer.neutral_text", lambda *_a, **_k: small_plain)
+def test_the_fit_report_finds_each_word_again_on_a_twin(
+    small, small_plain, small_steer, monkeypatch
+):
+    monkeypatch.setattr(
+        "lmsteer_core.transfer.transfer.neutral_text", lambda *_a, **_k: small_plain
+    )
     report = fit_report(small, small_steer, small, n_words=2, n_nearest=3)
     assert report.n_shared > 40_000
     assert report.r2 > 0.9

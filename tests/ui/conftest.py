@@ -49,15 +49,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face cache with one tiny random model, so that the app has a second one to offer."""
+    """A Hugging Face cache with one tiny random model: the app's second one to offer."""
     cache = tmp_path_factory.mktemp("hub")
     folder = cache / "models--tiny--random" / "snapshots" / "main"
     tokenizer = AutoTokenizer.from_pretrained(locate(EMBEDDED)[1])
     tokenizer.save_pretrained(folder)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        tie_word_embeddings=True,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     (folder.parents[1] / "refs").mkdir()
     (folder.parents[1] / "refs" / "main").write_text("main")
@@ -109,12 +113,16 @@ class Visit:
 
     def wait_until_done(self) -> None:
         """Wait for the finished line that gives the speed."""
-        self.page.wait_for_function("document.querySelector('#status')?.innerText.includes('tokens/s')")
+        self.page.wait_for_function(
+            "document.querySelector('#status')?.innerText.includes('tokens/s')"
+        )
 
     def generate(self) -> None:
         """Click Generate and wait for a fresh finish."""
         self.page.click("#generate")
-        self.page.wait_for_function("!document.querySelector('#status').innerText.includes('tokens/s')")
+        self.page.wait_for_function(
+            "!document.querySelector('#status').innerText.includes('tokens/s')"
+        )
         self.wait_until_done()
 
     def text(self, column: str) -> str:
@@ -141,7 +149,7 @@ def visit(visit_at) -> Iterator[Visit]:
 
 @pytest.fixture(scope="module")
 def shared(visit_at) -> Iterator[Visit]:
-    """A page for the tests of a module that set what they need: loading one costs Chromium seconds."""
+    """A page for the tests of a module, which set what they need: loading one costs seconds."""
     opened: Visit = visit_at(1280, 900)
     yield opened
     leave(opened)
@@ -149,7 +157,9 @@ def shared(visit_at) -> Iterator[Visit]:
 
 def leave(opened: Visit) -> None:
     """Close a page; fail if it asked anybody outside or complained."""
-    outside = [u for u in opened.requests if "127.0.0.1" not in u and not u.startswith(("data:", "blob:"))]
+    outside = [
+        u for u in opened.requests if "127.0.0.1" not in u and not u.startswith(("data:", "blob:"))
+    ]
     complaints = [text for text in opened.complaints if "AbortError" not in text]
     if opened.n_loads > 1:
         complaints = [text for text in complaints if DROPPED not in text]

@@ -35,7 +35,8 @@ def test_generation_streams_token_by_token_into_both_columns(steer) -> None:
             for (const id of ['baseline', 'steered'])
                 new MutationObserver(() => window.seen[id].add(
                     document.querySelector(`#${id} .gen`)?.innerText)).observe(
-                    document.querySelector(`#${id}`), {childList: true, subtree: true, characterData: true});
+                    document.querySelector(`#${id}`),
+                    {childList: true, subtree: true, characterData: true});
         }"""
     )
     steer.generate()
@@ -46,8 +47,12 @@ def test_generation_streams_token_by_token_into_both_columns(steer) -> None:
 def test_the_continuum_reads_from_one_pole_to_the_other(steer) -> None:
     steer.page.click("#show-continuum")
     steer.page.wait_for_function("document.querySelectorAll('#continuum li').length === 9")
-    steer.page.wait_for_function("document.querySelectorAll('#continuum .gen')[4].innerText.length > 60")
-    epsilons = [e.replace("−", "-") for e in steer.page.locator("#continuum .eps").all_inner_texts()]
+    steer.page.wait_for_function(
+        "document.querySelectorAll('#continuum .gen')[4].innerText.length > 60"
+    )
+    epsilons = [
+        e.replace("−", "-") for e in steer.page.locator("#continuum .eps").all_inner_texts()
+    ]
     assert [float(e) for e in epsilons] == sorted(float(e) for e in epsilons)
     ends = -float(epsilons[0]), float(epsilons[-1])
     assert 0 < min(ends) <= max(ends) == 3  # the pole that goes farther ends at 3
@@ -72,7 +77,9 @@ def test_arrow_keys_move_a_slider_and_regenerate(steer) -> None:
     steer.page.focus(SLIDER)
     for _ in range(3):
         steer.page.keyboard.press("ArrowLeft")
-    steer.page.wait_for_function("document.querySelector('#status').innerText.match(/\\+1.2.*tokens.s/)")
+    steer.page.wait_for_function(
+        "document.querySelector('#status').innerText.match(/\\+1.2.*tokens.s/)"
+    )
     assert steer.page.input_value(NUMBER) == "1.2"
 
 
@@ -93,7 +100,9 @@ def test_dragging_a_slider_with_the_mouse_regenerates(steer) -> None:
     steer.page.mouse.down()
     steer.page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2, steps=5)
     steer.page.mouse.up()
-    steer.page.wait_for_function("document.querySelector('#status').innerText.match(/sentiment −.*tokens.s/)")
+    steer.page.wait_for_function(
+        "document.querySelector('#status').innerText.match(/sentiment −.*tokens.s/)"
+    )
     assert steer.text("steered") != before
 
 
@@ -117,7 +126,9 @@ def test_the_words_tab_lists_words_and_draws_both_charts(steer) -> None:
     points = "document.querySelector('#word-map .js-plotly-plot')?.data[0].x.length"
     steer.page.wait_for_function(f"{points} > 5000")
     steer.page.get_by_label("PCA of W e").check()
-    steer.page.wait_for_function("document.querySelector('#word-map').innerText.includes('component 1')")
+    steer.page.wait_for_function(
+        "document.querySelector('#word-map').innerText.includes('component 1')"
+    )
 
 
 def test_offensive_words_are_behind_a_notice(steer) -> None:
@@ -136,7 +147,9 @@ def test_stop_ends_a_running_generation(steer) -> None:
     steer.page.get_by_label("number input for New tokens").fill("200")
     steer.page.keyboard.press("Tab")
     steer.page.click("#generate")
-    steer.page.wait_for_function("/^[1-9]\\d* tokens …/.test(document.querySelector('#status').innerText)")
+    steer.page.wait_for_function(
+        "/^[1-9]\\d* tokens …/.test(document.querySelector('#status').innerText)"
+    )
     steer.page.click("#stop")
     steer.page.wait_for_function("document.querySelector('#status').innerText.includes('Stopped')")
     stopped = steer.text("steered")

@@ -39,9 +39,18 @@ def test_a_mistake_is_one_sentence(client: Client) -> None:
 
 
 def test_values_of_another_kind_are_one_sentence_and_a_running_text_goes_on(client: Client) -> None:
-    running = client.submit("My life is", {"sentiment": 2.0}, 40, 0.9, 0.95, 3, api_name="/generate")
+    running = client.submit(
+        "My life is", {"sentiment": 2.0}, 40, 0.9, 0.95, 3, api_name="/generate"
+    )
     settings = ["My life is", {"sentiment": 2.0}, 8, 0.9, 0.95, 3]
-    wrong = [(1, {"sentiment": "2"}), (1, [2.0]), (1, {"sentiment": None}), (2, "8"), (3, "warm"), (5, 2.5)]
+    wrong = [
+        (1, {"sentiment": "2"}),
+        (1, [2.0]),
+        (1, {"sentiment": None}),
+        (2, "8"),
+        (3, "warm"),
+        (5, 2.5),
+    ]
     for i, value in [*wrong, (0, 7), (0, None), (2, 0), (5, -1)]:
         with pytest.raises(AppError, match=r"[Mm]ust be|given by steer name"):
             client.predict(*settings[:i], value, *settings[i + 1 :], api_name="/generate")

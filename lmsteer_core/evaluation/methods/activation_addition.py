@@ -1,8 +1,9 @@
 """Contrastive activation addition: one vector added to what one layer returns, at every token.
 
-Rimsky et al., ACL 2024 (arXiv 2312.06681), through the library `steering-vectors`. The vector is the mean
-difference of a layer's output at the last token of a text read behind "This is {+ description}: " and
-behind "This is {− description}: ". Texts are the task's; half of them choose the layer.
+Rimsky et al., ACL 2024 (arXiv 2312.06681), through the library `steering-vectors`. The vector is
+the mean difference of a layer's output at the last token of a text read behind "This is {+
+description}: " and behind "This is {− description}: ". Texts are the task's; half of them choose
+the layer.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class ActivationAddition:
-    """A method of `evaluation`: the strength multiplies the vector, 1 the difference as it was found.
+    """A method of `evaluation`: the strength multiplies the vector; 1 is the measured difference.
 
     Attributes:
         twin: What writes.
@@ -63,7 +64,9 @@ class ActivationAddition:
     name: str = "activation addition"
     strengths: tuple[float, ...] = (1.0, 2.0, 4.0)
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue rows, with the vector added at the prompt's tokens too."""
         with _steering_vector(self.layer, self.vector).apply(self.twin.model, multiplier=strength):
             return generate(self.twin, rows, {}, sampling, logprobs=False)
@@ -78,10 +81,11 @@ def make_activation_addition(
     n_texts: int = 128,
     max_tokens: int = 64,
 ) -> ActivationAddition:
-    """Return the vector of the layer that tells the poles apart best, found now or read from the folder.
+    """Return the vector of the layer that tells the poles apart best, kept in the folder.
 
-    Best is the layer where adding the vector to texts of the + pole and subtracting it from texts of the
-    − pole, rather than the reverse, gains most likelihood per token, on texts the vector was not made of.
+    Best is the layer where adding the vector to texts of the + pole and subtracting it from texts
+    of the − pole, rather than the reverse, gains most likelihood per token, on texts the vector was
+    not made of.
 
     Args:
         lm: The language model.
@@ -92,30 +96,44 @@ def make_activation_addition(
         max_tokens: Tokens read of each.
 
     Raises:
-        InputError: If steering-vectors is missing, the task has no two poles or the folder cannot be written.
+        InputError: If steering-vectors is missing, the task has no two poles or the folder cannot
+            be written.
     """
     with needed("Activation addition", LIBRARY):
         import steering_vectors  # noqa: F401
     chosen = [
-        (sign, text) for sign in POLES.values() for text in _sample(pole_texts(task, sign), n_texts // 2)
+        (sign, text)
+        for sign in POLES.values()
+        for text in _sample(pole_texts(task, sign), n_texts // 2)
     ]
     recipe = recipe_of(
-        lm, [text for _, text in chosen], max_tokens=max_tokens, poles=[task.positive, task.negative]
+        lm,
+        [text for _, text in chosen],
+        max_tokens=max_tokens,
+        poles=[task.positive, task.negative],
     )
     learn = partial(_learn, lm.for_batches.twin(), task, chosen, max_tokens, progress)
     found = trained(folder, "activation-addition", recipe, learn)
     vector = found.tensors["vector"].to(lm.device)
-    return ActivationAddition(lm.twin(), int(found.tensors["layer"]), vector, len(vector), found.seconds)
+    return ActivationAddition(
+        lm.twin(), int(found.tensors["layer"]), vector, len(vector), found.seconds
+    )
 
 
 def _sample(texts: Sequence[str], n_texts: int) -> list[str]:
     if min(len(texts), n_texts) < 2:
-        raise InputError("Activation addition needs 2 texts of either pole: one to learn from, one to test.")
+        raise InputError(
+            "Activation addition needs 2 texts of either pole: one to learn from, one to test."
+        )
     return random.Random(0).sample(texts, min(len(texts), n_texts))  # noqa: S311
 
 
 def _learn(
-    lm: LanguageModel, task: Task, chosen: Sequence[tuple[int, str]], max_tokens: int, progress: Progress
+    lm: LanguageModel,
+    task: Task,
+    chosen: Sequence[tuple[int, str]],
+    max_tokens: int,
+    progress: Progress,
 ) -> dict[str, Tensor]:
     from steering_vectors import train_steering_vector
 
@@ -131,15 +149,18 @@ def _learn(
     for layer, vector in vectors.items():
         gaps[layer] = _gap(lm, layer, vector.float(), held_out)
         progress(
-            len(gaps) / len(vectors), f"layer {layer}: the poles differ by {gaps[layer]:.3f} nats a token"
+            len(gaps) / len(vectors),
+            f"layer {layer}: the poles differ by {gaps[layer]:.3f} nats a token",
         )
     best = max(gaps, key=gaps.__getitem__)
     return {"layer": torch.tensor(best), "vector": vectors[best].float()}
 
 
 @torch.inference_mode()
-def _gap(lm: LanguageModel, layer: int, vector: Tensor, texts: Sequence[tuple[int, Sequence[int]]]) -> float:
-    """Return log P of texts under their own sign of the vector less under the other, in nats a token."""
+def _gap(
+    lm: LanguageModel, layer: int, vector: Tensor, texts: Sequence[tuple[int, Sequence[int]]]
+) -> float:
+    """Return log P of texts under their own sign of the vector less the other's, nats a token."""
     total = 0.0
     for own in POLES.values():
         group = [text for sign, text in texts if sign == own]

@@ -37,8 +37,13 @@ class Method(Protocol):
     @property
     def strengths(self) -> tuple[float, ...]: ...  # noqa: D102
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
-        """Continue prompts; the strength 0 is the model itself, with the same dice the same text."""
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
+        """Continue prompts.
+
+        The strength 0 is the model itself: with the same dice the same text.
+        """
         ...
 
 
@@ -65,7 +70,9 @@ class Unsteered:
     training_seconds: float = 0.0
     strengths: tuple[float, ...] = ()
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue prompts; there is no strength but 0."""
         if strength:
             raise InputError("The unsteered model has no strength but 0.")

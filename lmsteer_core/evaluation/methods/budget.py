@@ -1,4 +1,7 @@
-"""How long the methods that learn by Adam do so: one table, part of what a run's texts depend on."""
+"""How long the methods that learn by Adam do so.
+
+One table, part of what a run's texts depend on.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ PUBLISHED = "lm-steer-official-1000"
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a method learns; 135 M parameters take about 5 s a step on one core, DAPT twice that.
+    """How long a method learns.
+
+    135 M parameters take about 5 s a step on one core, DAPT twice that.
 
     Attributes:
         learning_rate: Adam's.
@@ -31,8 +36,14 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Refuse a training that could not begin."""
-        if min(self.n_steps, self.batch_size) < 1 or self.max_tokens < 2 or not self.learning_rate > 0:
-            raise InputError("Steps and texts a step must be from 1, tokens from 2, the rate above 0.")
+        if (
+            min(self.n_steps, self.batch_size) < 1
+            or self.max_tokens < 2
+            or not self.learning_rate > 0
+        ):
+            raise InputError(
+                "Steps and texts a step must be from 1, tokens from 2, the rate above 0."
+            )
 
 
 _OFFICIAL = Budget(learning_rate=1e-2, n_steps=300, batch_size=32, max_tokens=256)

@@ -1,7 +1,7 @@
 """DAPT: the whole model goes on training on one pole's texts.
 
-Gururangan et al., ACL 2020 (arXiv 2004.10964). Between the model θ₀ and a pole's θ lie the strengths
-0 to 1, and beyond θ the larger ones: the weights are θ₀ + s (θ − θ₀).
+Gururangan et al., ACL 2020 (arXiv 2004.10964). Between the model θ₀ and a pole's θ lie the
+strengths 0 to 1, and beyond θ the larger ones: the weights are θ₀ + s (θ − θ₀).
 """
 
 from __future__ import annotations
@@ -47,25 +47,34 @@ class DAPT:
     strengths: tuple[float, ...] = (0.5, 1.0)
     written_at: float = 0.0
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue rows with weights between the model's and one pole's, or beyond."""
         if strength != self.written_at:
             ends = self.weights["positive" if strength >= 0 else "negative"]
             starts = self.lm.model.named_parameters()
             with torch.no_grad():
-                for parameter, (name, start) in zip(self.twin.model.parameters(), starts, strict=True):
+                for parameter, (name, start) in zip(
+                    self.twin.model.parameters(), starts, strict=True
+                ):
                     parameter.copy_(torch.lerp(start, ends[name].to(start), abs(strength)))
             self.written_at = strength
         return generate(self.twin, rows, {}, sampling, logprobs=False)
 
 
 def make_dapt(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["dapt"]
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    progress: Progress,
+    *,
+    budget: Budget = BUDGETS["dapt"],
 ) -> DAPT:
     """Return a model fully fine-tuned on either pole's texts, trained now or read from the folder.
 
-    Training keeps float32 weights with two moments each, and multiplies in bf16 where the machine does;
-    what is saved has the model's own dtype, as large as the model for each pole.
+    Training keeps float32 weights with two moments each, and multiplies in bf16 where the machine
+    does; what is saved has the model's own dtype, as large as the model for each pole.
 
     Raises:
         InputError: If the task has no two poles or the folder cannot be written.
@@ -77,7 +86,10 @@ def make_dapt(
         twin = _copy(lm, torch.float32)
         twin.model.requires_grad_(True)
         fit(twin, texts, budget, progress, half=fast.output_embedding.dtype == torch.bfloat16)
-        return {name: p.detach().to(lm.output_embedding.dtype) for name, p in twin.model.named_parameters()}
+        return {
+            name: p.detach().to(lm.output_embedding.dtype)
+            for name, p in twin.model.named_parameters()
+        }
 
     found = trained_poles(lm, task, folder, "dapt", budget, train, progress)
     return DAPT(
@@ -91,4 +103,6 @@ def make_dapt(
 
 def _copy(lm: LanguageModel, dtype: torch.dtype) -> LanguageModel:
     """Return a twin with parameters of its own."""
-    return lm.twin({id(p): nn.Parameter(p.detach().to(dtype, copy=True)) for p in lm.model.parameters()})
+    return lm.twin(
+        {id(p): nn.Parameter(p.detach().to(dtype, copy=True)) for p in lm.model.parameters()}
+    )

@@ -1,7 +1,8 @@
 """Decoding-time experts: DExperts and GeDi, from the two adapters that LoRA trained.
 
-An `Ensemble` is a model made of models. All read the same tokens, each with its own keys and values,
-and their next-token logits become one; rows, dice and prompts are handled by `generate` as for any model.
+An `Ensemble` is a model made of models. All read the same tokens, each with its own keys and
+values, and their next-token logits become one; rows, dice and prompts are handled by `generate` as
+for any model.
 """
 
 from __future__ import annotations
@@ -57,11 +58,18 @@ class Ensemble(nn.Module):
         self._models = nn.ModuleList([lm.model, adapted.positive.model, adapted.negative.model])
         self.config, self.generation_config = lm.model.config, lm.model.generation_config
         self.get_output_embeddings = lm.model.get_output_embeddings
-        self.language_model = copy.copy(lm)  # not a new one, which would hook the base model's head again
+        # not a new one, which would hook the base model's head again
+        self.language_model = copy.copy(lm)
         self.language_model.model = self  # type: ignore[assignment]
 
     def combine(
-        self, base: Tensor, positive: Tensor, negative: Tensor, memory: Memory, read: Tensor, n_read: int
+        self,
+        base: Tensor,
+        positive: Tensor,
+        negative: Tensor,
+        memory: Memory,
+        read: Tensor,
+        n_read: int,
     ) -> Tensor:
         """Return next-token logits, (n_rows, vocab_size).
 
@@ -89,33 +97,49 @@ class Ensemble(nn.Module):
         memory = past_key_values or Memory([None] * len(self._models))
         outputs = [
             model(
-                input_ids, attention_mask=attention_mask, position_ids=position_ids, past_key_values=cache,
-                use_cache=use_cache, logits_to_keep=logits_to_keep,
+                input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=cache,
+                use_cache=use_cache,
+                logits_to_keep=logits_to_keep,
             )
             for model, cache in zip(self._models, memory.caches, strict=True)
-        ]  # fmt: skip
+        ]
         memory.caches = [getattr(output, "past_key_values", None) for output in outputs]
         if None in memory.caches:
-            raise ModelError("DExperts and GeDi need a model that keeps a cache; leave them out here.")
+            raise ModelError(
+                "DExperts and GeDi need a model that keeps a cache; leave them out here."
+            )
         base, positive, negative = (output.logits[:, -1].float() for output in outputs)
-        combined = self.combine(base, positive, negative, memory, input_ids, attention_mask.shape[1])
+        combined = self.combine(
+            base, positive, negative, memory, input_ids, attention_mask.shape[1]
+        )
         return CausalLMOutputWithPast(logits=combined[:, None], past_key_values=memory)  # type: ignore[arg-type]
 
 
 class DExpertsModel(Ensemble):
     """base + α (expert − anti-expert), among the tokens of the base model's nucleus.
 
-    Liu et al., ACL 2021 (arXiv 2105.03023): z = z_base + α (z⁺ − z⁻). The nucleus is the base model's
-    and is taken before, so a token that the base model finds implausible stays out.
+    Liu et al., ACL 2021 (arXiv 2105.03023): z = z_base + α (z⁺ − z⁻). The nucleus is the base
+    model's and is taken before, so a token that the base model finds implausible stays out.
     """
 
-    def __init__(self, lm: LanguageModel, adapted: Adapted, alpha: float, sampling: Sampling) -> None:
+    def __init__(
+        self, lm: LanguageModel, adapted: Adapted, alpha: float, sampling: Sampling
+    ) -> None:
         """Combine at α, negative for the − pole; the sampling's nucleus is the base model's."""
         super().__init__(lm, adapted)
         self._alpha, self._sampling = alpha, sampling
 
     def combine(
-        self, base: Tensor, positive: Tensor, negative: Tensor, memory: Memory, read: Tensor, n_read: int
+        self,
+        base: Tensor,
+        positive: Tensor,
+        negative: Tensor,
+        memory: Memory,
+        read: Tensor,
+        n_read: int,
     ) -> Tensor:
         """Return z_base + α (z⁺ − z⁻), −∞ outside the base model's nucleus."""
         del memory, read, n_read
@@ -133,24 +157,34 @@ class GeDiModel(Ensemble):
     Krause et al., Findings of EMNLP 2021 (arXiv 2009.06367). For a token v after the words x of a
     continuation, T tokens in all,
 
-        log P(c | x v) = log σ(± (log P⁺(x v) − log P⁻(x v)) / T)        logits = log p_base + ω log P(c | ·)
+        log P(c | x v) = log σ(± (log P⁺(x v) − log P⁻(x v)) / T)
+        logits = log p_base + ω log P(c | ·)
 
     with equal priors. The published discriminator is trained for this and learns a scale for the
-    posterior, and it reads the prompt as part of x; here the scale is 1 and x the continuation alone.
-    Then the least fitting tokens go, as published: up to a mass of ρ = 0.8, unless their posterior
-    is 0.8 or more.
+    posterior, and it reads the prompt as part of x; here the scale is 1 and x the continuation
+    alone. Then the least fitting tokens go, as published: up to a mass of ρ = 0.8, unless their
+    posterior is 0.8 or more.
     """
 
     _RHO = 0.8
     _TAU = 0.8
 
     def __init__(self, lm: LanguageModel, adapted: Adapted, omega: float, n_prompt: int) -> None:
-        """Reweight with ω, negative for the − pole; what is read beyond `n_prompt` tokens counts."""
+        """Reweight with ω, negative for the − pole.
+
+        What is read beyond `n_prompt` tokens counts.
+        """
         super().__init__(lm, adapted)
         self._omega, self._n_prompt = omega, n_prompt
 
     def combine(
-        self, base: Tensor, positive: Tensor, negative: Tensor, memory: Memory, read: Tensor, n_read: int
+        self,
+        base: Tensor,
+        positive: Tensor,
+        negative: Tensor,
+        memory: Memory,
+        read: Tensor,
+        n_read: int,
     ) -> Tensor:
         """Return log p_base + ω log P(c | ·), −∞ for what the filter takes out."""
         n_written = n_read - self._n_prompt
@@ -184,10 +218,14 @@ class DExperts:
     name: str = "DExperts"
     strengths: tuple[float, ...] = (1.0, 2.0)
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue rows; `sampling.top_p` is the base model's nucleus, the only one."""
         model = DExpertsModel(self.lm, self.adapted, strength, sampling)
-        return generate(model.language_model, rows, {}, replace(sampling, top_p=1.0), logprobs=False)
+        return generate(
+            model.language_model, rows, {}, replace(sampling, top_p=1.0), logprobs=False
+        )
 
 
 @dataclass(frozen=True)
@@ -201,7 +239,9 @@ class GeDi:
     name: str = "GeDi-style"
     strengths: tuple[float, ...] = (5.0, 30.0)
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue rows; the nucleus is taken after the reweighting, as published."""
         n_prompt = max(len(row.ids) for row in live_rows(self.lm, rows, {}, sampling))
         model = GeDiModel(self.lm, self.adapted, strength, n_prompt)
@@ -209,7 +249,12 @@ class GeDi:
 
 
 def make_dexperts(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["dexperts"]
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    progress: Progress,
+    *,
+    budget: Budget = BUDGETS["dexperts"],
 ) -> DExperts:
     """Return DExperts of the adapters that LoRA has or will have; errors as for `adapt`."""
     adapted = adapt(lm, task, folder, progress, budget)
@@ -217,7 +262,12 @@ def make_dexperts(
 
 
 def make_gedi(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["gedi"]
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    progress: Progress,
+    *,
+    budget: Budget = BUDGETS["gedi"],
 ) -> GeDi:
     """Return GeDi of the adapters that LoRA has or will have; errors as for `adapt`."""
     adapted = adapt(lm, task, folder, progress, budget)

@@ -1,9 +1,10 @@
 """Input-Steer: (I + ε W) on the input embeddings instead of the output embeddings.
 
-The variant of LM-Steer (Han et al., ACL 2024, arXiv 2305.12798) whose control need not be linear in ε:
-what enters the first layer passes through all others. The recipe is the published one of `official`,
-rank, ε₀, dummy and all, but for a shorter training; every step goes back through the whole model.
-Tied output embeddings are left alone, because what is moved is what the input embedding returns.
+The variant of LM-Steer (Han et al., ACL 2024, arXiv 2305.12798) whose control need not be linear in
+ε: what enters the first layer passes through all others. The recipe is the published one of
+`official`, rank, ε₀, dummy and all, but for a shorter training; every step goes back through the
+whole model. Tied output embeddings are left alone, because what is moved is what the input
+embedding returns.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.evaluation.methods.budget import BUDGETS, Budget
-from lmsteer_core.evaluation.methods.learning import negative_log_likelihood, pole_texts, recipe_of, trained
+from lmsteer_core.evaluation.methods.learning import (
+    negative_log_likelihood,
+    pole_texts,
+    recipe_of,
+    trained,
+)
 from lmsteer_core.generation.generate import Generated, Row, generate
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.batched import like_lengths
@@ -41,9 +47,14 @@ class InputTraining(OfficialTraining):
         n_targets = sum(len(self._token_ids[i]) - 1 for i in batch)
         total = 0.0
         for group in like_lengths(batch, self._token_ids):
-            strengths = torch.tensor([[[self._labels[i], 1.0]] for i in group], device=self._lm.device)
+            strengths = torch.tensor(
+                [[[self._labels[i], 1.0]] for i in group], device=self._lm.device
+            )
             with input_moved(self._lm, lambda e, v=strengths: self._steered(e, v)):  # type: ignore[misc]
-                loss = negative_log_likelihood(self._lm, [self._token_ids[i] for i in group]) / n_targets
+                loss = (
+                    negative_log_likelihood(self._lm, [self._token_ids[i] for i in group])
+                    / n_targets
+                )
             loss.backward()
             total += loss.item()
         return total
@@ -57,7 +68,8 @@ class InputSteer:
         twin: What writes.
         left: (d_model, k).
         right: (k, d_model); an input embedding e becomes e + ε (e left) right.
-        n_parameters: Numbers in the published factors, 2 · d_model · rank; the dummy is thrown away.
+        n_parameters: Numbers in the published factors, 2 · d_model · rank; the dummy is thrown
+            away.
         training_seconds: Of both poles, which are one W.
         held: Factors of other steers and the ε of each.
     """
@@ -75,12 +87,16 @@ class InputSteer:
         """Return this steer with another one held at a strength: ε₁ W₁ + ε₂ W₂ is added."""
         return replace(self, held=(*self.held, (other.left, other.right, strength)))
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue rows, whose prompts are read steered too."""
         steers = [(self.left, self.right, strength), *self.held]
         left = torch.cat([left for left, _, _ in steers], dim=1)
         right = torch.cat([right for _, right, _ in steers])
-        epsilon = torch.cat([left.new_full((left.shape[1],), epsilon) for left, _, epsilon in steers])
+        epsilon = torch.cat(
+            [left.new_full((left.shape[1],), epsilon) for left, _, epsilon in steers]
+        )
         with input_moved(self.twin, lambda e: steer_hidden(e, left, right, epsilon)):
             return generate(self.twin, rows, {}, sampling, logprobs=False)
 
@@ -102,13 +118,24 @@ def make_input_steer(
 
     def train() -> dict[str, Tensor]:
         steer = train_official(
-            lm.for_batches.twin(), "input-steer", task.texts, task.labels, snapshots=(budget.n_steps,),
-            rank=RANK, learning_rate=budget.learning_rate, batch_size=budget.batch_size, seed=budget.seed,
-            max_tokens=budget.max_tokens, recipe=InputTraining, progress=progress,
-        )[budget.n_steps]  # fmt: skip
+            lm.for_batches.twin(),
+            "input-steer",
+            task.texts,
+            task.labels,
+            snapshots=(budget.n_steps,),
+            rank=RANK,
+            learning_rate=budget.learning_rate,
+            batch_size=budget.batch_size,
+            seed=budget.seed,
+            max_tokens=budget.max_tokens,
+            recipe=InputTraining,
+            progress=progress,
+        )[budget.n_steps]
         return {"left": steer.left, "right": steer.right}
 
-    recipe = recipe_of(lm, task.texts, labels=list(task.labels), rank=RANK, **dataclasses.asdict(budget))
+    recipe = recipe_of(
+        lm, task.texts, labels=list(task.labels), rank=RANK, **dataclasses.asdict(budget)
+    )
     found = trained(folder, "input-steer", recipe, train)
     left, right = (found.tensors[side].float().to(lm.device) for side in ("left", "right"))
     return InputSteer(lm.twin(), left, right, 2 * lm.d_model * RANK, found.seconds)
@@ -116,7 +143,7 @@ def make_input_steer(
 
 @contextmanager
 def input_moved(lm: LanguageModel, move: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Let input embeddings, (n_rows, n_tokens, d_model), float32, be moved before the first layer."""
+    """Let input embeddings (n_rows, n_tokens, d_model), float32, be moved before layer 1."""
 
     def after(_module: object, _args: object, embedded: Tensor) -> Tensor:
         return move(embedded.float()).to(embedded.dtype)

@@ -83,7 +83,13 @@ def trained(
 
 
 def trained_poles(
-    lm: LanguageModel, task: Task, folder: Path, name: str, budget: Budget, train: Train, progress: Progress
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    name: str,
+    budget: Budget,
+    train: Train,
+    progress: Progress,
 ) -> dict[str, Trained]:
     """Return what either pole's texts teach, by the pole's name.
 
@@ -115,7 +121,9 @@ def pole_texts(task: Task, sign: int) -> list[str]:
         InputError: If there is no labelled text or its labels show no two poles.
     """
     source = task.labelled()
-    return [text for text, label in zip(source.texts, source.labels, strict=True) if label * sign > 0]
+    return [
+        text for text, label in zip(source.texts, source.labels, strict=True) if label * sign > 0
+    ]
 
 
 def recipe_of(lm: LanguageModel, texts: Sequence[str], **settings: object) -> dict[str, object]:
@@ -140,7 +148,9 @@ def fit(
         progress: Told every step and its loss; whatever it raises stops the training.
         half: Multiply in bf16 what is kept in float32.
     """
-    adam = torch.optim.Adam([p for p in lm.model.parameters() if p.requires_grad], budget.learning_rate)
+    adam = torch.optim.Adam(
+        [p for p in lm.model.parameters() if p.requires_grad], budget.learning_rate
+    )
     order = torch.Generator().manual_seed(budget.seed)
     batches = _batches(len(texts), budget.batch_size, order)
     for step, batch in zip(range(1, budget.n_steps + 1), batches, strict=False):
@@ -153,11 +163,16 @@ def fit(
             share.backward()
             loss += share.item()
         adam.step()
-        progress(step / budget.n_steps, f"step {step} of {budget.n_steps}, loss {loss:.3f} nats a token")
+        progress(
+            step / budget.n_steps, f"step {step} of {budget.n_steps}, loss {loss:.3f} nats a token"
+        )
 
 
 def negative_log_likelihood(lm: LanguageModel, texts: Sequence[Sequence[int]]) -> Tensor:
-    """Return −log P of all tokens but each text's first, summed, in nats, (), float32, with its gradient."""
+    """Return the sum of −log P over all tokens but each text's first, in nats, (), float32.
+
+    It carries its gradient.
+    """
     width = max(map(len, texts))
     ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=lm.device)
     mask = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in texts], device=lm.device)
@@ -170,7 +185,7 @@ def negative_log_likelihood(lm: LanguageModel, texts: Sequence[Sequence[int]]) -
 
 @contextmanager
 def needed(method: str, install: str) -> Iterator[None]:
-    """Say in one sentence what a method's missing package is and how to get it, by pip's arguments."""
+    """Say in one sentence which package a method lacks and how pip gets it."""
     try:
         yield
     except ImportError as error:

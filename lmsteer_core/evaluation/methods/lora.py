@@ -1,8 +1,8 @@
 """LoRA: low-rank updates of every linear layer, one adapter a pole.
 
 Hu et al., ICLR 2022 (arXiv 2106.09685). An adapter adds s (α/r) B A x to what a layer makes of x;
-s is the strength, 1 the adapter as it was trained. It decodes unmerged, because s changes: merged into
-the weights at one s it would cost no time.
+s is the strength, 1 the adapter as it was trained. It decodes unmerged, because s changes: merged
+into the weights at one s it would cost no time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Adapted:
 
 @dataclass(frozen=True)
 class LoRA:
-    """A method of `evaluation`: strength s > 0 is the + pole's adapter scaled by s, s < 0 the − pole's."""
+    """A method of `evaluation`: strength s > 0 scales the + pole's adapter, s < 0 the − pole's."""
 
     adapted: Adapted
     n_parameters: int
@@ -56,7 +56,9 @@ class LoRA:
     name: str = "LoRA"
     strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue rows with one pole's adapter."""
         from peft.tuners.lora import LoraLayer
 
@@ -72,14 +74,24 @@ class LoRA:
 
 
 def make_lora(
-    lm: LanguageModel, task: Task, folder: Path, progress: Progress, *, budget: Budget = BUDGETS["lora"]
+    lm: LanguageModel,
+    task: Task,
+    folder: Path,
+    progress: Progress,
+    *,
+    budget: Budget = BUDGETS["lora"],
 ) -> LoRA:
-    """Return LoRA adapters of rank 8 (α = 16) of all linear layers but the head; errors as for `adapt`."""
+    """Return LoRA adapters of rank 8 (α = 16) of all linear layers but the head.
+
+    Errors are those of `adapt`.
+    """
     adapted = adapt(lm, task, folder, progress, budget)
     return LoRA(adapted, adapted.n_parameters, adapted.training_seconds)
 
 
-def adapt(lm: LanguageModel, task: Task, folder: Path, progress: Progress, budget: Budget) -> Adapted:
+def adapt(
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress, budget: Budget
+) -> Adapted:
     """Return a model with the adapters of a task's poles, trained now or read from the folder.
 
     Adapters are float32 whatever the model's dtype; the loss is next-token likelihood.
@@ -115,9 +127,12 @@ def with_adapter(lm: LanguageModel, seed: int) -> LanguageModel:
 
     twin = lm.twin()
     config = LoraConfig(
-        r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM",
+        r=RANK,
+        lora_alpha=ALPHA,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in twin.model.modules()),
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         twin.model.add_adapter(config)

@@ -46,7 +46,9 @@ class Offset:
         """Return this offset with another one held at a strength."""
         return replace(self, held=strength * other.offset + (0 if self.held is None else self.held))
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue prompts with strength · b added to the head's output."""
         added = strength * self.offset + (0 if self.held is None else self.held)
         head = self.lm.model.get_output_embeddings()
@@ -57,9 +59,9 @@ class Offset:
 def word_offsets(lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Offset:
     """Return the soft blacklist in closed form.
 
-    b_v = ½ log((n⁺_v + 1) / (n⁻_v + 1)), with the counts of token v in the texts, each weighted by the
-    size of its label and either pole scaled to the same total: the offsets that a classifier of single
-    tokens learns.
+    b_v = ½ log((n⁺_v + 1) / (n⁻_v + 1)), with the counts of token v in the texts, each weighted by
+    the size of its label and either pole scaled to the same total: the offsets that a classifier of
+    single tokens learns.
     """
     source = task.labelled()
 
@@ -67,8 +69,12 @@ def word_offsets(lm: LanguageModel, task: Task, folder: Path, progress: Progress
         progress(0.0, "counting words")
         counts = torch.zeros(2, lm.vocab_size, dtype=torch.float64)
         for text, label in zip(source.texts, source.labels, strict=True):
-            ids = torch.tensor(lm.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
-            counts[int(label > 0)] += abs(label) * ids.bincount(minlength=lm.vocab_size)[: lm.vocab_size]
+            ids = torch.tensor(
+                lm.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long
+            )
+            counts[int(label > 0)] += (
+                abs(label) * ids.bincount(minlength=lm.vocab_size)[: lm.vocab_size]
+            )
         totals = counts.sum(dim=1, keepdim=True)
         negative, positive = (counts * totals.mean() / totals + 1).log()
         offset: Tensor = ((positive - negative) / 2).float()
@@ -81,9 +87,9 @@ def word_offsets(lm: LanguageModel, task: Task, folder: Path, progress: Progress
 def additive(lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Offset:
     """Return one vector u that is added to the hidden state, so that b = E u.
 
-    u = (A + λ tr(A)/d · I)⁻¹ mean(s_t (e_{x_t} − μ_t)): the projection of training/projection.py for a shift that
-    does not depend on the hidden state. Added to the embeddings themselves, u would move every logit by
-    the same h · u and change nothing.
+    u = (A + λ tr(A)/d · I)⁻¹ mean(s_t (e_{x_t} − μ_t)): the projection of training/projection.py
+    for a shift that does not depend on the hidden state. Added to the embeddings themselves, u
+    would move every logit by the same h · u and change nothing.
     """
     source = task.labelled()
 
@@ -92,16 +98,26 @@ def additive(lm: LanguageModel, task: Task, folder: Path, progress: Progress) ->
         shift = _mean_shift(lm, source, progress)
         curvature = plain.curvature.embedding.to(shift)
         ridge = Damping().embedding * curvature.trace() / lm.d_model
-        u: Tensor = torch.linalg.solve(curvature + ridge * torch.eye(lm.d_model).to(shift), shift).float()
+        u: Tensor = torch.linalg.solve(
+            curvature + ridge * torch.eye(lm.d_model).to(shift), shift
+        ).float()
         return u.mul_(_scale(lm, lm.output_embedding.float() @ u))
 
     u, seconds = kept_tensor(folder, "vector", make)
-    return Offset(lm, "additive vector", lm.output_embedding.float() @ u.to(lm.device), lm.d_model, seconds)
+    return Offset(
+        lm, "additive vector", lm.output_embedding.float() @ u.to(lm.device), lm.d_model, seconds
+    )
 
 
 def _mean_shift(lm: LanguageModel, source: LabelledText, progress: Progress) -> Tensor:
-    """Return the mean over tokens of label · (e_x − μ), (d_model,), float64, labels centred by tokens."""
-    texts = [(lm.start_ids + lm.encode(t)[0][len(lm.prefix_ids) :])[:_MAX_TEXT_TOKENS] for t in source.texts]
+    """Return the mean over tokens of label · (e_x − μ), (d_model,), float64.
+
+    Labels are centred by tokens.
+    """
+    texts = [
+        (lm.start_ids + lm.encode(t)[0][len(lm.prefix_ids) :])[:_MAX_TEXT_TOKENS]
+        for t in source.texts
+    ]
     lengths = torch.tensor([len(t) - 1.0 for t in texts], dtype=torch.float64)
     labels = torch.tensor(source.labels, dtype=torch.float64)
     centred = labels - (labels * lengths).sum() / lengths.sum()
@@ -111,7 +127,9 @@ def _mean_shift(lm: LanguageModel, source: LabelledText, progress: Progress) -> 
         hidden = torch.cat([h[:-1] for h in states])
         next_ids = torch.tensor([i for j in group for i in texts[j][1:]], device=lm.device)
         sign = torch.cat([centred[j].expand(len(texts[j]) - 1) for j in group]).to(lm.device)
-        for h, x, s in zip(*(t.split(tokens_per_chunk(lm)) for t in (hidden, next_ids, sign)), strict=True):
+        for h, x, s in zip(
+            *(t.split(tokens_per_chunk(lm)) for t in (hidden, next_ids, sign)), strict=True
+        ):
             away = lm.output_embedding[x].float() - expected_embedding(lm, next_word(lm, h))
             total += s @ away.double()
         done += len(group)
@@ -120,7 +138,7 @@ def _mean_shift(lm: LanguageModel, source: LabelledText, progress: Progress) -> 
 
 
 def _scale(lm: LanguageModel, offset: Tensor) -> float:
-    """Return the factor that gives 3 · offset the divergence that a steer has at ε = 3 before any text."""
+    """Return the factor that gives 3 · offset a steer's divergence at ε = 3 before any text."""
     hidden = torch.cat(neutral_text(lm).hidden)
     tables = [
         lm.unembed(h.to(lm.output_embedding.dtype)).float()

@@ -30,10 +30,14 @@ class Prefixed:
     training_seconds: float = 0.0
     strengths: tuple[float, ...] = (1.0,)
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue prompts behind a description, with the dice of the bare prompts."""
         if strength not in (-1, 0, 1):
-            raise InputError(f"A prompt prefix has no strength but −1, 0 and 1, so not {strength:g}.")
+            raise InputError(
+                f"A prompt prefix has no strength but −1, 0 and 1, so not {strength:g}."
+            )
         live = live_rows(self.lm, rows, {}, sampling, logprobs=False)
         if strength:
             prefix = PREFIX.format(self.positive if strength > 0 else self.negative)

@@ -15,7 +15,11 @@ from lmsteer_core.evaluation.methods.input_steer import make_input_steer
 from lmsteer_core.evaluation.methods.lora import make_lora
 from lmsteer_core.evaluation.methods.offsets import additive, word_offsets
 from lmsteer_core.evaluation.methods.prompt_prefix import prompt_prefix
-from lmsteer_core.evaluation.methods.steers import official_steer, steer_from_descriptions, steer_from_labels
+from lmsteer_core.evaluation.methods.steers import (
+    official_steer,
+    steer_from_descriptions,
+    steer_from_labels,
+)
 
 BASELINES: dict[str, Maker] = {
     "input-steer": make_input_steer,
@@ -45,7 +49,8 @@ MAKERS: dict[str, Maker] = {**HEAD_METHODS, **BASELINES}
 COMPOSED = ("lm-steer-descriptions", "additive", "input-steer")
 """Whose grids of two strengths are written: one method of each kind that has two acting at once."""
 DATA_METHODS = ("lm-steer-labels", "word-offsets", "additive")
-"""What the section on data makes anew for every size: the methods that learn by Adam take hours to."""
+"""What the section on data makes anew for every size: the
+methods that learn by Adam take hours to."""
 
 
 def check_methods(methods: Sequence[str]) -> None:

@@ -40,7 +40,9 @@ class Steered:
         """Return this steer with another one held at a strength."""
         return replace(self, held={**self.held, f"held {len(self.held)}": (other.steer, strength)})
 
-    def continue_rows(self, rows: Sequence[Row], strength: float, sampling: Sampling) -> list[Generated]:
+    def continue_rows(
+        self, rows: Sequence[Row], strength: float, sampling: Sampling
+    ) -> list[Generated]:
         """Continue prompts at ε = strength."""
         steers = {"own": self.steer, **{name: steer for name, (steer, _) in self.held.items()}}
         epsilons = {"own": strength, **{name: epsilon for name, (_, epsilon) in self.held.items()}}
@@ -55,7 +57,9 @@ def steer_from_labels(lm: LanguageModel, task: Task, folder: Path, progress: Pro
     return Steered(lm, "LM-Steer, labels", steer, seconds)
 
 
-def steer_from_descriptions(lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Steered:
+def steer_from_descriptions(
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress
+) -> Steered:
     """Return our steer of the two descriptions."""
     source = Descriptions(task.positive, task.negative)
     steer, seconds = kept_steer(folder, lambda: train(lm, task.name, source, progress=progress))
@@ -75,10 +79,17 @@ def official_steer(
 
     def make() -> Steer:
         raw = train_official(
-            lm, task.name, source.texts, source.labels, snapshots=[budget.n_steps],
-            learning_rate=budget.learning_rate, batch_size=budget.batch_size, seed=budget.seed,
-            max_tokens=budget.max_tokens, progress=progress,
-        )[budget.n_steps]  # fmt: skip
+            lm,
+            task.name,
+            source.texts,
+            source.labels,
+            snapshots=[budget.n_steps],
+            learning_rate=budget.learning_rate,
+            batch_size=budget.batch_size,
+            seed=budget.seed,
+            max_tokens=budget.max_tokens,
+            progress=progress,
+        )[budget.n_steps]
         return calibrated(lm, raw, source, progress=progress)
 
     steer, seconds = kept_steer(folder, make)

@@ -12,9 +12,17 @@ from lmsteer_core.evaluation.report.tables import Table, tables
 from lmsteer_core.evaluation.summary import Summary
 
 _COLOURS = (
-    "#0077bb", "#ee7733", "#009988", "#cc3311", "#8855cc", "#999933", "#33bbee", "#ee3377", "#aa7744",
+    "#0077bb",
+    "#ee7733",
+    "#009988",
+    "#cc3311",
+    "#8855cc",
+    "#999933",
+    "#33bbee",
+    "#ee3377",
+    "#aa7744",
     "#777777",
-)  # fmt: skip
+)
 _DASHES = ("", "6 3", "2 3")
 
 _WIDTH, _HEIGHT = 400, 300
@@ -38,10 +46,12 @@ p, li { margin: .4rem 0; overflow-wrap: anywhere; }
 .note { color: var(--faint); font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem;
+  text-align: right; white-space: nowrap; }
 th { white-space: normal; vertical-align: bottom; min-width: 7rem; }
 th:first-child, td:first-child { text-align: left; }
-.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); }
+.charts { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); }
 figure { margin: 0; }
 figure svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font-size: 11px; }
@@ -90,7 +100,9 @@ def _table(table: Table) -> str:
 def _charts(summary: Summary) -> Iterator[str]:
     names = [m["name"] for m in summary["methods"] if m["curves"]]
     n = len(_COLOURS)
-    looks = {name: (_COLOURS[i % n], _DASHES[i // n % len(_DASHES)]) for i, name in enumerate(names)}
+    looks = {
+        name: (_COLOURS[i % n], _DASHES[i // n % len(_DASHES)]) for i, name in enumerate(names)
+    }
     yield '<div class="charts">'
     charts: dict[str, list[Drawn]] = {}
     for m in summary["methods"]:
@@ -127,10 +139,14 @@ def _chart(caption: str, curves: Sequence[Drawn], looks: dict[str, Look]) -> str
     drawn = []
     for ratio in (tick for tick in _RATIO_TICKS if left <= tick <= right):
         drawn.append(f'<path class="axis" d="M{x(ratio):.1f} {_TOP}V{foot}"/>')
-        drawn.append(f'<text x="{x(ratio):.1f}" y="{foot + 14}" text-anchor="middle">{ratio:g}</text>')
+        drawn.append(
+            f'<text x="{x(ratio):.1f}" y="{foot + 14}" text-anchor="middle">{ratio:g}</text>'
+        )
     for control in _ticks(low, high):
         drawn.append(f'<path class="axis" d="M{_LEFT} {y(control):.1f}H{_WIDTH - _RIGHT}"/>')
-        drawn.append(f'<text x="{_LEFT - 5}" y="{y(control) + 4:.1f}" text-anchor="end">{control:.2f}</text>')
+        drawn.append(
+            f'<text x="{_LEFT - 5}" y="{y(control) + 4:.1f}" text-anchor="end">{control:.2f}</text>'
+        )
     for name, points, ours in shown:
         colour, dash = looks[name]
         places = [(x(p["perplexity_ratio"]["value"]), y(p["control"]["value"])) for p in points]
@@ -149,7 +165,9 @@ def _chart(caption: str, curves: Sequence[Drawn], looks: dict[str, Look]) -> str
                 f"<title>{escape(told)}</title></circle>"
             )
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
-    drawn.append(f'<text x="{centre}" y="{_HEIGHT - 4}" text-anchor="middle">perplexity / unsteered</text>')
+    drawn.append(
+        f'<text x="{centre}" y="{_HEIGHT - 4}" text-anchor="middle">perplexity / unsteered</text>'
+    )
     drawn.append(f'<text x="{_LEFT + 5}" y="{_TOP + 10}">control</text>')
     label = f'role="img" aria-label="{escape(caption)}"'
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" {label}>{"".join(drawn)}</svg>'

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmsteer_core.evaluation.report.wording import by, by_measure, comparable_points, plain_number, span
+from lmsteer_core.evaluation.report.wording import (
+    by,
+    by_measure,
+    comparable_points,
+    plain_number,
+    span,
+)
 from lmsteer_core.evaluation.summary import Summary
 
 INPUT_STEER = "Input-Steer: is its control continuous, composable and stable?"
 
 
 def verdict(summary: Summary) -> list[str]:
-    """Return whether a method has both more control and lower perplexity than ours: in all, by measure."""
+    """Return whether a method has more control at lower perplexity than ours, by measure."""
     rivals: dict[tuple[str, str, str], list[Summary]] = {}
     for p in summary["frontier"]:
         rivals.setdefault((p["judge"], p["model"], p["side"]), []).append(p)
@@ -26,8 +32,11 @@ def verdict(summary: Summary) -> list[str]:
         n_led += any(_is_sure(p) for p in ahead)
         n_unsure += bool(ahead) and not any(_is_sure(p) for p in ahead)
         leads = "; ".join(
-            f"{p['method']} at {p['side']}{p['strength']:g} has {span(p['gap'])} more control than LM-Steer "
-            f"at no more perplexity ({plain_number(p['perplexity_ratio'])} × unsteered)"
+            (
+                f"{p['method']} at {p['side']}{p['strength']:g} has {span(p['gap'])} more "
+                "control than LM-Steer at no more perplexity "
+                f"({plain_number(p['perplexity_ratio'])} × unsteered)"
+            )
             + ("" if _is_sure(p) else ", which is within the noise")
             for p in ahead
         )
@@ -35,8 +44,9 @@ def verdict(summary: Summary) -> list[str]:
         details.append(f"{by_measure(summary, *measure)}: {leads or none}.")
     n = len(rivals)
     headline = (
-        f"By {n - n_led - n_unsure} of {n} measures no method has both more control and lower perplexity "
-        f"than LM-Steer; by {n_unsure} a lead is within the noise, by {n_led} a method leads."
+        f"By {n - n_led - n_unsure} of {n} measures no method has both more control and "
+        f"lower perplexity than LM-Steer; by {n_unsure} a lead is within the noise, by "
+        f"{n_led} a method leads."
     )
     return [headline, *details]
 
@@ -50,28 +60,33 @@ def input_steer(summary: Summary) -> list[str]:
     for judge, own in method["continuity"].items():
         first, *_, last = own["strengths"]
         found.append(
-            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths from {plain_number(first)} "
-            f"to {plain_number(last)}: rank correlation with the mean score {plain_number(own['spearman'])} (1 is "
-            f"monotone), R² of a line {plain_number(own['r2'])}, largest step {plain_number(own['largest_step'])} × the "
-            "mean slope."
+            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths "
+            f"from {plain_number(first)} to {plain_number(last)}: rank correlation with "
+            f"the mean score {plain_number(own['spearman'])} (1 is monotone), R² of a "
+            f"line {plain_number(own['r2'])}, largest step "
+            f"{plain_number(own['largest_step'])} × the mean slope."
         )
     grids = [g for g in summary["composition"] if g["method"] == method["name"]]
     found += [
         f"Composable? By {by(summary, g['judge'])}, a row effect plus a column effect is "
-        f"{plain_number(g['additivity'])} of the variance of its {len(g['means'])} × {len(g['held'])} grid (1 is "
-        f"additive), whose means span {plain_number(np.ptp(g['means']))}."
+        f"{plain_number(g['additivity'])} of the variance of its {len(g['means'])} × "
+        f"{len(g['held'])} grid (1 is additive), whose means span "
+        f"{plain_number(np.ptp(g['means']))}."
         for g in grids
     ] or ["Composable? Not run: --sections composition."]
     for curve in method["curves"]:
         last = curve["points"][-1]
         widths = [
-            p["control"]["high"] - p["control"]["low"] for p in curve["points"] if p["control"]["value"]
+            p["control"]["high"] - p["control"]["low"]
+            for p in curve["points"]
+            if p["control"]["value"]
         ]
         found.append(
             f"Stable? {by_measure(summary, curve['judge'], curve['model'], curve['side'])}: at "
-            f"{curve['side']}{last['strength']:g} perplexity is {span(last['perplexity_ratio'])} × unsteered "
-            f"at a control of {span(last['control'])}; the widest interval of control is "
-            f"{plain_number(max(widths, default=None))}. One training was run: other seeds are not measured."
+            f"{curve['side']}{last['strength']:g} perplexity is {span(last['perplexity_ratio'])} "
+            f"× unsteered at a control of {span(last['control'])}; the widest interval of "
+            f"control is {plain_number(max(widths, default=None))}. One training was run: other "
+            "seeds are not measured."
         )
     return found
 

@@ -10,7 +10,11 @@ from lmsteer_core.evaluation.summary import Summary
 
 def comparable_points(rivals: Sequence[Summary]) -> list[Summary]:
     """Return the other methods' points at which our curves were measured too."""
-    return [p for p in rivals if not p["beyond"] and None not in (p["gap"]["value"], p["perplexity_ratio"])]
+    return [
+        p
+        for p in rivals
+        if not p["beyond"] and None not in (p["gap"]["value"], p["perplexity_ratio"])
+    ]
 
 
 def by_measure(summary: Summary, judge: str, model: str, side: str) -> str:
@@ -32,12 +36,16 @@ def about(summary: Summary) -> list[str]:
         for kind in ("judges", "models")
     )
     return [
-        f"{settings['prompts']} prompts × {settings['samples']} continuations × at most "
-        f"{settings['max_new_tokens']} tokens, temperature {settings['temperature']:g}, top-p "
-        f"{settings['top_p']:g}, seed {settings['seed']}, {settings['dtype']}; the same prompts and dice for "
-        "all methods.",
-        f"Learned from {settings['texts']:,} labelled texts, or from “{settings['descriptions'][0]}” against "
-        f"“{settings['descriptions'][1]}”.",
+        (
+            f"{settings['prompts']} prompts × {settings['samples']} continuations × at most "
+            f"{settings['max_new_tokens']} tokens, temperature {settings['temperature']:g}, top-p "
+            f"{settings['top_p']:g}, seed {settings['seed']}, {settings['dtype']}; the same "
+            "prompts and dice for all methods."
+        ),
+        (
+            f"Learned from {settings['texts']:,} labelled texts, or from "
+            f"“{settings['descriptions'][0]}” against “{settings['descriptions'][1]}”."
+        ),
         f"Judges: {judges}. Perplexity under: {models}.",
     ]
 
@@ -49,7 +57,10 @@ def label_with_judge(summary: Summary, label: str) -> str:
 
 
 def by(summary: Summary, judge: str) -> str:
-    """Return a judge's name with its version; `about` tells the rest, such as what it learned from."""
+    """Return a judge's name with its version.
+
+    `about` tells the rest, such as what it learned from.
+    """
     return f"{judge} ({summary['judges'][judge]['version'].partition(',')[0]})"
 
 
@@ -63,4 +74,10 @@ def plain_number(value: float | None) -> str:
     """Return a number as a table shows it; a dash where there is none."""
     if value is None:
         return "–"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return (
+        f"{value:.0f}"
+        if abs(value) >= 1000
+        else f"{value:.1f}"
+        if abs(value) >= 10
+        else f"{value:.2f}"
+    )

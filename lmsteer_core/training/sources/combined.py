@@ -17,7 +17,7 @@ from lmsteer_core.training.sources.source import Shift, Source, StyleScore
 
 @dataclass(frozen=True)
 class Combined:
-    """Several sources, each with its share of the shift's length, e.g. a description refined by data.
+    """Several sources, each with its share of the shift's length: a description refined by data.
 
     Raises:
         InputError: If there is no source or a weight is not above 0.
@@ -31,10 +31,12 @@ class Combined:
             raise InputError("Sources are combined with weights above 0.")
 
     def shift(self, lm: LanguageModel, plain: PlainText, progress: Progress) -> Shift:
-        """Return the weighted sum of the sources' shifts, each first brought to one natural length."""
+        """Return the weighted sum of the sources' shifts, each brought to one natural length."""
         total, held_out = torch.zeros((), dtype=torch.float64), None
         for i, (source, weight) in enumerate(self.parts):
-            found = source.shift(lm, plain, part(progress, i / len(self.parts), (i + 1) / len(self.parts)))
+            found = source.shift(
+                lm, plain, part(progress, i / len(self.parts), (i + 1) / len(self.parts))
+            )
             length = natural_length(found.halves.mean(0), plain.curvature)
             if not length:
                 raise InputError(

@@ -47,13 +47,17 @@ class Descriptions:
         for pole, what in ((self.positive, "“more like”"), (self.negative, "“less like”")):
             check_text(pole, f"{what} description")
             if len(pole) > _MAX_POLE_CHARACTERS:
-                raise InputError(f"The {what} description is too long; a sentence or two is enough.")
+                raise InputError(
+                    f"The {what} description is too long; a sentence or two is enough."
+                )
         if _plain(self.positive) == _plain(self.negative):
             raise InputError("The two descriptions are the same; describe two different poles.")
 
     def shift(self, lm: LanguageModel, plain: PlainText, progress: Progress) -> Shift:
         """Return mean(h Δμᵀ) behind the descriptions, averaged over several templates."""
-        own_words = [] if self.keep_own_words else _word_token_ids(lm, f"{self.positive} {self.negative}")
+        own_words = (
+            [] if self.keep_own_words else _word_token_ids(lm, f"{self.positive} {self.negative}")
+        )
         return taught_shift(lm, plain, self._prefixes(lm), own_words, progress)
 
     def style_score(self, lm: LanguageModel) -> StyleScore:
@@ -66,7 +70,9 @@ class Descriptions:
         negative, positive = shortened(self.negative), shortened(self.positive)
         if negative == positive:
             less, more = self.negative.split(), self.positive.split()
-            n_shared = next((i for i, (a, b) in enumerate(zip(less, more, strict=False)) if a != b), 0)
+            n_shared = next(
+                (i for i, (a, b) in enumerate(zip(less, more, strict=False)) if a != b), 0
+            )
             negative, positive = (shortened(" ".join(words[n_shared:])) for words in (less, more))
         return negative, positive
 
@@ -96,14 +102,21 @@ def _chat_ids(lm: LanguageModel, request: str) -> list[int]:
 
 
 def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
-    """Return the tokens of the text's content words and their families, e.g. of fireside: fire, firesides."""
+    """Return the tokens of the text's content words and their families.
+
+    The family of fireside holds fire and firesides.
+    """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     words = set(re.findall(r"[^\W\d_]{3,}", text.lower())) - ENGLISH_STOP_WORDS
     starts = tuple(word for word in words if len(word) > 3)  # "sea" is not the start of "season"
     known = words | {word[:n] for word in starts for n in range(4, len(word))}
     plain = (token.strip().lower() for token in lm.token_texts)
-    return [i for i, token in enumerate(plain) if token in known or (starts and token.startswith(starts))]
+    return [
+        i
+        for i, token in enumerate(plain)
+        if token in known or (starts and token.startswith(starts))
+    ]
 
 
 def _plain(text: str) -> str:

@@ -69,7 +69,8 @@ class LabelledText:
         labels = torch.tensor(all_labels[: len(texts)], dtype=torch.float64)
         if not labels.min() < 0 < labels.max():
             raise InputError(
-                f"The {len(texts):,} texts that are read hold one pole only; give fewer of the other one."
+                f"The {len(texts):,} texts that are read hold one pole only; give "
+                "fewer of the other one."
             )
         n_held = _within_budget([len(t) for t in texts[: len(texts) // 10]], _MAX_HELD_OUT_TOKENS)
         if not labels[n_held:].min() < 0 < labels[n_held:].max():  # a rare pole is for learning
@@ -84,7 +85,9 @@ class LabelledText:
         from sklearn.pipeline import make_pipeline
 
         judge = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=50_000, token_pattern=r"\S+"),
+            TfidfVectorizer(
+                ngram_range=(1, 2), sublinear_tf=True, max_features=50_000, token_pattern=r"\S+"
+            ),
             LogisticRegression(C=10, max_iter=1000, class_weight="balanced"),
         )
         texts, labels = self._in_order()
@@ -96,9 +99,13 @@ class LabelledText:
         return lambda texts: [float(score) for score in judge.decision_function(list(texts))]
 
     def _in_order(self) -> tuple[list[str], list[float]]:
-        """Return the texts' beginnings and labels by content: neither the file's order nor chance decides."""
-        order = sorted(range(len(self.texts)), key=lambda j: (zlib.crc32(self.texts[j].encode()), j))
-        return [self.texts[j][: 16 * _MAX_TEXT_TOKENS] for j in order], [self.labels[j] for j in order]
+        """Return the texts' beginnings and labels, in an order that only their content decides."""
+        order = sorted(
+            range(len(self.texts)), key=lambda j: (zlib.crc32(self.texts[j].encode()), j)
+        )
+        return [self.texts[j][: 16 * _MAX_TEXT_TOKENS] for j in order], [
+            self.labels[j] for j in order
+        ]
 
     @property
     def poles(self) -> tuple[str, str]:
@@ -127,7 +134,9 @@ def _labelled_halves(
             if not mine:
                 continue
             h_all = torch.cat([states[k][:-1] for k in mine])
-            next_ids = torch.tensor([i for k in mine for i in texts[group[k]][1:]], device=lm.device)
+            next_ids = torch.tensor(
+                [i for k in mine for i in texts[group[k]][1:]], device=lm.device
+            )
             sign = torch.cat([centred[group[k]].expand(len(states[k]) - 1) for k in mine]).float()
             chunks = (t.split(tokens_per_chunk(lm)) for t in (h_all, next_ids, sign.to(lm.device)))
             for h, x, s in zip(*chunks, strict=True):
@@ -144,7 +153,9 @@ def _held_out(lm: LanguageModel, texts: Sequence[list[int]], labels: Tensor) -> 
     return HeldOut(
         torch.cat([h[:-1] for h in states]),
         torch.tensor([i for t in texts for i in t[1:]], device=lm.device),
-        torch.cat([label.expand(len(t) - 1) for label, t in zip(labels, texts, strict=True)]).to(lm.device),
+        torch.cat([label.expand(len(t) - 1) for label, t in zip(labels, texts, strict=True)]).to(
+            lm.device
+        ),
     )
 
 

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from lmsteer_core.models.batched import expected_embedding, hidden_states, next_word, tokens_per_chunk
+from lmsteer_core.models.batched import (
+    expected_embedding,
+    hidden_states,
+    next_word,
+    tokens_per_chunk,
+)
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
 from lmsteer_core.training.neutral_text import PlainText

@@ -13,7 +13,9 @@ from lmsteer_core.ui.figures.look import BREAKS, NEGATIVE, NEUTRAL, POSITIVE, dr
 
 
 def calibration_curves(
-    calibration: Mapping[str, Sequence[Any]], useful: tuple[float, float], breaks: tuple[float, float]
+    calibration: Mapping[str, Sequence[Any]],
+    useful: tuple[float, float],
+    breaks: tuple[float, float],
 ) -> go.Figure | None:
     """Draw the style score and the perplexity ratio one above the other.
 
@@ -26,7 +28,9 @@ def calibration_curves(
         The figure, or None if the card holds no curves.
     """
     try:
-        points = sorted(zip(*(calibration[k] for k in ("epsilon", "style", "perplexity")), strict=True))
+        points = sorted(
+            zip(*(calibration[k] for k in ("epsilon", "style", "perplexity")), strict=True)
+        )
         epsilons, style, perplexity = (
             [math.nan if value is None else float(value) for value in column]
             for column in zip(*points, strict=True)
@@ -58,9 +62,15 @@ def calibration_curves(
         if epsilons[0] <= limit <= epsilons[-1]:
             figure.add_vline(limit, line={"color": BREAKS, "width": 2, "dash": "dash"})
             figure.add_annotation(
-                x=limit, y=1, yref="paper", text="breaks", showarrow=False, font={"color": BREAKS},
-                xanchor="left" if limit < 0 else "right", yanchor="top",
-            )  # fmt: skip
+                x=limit,
+                y=1,
+                yref="paper",
+                text="breaks",
+                showarrow=False,
+                font={"color": BREAKS},
+                xanchor="left" if limit < 0 else "right",
+                yanchor="top",
+            )
     x, y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
     dressed(figure, x="", y="style", height=420)
     look = {"gridcolor": figure.layout.xaxis.gridcolor, "automargin": True, "zeroline": False}

@@ -11,7 +11,16 @@ import plotly.graph_objects as go
 from lmsteer_core.ui.figures.look import BREAKS, NEGATIVE, NEUTRAL, POSITIVE, dressed
 from lmsteer_core.ui.markup.format import signed
 
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "16px,4px,2px,4px,2px,4px", "4px,9px")
+DASHES = (
+    "solid",
+    "dash",
+    "dot",
+    "dashdot",
+    "longdash",
+    "longdashdot",
+    "16px,4px,2px,4px,2px,4px",
+    "4px,9px",
+)
 """Told apart without colour; the browser draws the same ones beside the words (nextword.css)."""
 
 _COLOURS = {"plus": POSITIVE, "minus": NEGATIVE, "even": NEUTRAL}
@@ -46,7 +55,13 @@ def lines(words: Sequence[tuple[str, Sequence[float]]]) -> list[Line]:
     """Return words and their probabilities over ε with the look of each line."""
     drawn: list[Line] = []
     for text, p in words:
-        side = "plus" if p[-1] > _CLEAR_CHANGE * p[0] else "minus" if p[0] > _CLEAR_CHANGE * p[-1] else "even"
+        side = (
+            "plus"
+            if p[-1] > _CLEAR_CHANGE * p[0]
+            else "minus"
+            if p[0] > _CLEAR_CHANGE * p[-1]
+            else "even"
+        )
         dash = DASHES[sum(line.side == side for line in drawn) % len(DASHES)]
         drawn.append(Line(text, p, side, dash))
     return drawn
@@ -110,7 +125,10 @@ def next_word_curves(
     )
     ticks = [*range(math.ceil(low), math.floor(high) + 1)]
     figure.update_xaxes(
-        range=[low, high], fixedrange=True, tickvals=ticks, ticktext=[signed(e, "+d") for e in ticks]
+        range=[low, high],
+        fixedrange=True,
+        tickvals=ticks,
+        ticktext=[signed(e, "+d") for e in ticks],
     )
     figure.update_yaxes(fixedrange=True, tickformat=".4~%" if is_log else ".0%", rangemode="tozero")
     if is_log:
@@ -147,7 +165,7 @@ def _is_free(spot: tuple[float, float], taken: Sequence[tuple[float, float]]) ->
 
 
 def _position(heights: Sequence[float], place: int) -> str:
-    """Return where a label is clear of its own line: left of a rising one, right of a falling one."""
+    """Return where a label is clear of its line: left of a rising, right of a falling one."""
     rise = heights[min(place + 2, len(heights) - 1)] - heights[max(place - 2, 0)]
     return "top left" if rise > _STEEP else "top right" if rise < -_STEEP else "top center"
 
@@ -158,4 +176,9 @@ def _heights(probability: Sequence[float], is_log: bool) -> list[float]:
 
 def _literal(text: str) -> str:
     """Return text that plotly shows as it is, not as markup or as a place for a number."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "%\u200b{")
+    return (
+        text.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("%{", "%\u200b{")
+    )

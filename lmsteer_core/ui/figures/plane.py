@@ -33,7 +33,9 @@ class Heat:
     @property
     def bound(self) -> float:
         """The |value| of the strongest colour."""
-        return max((abs(v) for row in self.values for v in row if v is not None), default=0.0) or 1.0
+        return (
+            max((abs(v) for row in self.values for v in row if v is not None), default=0.0) or 1.0
+        )
 
 
 def cells(heat: Heat) -> str:

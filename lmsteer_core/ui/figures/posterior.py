@@ -38,10 +38,17 @@ def posterior_curves(
             )
         )
         figure.add_annotation(
-            x=best, y=max(probability), text=f"<b>{_peak(probability, best, told)}</b>", showarrow=True,
-            arrowhead=2, arrowcolor=NEUTRAL, ax=0, ay=-26 - 26 * nth, font={"size": 15},
+            x=best,
+            y=max(probability),
+            text=f"<b>{_peak(probability, best, told)}</b>",
+            showarrow=True,
+            arrowhead=2,
+            arrowcolor=NEUTRAL,
+            ax=0,
+            ay=-26 - 26 * nth,
+            font={"size": 15},
             xanchor=_side(best, peaks),
-        )  # fmt: skip
+        )
     # A flat curve, of a text that says nothing, must not look like a ceiling.
     highest = max(0.1, *(max(probability) for probability, _ in curves.values()))
     dressed(figure, x="ε", y="P(ε | text)", height=300)
@@ -51,7 +58,7 @@ def posterior_curves(
 
 
 def _side(best: float, peaks: Sequence[float]) -> str:
-    """Return which end of a peak's label sits on it, so that two labels part and none leaves the chart."""
+    """Return which end of a peak's label sits on it: two labels part and none leaves the chart."""
     if best == max(peaks) > min(peaks):
         return "left" if best < 2 else "center"
     return "right" if best == min(peaks) < max(peaks) and best > -2 else "center"

@@ -60,8 +60,13 @@ def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -
         xaxis={"dtick": 1 if len(x) <= _MANY else 5},
         yaxis={"showgrid": False, "rangemode": "tozero"},
         yaxis2={
-            "overlaying": "y", "side": "right", "range": [0, 1.04], "tickformat": ".0%", "automargin": True,
-            "title": {"text": "energy up to here"}, "gridcolor": "rgba(128,138,153,0.22)",
+            "overlaying": "y",
+            "side": "right",
+            "range": [0, 1.04],
+            "tickformat": ".0%",
+            "automargin": True,
+            "title": {"text": "energy up to here"},
+            "gridcolor": "rgba(128,138,153,0.22)",
         },
-    )  # fmt: skip
+    )
     return figure

@@ -1,4 +1,7 @@
-"""Words of the vocabulary as points on two axes; the browser moves them with ε (assets/words.js)."""
+"""Words of the vocabulary as points on two axes.
+
+The browser moves them with ε (assets/words.js).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ EXTENT = 3.0
 """The axes reach as far as the words do for ε from −EXTENT to EXTENT."""
 
 _STRONG = 0.25
-"""Share of the strongest style score from which a point is a triangle: ▲ gains with +ε, ▼ with −ε."""
+"""Share of the strongest style score from which a point is a
+triangle: ▲ gains with +ε, ▼ with −ε."""
 
 
 def word_map(
@@ -69,7 +73,9 @@ def word_map(
 
 
 def _axis(places: Sequence[Sequence[float]], i: int) -> dict[str, object]:
-    ends = [place[i] + epsilon * place[i + 2] for place in places for epsilon in (-EXTENT, 0, EXTENT)]
+    ends = [
+        place[i] + epsilon * place[i + 2] for place in places for epsilon in (-EXTENT, 0, EXTENT)
+    ]
     low, high = min(ends, default=-1.0), max(ends, default=1.0)
     margin = 0.06 * (high - low) or 1.0
     return {"range": [low - margin, high + margin], "autorange": False}

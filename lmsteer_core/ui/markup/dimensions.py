@@ -10,7 +10,11 @@ from lmsteer_core.analysis.dimensions import Dimension
 
 
 def dimension_table(
-    dimensions: Sequence[Dimension], poles: tuple[str, str], *, kind: str = "dimension", can_try: bool = False
+    dimensions: Sequence[Dimension],
+    poles: tuple[str, str],
+    *,
+    kind: str = "dimension",
+    can_try: bool = False,
 ) -> str:
     """Return a table of dimensions with the words at both ends.
 
@@ -22,9 +26,12 @@ def dimension_table(
     """
     shares = accumulate(d.energy for d in dimensions)
     rows = "".join(
-        f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td><td class="num">{share:.0%}</td>'
-        f'<td class="minus">{escape(", ".join(d.negative))}</td>'
-        f'<td class="plus">{escape(", ".join(d.positive))}</td>'
+        (
+            f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td><td '
+            f'class="num">{share:.0%}</td><td '
+            f'class="minus">{escape(", ".join(d.negative))}</td><td '
+            f'class="plus">{escape(", ".join(d.positive))}</td>'
+        )
         + (f"<td>{_try_button(i)}</td>" if can_try else "")
         + "</tr>"
         for i, (d, share) in enumerate(zip(dimensions, shares, strict=True), 1)
@@ -41,4 +48,6 @@ def dimension_table(
 
 def _try_button(i: int) -> str:
     label = f"Try dimension {i} as a steer of its own"
-    return f'<button type="button" class="try" data-try="{i - 1}" aria-label="{label}">Try it</button>'
+    return (
+        f'<button type="button" class="try" data-try="{i - 1}" aria-label="{label}">Try it</button>'
+    )

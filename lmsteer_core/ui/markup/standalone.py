@@ -14,7 +14,8 @@ body { font: 17px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
   border-bottom: 2px dashed color-mix(in srgb, var(--minus) calc(var(--t) * 100%), transparent); }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { padding: .2rem .7rem; text-align: left; }
-tr { border-bottom: 1px solid #8886; } .num { text-align: right; font-variant-numeric: tabular-nums; }
+tr { border-bottom: 1px solid #8886; }
+.num { text-align: right; font-variant-numeric: tabular-nums; }
 th small { display: block; font-weight: 400; }
 .share { display: none; } .legend { font-size: .9rem; } svg { max-width: 100%; height: auto; }
 .ribbon { display: grid; grid-template-columns: 10rem 1fr; gap: .6rem; align-items: center; }
@@ -26,10 +27,9 @@ th small { display: block; font-weight: 400; }
 def standalone(title: str, body: str) -> str:
     """Return a page that needs no other file, no script and no network; `body` is HTML."""
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'\">"
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width"><meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"{body}</body></html>"
     )

@@ -19,8 +19,8 @@ def tinted(text: str, nats: float, tip: str, classes: str = "") -> str:
     strength = min(1.0, abs(nats) / FULL_TINT_NATS)
     pole = "" if strength < 0.02 else " plus" if nats > 0 else " minus"
     return (
-        f'{escape(text.removesuffix(word))}<span class="tok{pole}{classes}" style="--t:{strength:.2f}" '
-        f'title="{escape(tip)}">{escape(word)}</span>'
+        f'{escape(text.removesuffix(word))}<span class="tok{pole}{classes}" '
+        f'style="--t:{strength:.2f}" title="{escape(tip)}">{escape(word)}</span>'
     )
 
 
@@ -40,8 +40,8 @@ def continuation(prompt: str, tokens: Sequence[Token], *, first_change: int | No
             continue
         tip = (
             f"steering made this {math.exp(min(abs(waiting), 50)):.3g} × "
-            f"{'likelier' if waiting >= 0 else 'less likely'} ({waiting:+.2f} nats); "
-            f"probability {percent(math.exp(token.base_logprob))} → {percent(math.exp(token.logprob))}"
+            f"{'likelier' if waiting >= 0 else 'less likely'} ({waiting:+.2f} nats); probability "
+            f"{percent(math.exp(token.base_logprob))} → {percent(math.exp(token.logprob))}"
         )
         mark = " first-change" if i == first_change else ""
         parts.append(tinted(token.text, waiting, tip, mark))

@@ -20,7 +20,10 @@ def poles(card: SteerCard, box: str) -> str:
     track = ";".join(f"{name}:{value:.4f}" for name, value in values)
     origin = ""
     if card.method.startswith("transferred"):
-        origin = f'<span class="origin" title="{escape(card.method)}: {escape(card.data)}">transferred</span>'
+        origin = (
+            f'<span class="origin" title="{escape(card.method)}: '
+            f'{escape(card.data)}">transferred</span>'
+        )
     return (
         f"<style>[id='{escape(box)}'] {{{track}}}</style>"
         f'<div class="poles"><span class="minus">−&nbsp;{escape(card.negative)}</span>{origin}'
@@ -39,8 +42,8 @@ def progress_bar(share: float, text: str, label: str) -> str:
     """Return a bar named `label`, filled to `share` (0 to 1), above what is being done."""
     filled = f"{100 * min(max(share, 0.0), 1.0):.0f}"
     return (
-        f'<div class="bar" role="progressbar" aria-label="{escape(label)}" aria-valuenow="{filled}">'
-        f'<i style="width:{filled}%"></i></div>{progress(text)}'
+        f'<div class="bar" role="progressbar" aria-label="{escape(label)}" '
+        f'aria-valuenow="{filled}"><i style="width:{filled}%"></i></div>{progress(text)}'
     )
 
 
@@ -50,8 +53,9 @@ def histogram(values: Sequence[float], *, n_bins: int = 8) -> str:
     for value in values:
         counts[min(n_bins - 1, int((value + 1) / 2 * n_bins))] += 1
     bars = "".join(
-        f'<i class="{"minus" if 2 * i < n_bins else "plus"}" style="height:{100 * count / max(counts):.0f}%" '
-        f'title="{count} labels from {2 * i / n_bins - 1:+.2f} to {2 * (i + 1) / n_bins - 1:+.2f}"></i>'
+        f'<i class="{"minus" if 2 * i < n_bins else "plus"}" '
+        f'style="height:{100 * count / max(counts):.0f}%" title="{count} labels from '
+        f'{2 * i / n_bins - 1:+.2f} to {2 * (i + 1) / n_bins - 1:+.2f}"></i>'
         for i, count in enumerate(counts)
     )
     axis = "<span>−1</span><span>0</span><span>+1</span>"
@@ -61,7 +65,8 @@ def histogram(values: Sequence[float], *, n_bins: int = 8) -> str:
 def equation(formula: str, told: str, file: str) -> str:
     """Return a fold-out with a view's formula, what its letters mean and the file that holds it."""
     return (
-        f'<details class="equation"><summary>The equation</summary><p><code>{escape(formula)}</code></p>'
+        '<details class="equation"><summary>The '
+        f"equation</summary><p><code>{escape(formula)}</code></p>"
         f"<p>{escape(told)} In the code: <code>lmsteer_core/{escape(file)}</code>.</p></details>"
     )
 

@@ -33,11 +33,15 @@ LOOK: dict[str, Any] = {
 def told_js(told: Mapping[Any, str], otherwise: str = "") -> str:
     """Return the script that tells what an example teaches while the widgets hold that example.
 
-    A change made by a button can be told before the widget holds it: the button needs a `then` besides.
+    A change made by a button can be told before the widget holds it: the button needs a `then`
+    besides.
 
     Args:
         told: HTML by what the widgets hold, a tuple of strings.
         otherwise: HTML for everything else: what was taught of one text is not true of another.
     """
-    known = {json.dumps(held, ensure_ascii=False, separators=(",", ":")): html for held, html in told.items()}
+    known = {
+        json.dumps(held, ensure_ascii=False, separators=(",", ":")): html
+        for held, html in told.items()
+    }
     return f"(...held) => ({json.dumps(known)})[JSON.stringify(held)] ?? {json.dumps(otherwise)}"

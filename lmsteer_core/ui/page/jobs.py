@@ -28,7 +28,9 @@ CLOSING = threading.Event()
 class Training(Generic[T]):
     """One training: where it is, and what came of it once `is_done`."""
 
-    def __init__(self, work: Callable[[Progress], T], is_wanted: Wanted, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, work: Callable[[Progress], T], is_wanted: Wanted, pool: ThreadPoolExecutor
+    ) -> None:
         """Queue `work`; it ends at its next report after `is_wanted` turned False."""
         self._is_wanted = is_wanted
         self._reports: list[tuple[float, float]] = []  # (seconds on the clock, share)
@@ -61,11 +63,15 @@ class Training(Generic[T]):
         if not self._reports:
             return widgets.progress_bar(0, "Waiting for its turn …", "Training")
         share = self._reports[-1][1]
-        return widgets.progress_bar(share, f"{self._doing} … {share:.0%}{self._time_left()}", "Training")
+        return widgets.progress_bar(
+            share, f"{self._doing} … {share:.0%}{self._time_left()}", "Training"
+        )
 
     def _time_left(self) -> str:
         now, (began, _), (_, share) = time.monotonic(), self._reports[0], self._reports[-1]
-        start, done = next((r for r in self._reports if r[0] >= began + _SETTLED_SECONDS), (now, share))
+        start, done = next(
+            (r for r in self._reports if r[0] >= began + _SETTLED_SECONDS), (now, share)
+        )
         if share < done + _LEAST_SHARE:
             return ""
         seconds = (now - start) * (1 - share) / (share - done)
@@ -90,5 +96,5 @@ class Trainings:
         self._pool = ThreadPoolExecutor(1, "training")
 
     def start(self, work: Callable[[Progress], T], is_wanted: Wanted) -> Training[T]:
-        """Return the training that will call `work` with a progress callback when its turn comes."""
+        """Return the training that calls `work` with a progress callback when its turn comes."""
         return Training(work, is_wanted, self._pool)

@@ -32,7 +32,9 @@ def side_by_side(
     *,
     tell_rate: bool = True,
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the baseline, the steered text and a status line; the last status tells the speed if wanted.
+    """Yield the baseline, the steered text and a status line.
+
+    The last status tells the speed if wanted.
 
     `own` are the caller's steers by name, next to the workbench's.
     """
@@ -54,7 +56,10 @@ def side_by_side(
     text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}."
     if tell_rate:
         text += f" {max(len(base), len(steered)) / (time.perf_counter() - began):.0f} tokens/s."
-    yield (*_columns(shown, base, steered), widgets.note(text.strip(), "warning" if cut else "info"))
+    yield (
+        *_columns(shown, base, steered),
+        widgets.note(text.strip(), "warning" if cut else "info"),
+    )
 
 
 def finished_example(
@@ -64,14 +69,19 @@ def finished_example(
 
     def finish() -> tuple[str, str, str]:
         # Its speed would be that of a machine which is still starting up.
-        *_, panels = side_by_side(workbench, prompt, epsilons, sampling, lambda: True, {}, tell_rate=False)
+        *_, panels = side_by_side(
+            workbench, prompt, epsilons, sampling, lambda: True, {}, tell_rate=False
+        )
         return panels
 
     return ThreadPoolExecutor(1).submit(finish)
 
 
 def panel(title: str, subtitle: str, kind: str, elem_id: str) -> gr.HTML:
-    """Add a titled card and return what shows its text; `kind`, baseline or steered, is how it looks."""
+    """Add a titled card and return what shows its text.
+
+    `kind`, baseline or steered, is how it looks.
+    """
     with gr.Column(elem_classes=["card", kind], min_width=240):
         gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
         return gr.HTML(elem_id=elem_id)
@@ -117,7 +127,7 @@ def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tup
 
 
 def _shown(workbench: Workbench, prompt: str, sampling: Sampling) -> tuple[str, str]:
-    """Return the part of the prompt to show, and a sentence if the model does not read all of it."""
+    """Return the part of the prompt to show, and a sentence if the model reads only its end."""
     ids, cut = workbench.lm.encode(prompt, reserve=sampling.max_new_tokens)
     ellipsis = "… " if len(prompt) > _SHOWN_CHARACTERS else ""
     note = f"The prompt was cut: the model reads its last {len(ids)} tokens." if cut else ""

@@ -17,7 +17,8 @@ N_SLOTS = 4
 """Steers one page may hold; each has a slider waiting for it on the Steer tab."""
 
 Latest = tuple[int, str | None]
-"""A number new at every change of a page's steers, and which to look at: the State every tab hears."""
+"""A number new at every change of a page's steers, and which to
+look at: the State every tab hears."""
 
 
 class SessionSteers:
@@ -56,7 +57,9 @@ class SessionSteers:
         """Raise InputError unless the page may keep a steer of this name."""
         check_name(name)
         if name.casefold() in map(str.casefold, self._workbench.names):
-            raise InputError(f"'{name}' is the name of a steer that is already here; choose another name.")
+            raise InputError(
+                f"'{name}' is the name of a steer that is already here; choose another name."
+            )
         own = self.own(session)
         if name not in own and len(own) == N_SLOTS:
             raise InputError(
@@ -94,6 +97,8 @@ class SessionSteers:
             self._slots.pop(session, None)
 
     def offer(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
-        """Return the update that lists every steer of the page in a chooser and keeps what was chosen."""
+        """Return the update that lists the page's steers in a chooser and keeps what was chosen."""
         names = self.names(session_of(request))
-        return gr.update(choices=names, value=chosen if chosen in names else next(iter(names), None))
+        return gr.update(
+            choices=names, value=chosen if chosen in names else next(iter(names), None)
+        )

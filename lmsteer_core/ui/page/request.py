@@ -11,7 +11,10 @@ def session_of(request: gr.Request) -> str:
 
 
 def asked_at(request: gr.Request) -> float:
-    """Return when the page sent this request, in milliseconds of its own clock; 0 if it does not say."""
+    """Return when the page sent this request, in milliseconds of its own clock.
+
+    It is 0 if the page does not say.
+    """
     try:
         return max(0.0, float(request.headers.get("x-asked-at", 0)))
     except ValueError:

@@ -24,7 +24,8 @@ class Runs:
     def __init__(self) -> None:
         """Start with no session."""
         self._numbers = itertools.count(1)
-        self._latest: dict[str, tuple[float, int]] = {}  # by session: when it was asked for, its number
+        # by session: when it was asked for, its number
+        self._latest: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
     def start(self, session: str, asked: float = 0.0) -> int:
@@ -94,7 +95,8 @@ class Runs:
             if self.is_stopped(session):
                 yield *keep, widgets.note(stopped)
             elif not is_wanted():
-                # Gradio shows a run's last panels again when the run ends, which may be after the newer run.
+                # Gradio shows a run's last panels again when the run ends,
+                # which may be after the newer run.
                 yield *keep, gr.skip()
         except LMSteerError as error:
             yield *keep, widgets.note(str(error), "error")

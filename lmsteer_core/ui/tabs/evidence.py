@@ -24,7 +24,9 @@ def create_evidence_tab(folder: Path = REPORTS) -> None:
     if not reports:
         return
     with gr.Tab("Evidence", id="evidence") as tab:
-        chosen = gr.Radio([*reports], value=next(iter(reports)), label="Report", visible=len(reports) > 1)
+        chosen = gr.Radio(
+            [*reports], value=next(iter(reports)), label="Report", visible=len(reports) > 1
+        )
         shown = gr.HTML()
     gr.on([tab.select, chosen.input], lambda name: frame(reports[name]), chosen, shown, **QUIET)
 
@@ -32,4 +34,6 @@ def create_evidence_tab(folder: Path = REPORTS) -> None:
 def frame(report: Path) -> str:
     """Return a page in a frame of its own, where it can run and reach nothing."""
     page = escape(report.read_text(encoding="utf-8"))
-    return f'<iframe class="report" title="{escape(report.stem)}" sandbox="" srcdoc="{page}"></iframe>'
+    return (
+        f'<iframe class="report" title="{escape(report.stem)}" sandbox="" srcdoc="{page}"></iframe>'
+    )

@@ -1,4 +1,4 @@
-"""What the app opens with and offers: our own writing, chosen by looking at what the embedded model does."""
+"""What the app opens with and offers: our own writing, chosen by what the embedded model does."""
 
 from __future__ import annotations
 
@@ -36,40 +36,46 @@ class ExampleText:
 EXAMPLE_TEXTS = (
     ExampleText(
         "A change of mind",
-        "The kitchen was dirty, the waiter was rude and the soup was cold. Still, the view over the bay was "
-        "wonderful, the bread was warm, and the children laughed all evening. We would love to come back.",
+        "The kitchen was dirty, the waiter was rude and the soup was cold. Still, the view over "
+        "the bay was wonderful, the bread was warm, and the children laughed all evening. We "
+        "would love to come back.",
         "sentiment",
         "words",
-        "Complaint first, praise after, and both rest on a few words. Choose sentences to see the turn; the "
-        "text as a whole speaks for an ε close to 0.",
+        "Complaint first, praise after, and both rest on a few words. Choose sentences to see the "
+        "turn; the text as a whole speaks for an ε close to 0.",
     ),
     ExampleText(
         "Two worlds in one text",
-        "We need to align the stakeholders before the quarterly review and leverage our core competencies "
-        "going forward. Then the goat got out again, so I mended the fence and brought in the hay before "
-        "the rain.",
+        "We need to align the stakeholders before the quarterly review and leverage our core "
+        "competencies going forward. Then the goat got out again, so I mended the fence and "
+        "brought in the hay before the rain.",
         "corporate",
         "words",
-        "Evidence sits on a few words, such as leverage and goat; the words between say next to nothing.",
+        "Evidence sits on a few words, such as leverage and goat; the words "
+        "between say next to nothing.",
     ),
     ExampleText(
         "Praise by negation",
-        "The film was not good, not funny and not clever. I did not enjoy it. It was not bad either, not "
-        "stupid, and I was never bored.",
+        "The film was not good, not funny and not clever. I did not enjoy it. It was not bad "
+        "either, not stupid, and I was never bored.",
         "sentiment",
         "sentences",
-        "The last sentence is the kindest, yet it speaks most for negative: a steer weighs the words, not "
-        "what “not” makes of them.",
+        "The last sentence is the kindest, yet it speaks most for negative: a steer weighs the "
+        "words, not what “not” makes of them.",
     ),
     ExampleText(
         "Irony and plain words",
-        "Oh great, another flat tyre. What a wonderful way to start my birthday. I just love standing in the "
-        "rain, and the lovely man from the garage says he will be here in only four hours. Perfect.",
+        "Oh great, another flat tyre. What a wonderful way to start my birthday. I just love "
+        "standing in the rain, and the lovely man from the garage says he will be here in "
+        "only four hours. Perfect.",
         "sentiment",
         "words",
-        "One bad day told twice: the ironic text reads as positive, because irony is not in the words.",
-        second="I had another flat tyre on my birthday. I stood in the rain for four hours until the man "
-        "from the garage came.",
+        "One bad day told twice: the ironic text reads as positive, because "
+        "irony is not in the words.",
+        second=(
+            "I had another flat tyre on my birthday. I stood in the rain for four hours until the "
+            "man from the garage came."
+        ),
     ),
 )
 """Each was chosen for what the embedded model's steers show on it."""
@@ -142,37 +148,57 @@ class NextWordExample:
 
 NEXT_WORD_EXAMPLES = (
     NextWordExample(
-        "A film review", "sentiment", "The movie was absolutely",
-        "“terrible” rises towards − only until a plainer word outgrows it: the curves share one whole, so a "
-        "word can fall although the steer favours it.",
-        1.0, ("terrible",),
+        "A film review",
+        "sentiment",
+        "The movie was absolutely",
+        "“terrible” rises towards − only until a plainer word outgrows it: the curves share one "
+        "whole, so a word can fall although the steer favours it.",
+        1.0,
+        ("terrible",),
     ),
     NextWordExample(
-        "Contractions", "formality", "Thank you so much, I",
-        "One word changes hands: casual “I'm”, formal “I am”. They cross at an ε you can read off.", 1.0,
+        "Contractions",
+        "formality",
+        "Thank you so much, I",
+        "One word changes hands: casual “I'm”, formal “I am”. They cross at an ε you can read off.",
+        1.0,
     ),
     NextWordExample(
-        "Every morning", "pirate", "Every morning I go to the",
-        "The clerk goes to the office, the pirate to sea; the gym belongs to neither and peaks between.",
-        2.0, ("ship",),
+        "Every morning",
+        "pirate",
+        "Every morning I go to the",
+        "The clerk goes to the office, the pirate to sea; the gym belongs to "
+        "neither and peaks between.",
+        2.0,
+        ("ship",),
     ),
     NextWordExample(
-        "Thee and you", "shakespeare", "I will not speak with",
-        "“you” gives way to “him” and “them”. “thee” grows hundreds of times over where the steer is "
-        "useful, yet rises into sight only beyond: tick the logarithmic scale to see it climb.",
-        2.0, ("thee",),
+        "Thee and you",
+        "shakespeare",
+        "I will not speak with",
+        "“you” gives way to “him” and “them”. “thee” grows hundreds of times over where the steer "
+        "is useful, yet rises into sight only beyond: tick the logarithmic scale to see it climb.",
+        2.0,
+        ("thee",),
     ),
     NextWordExample(
-        "A headline", "clickbait", "You won't believe",
-        "The news reports on “it” and “the” matter; clickbait talks to “you”.", 1.0,
+        "A headline",
+        "clickbait",
+        "You won't believe",
+        "The news reports on “it” and “the” matter; clickbait talks to “you”.",
+        1.0,
     ),
     NextWordExample(
-        "Two steers", "sentiment", "At dawn they saw a",
-        "pirate is held at +1 and makes “ship” likely; sentiment on the axis sweeps it away towards +ε. Set "
-        "the held ε to 0 to see what it did.",
-        -1.0, ("ship",), ("pirate", 1.0),
+        "Two steers",
+        "sentiment",
+        "At dawn they saw a",
+        "pirate is held at +1 and makes “ship” likely; sentiment on the axis sweeps it away "
+        "towards +ε. Set the held ε to 0 to see what it did.",
+        -1.0,
+        ("ship",),
+        ("pirate", 1.0),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -191,29 +217,53 @@ class WordsExample:
 
 WORDS_EXAMPLES = (
     WordsExample(
-        "Praise and blame", "sentiment", "SVD of W", 1, 2, "wonderful, love, terrible, hate, worse", 2,
-        "One dimension holds over half of this steer, and its + end is praise. The − end is not what you may "
-        "expect: 'worse' and 'wrong' are there, but 'terrible' lies in the middle. A steer is what its texts "
-        "taught it, not what its name says.",
+        "Praise and blame",
+        "sentiment",
+        "SVD of W",
+        1,
+        2,
+        "wonderful, love, terrible, hate, worse",
+        2,
+        "One dimension holds over half of this steer, and its + end is praise. The − end is not "
+        "what you may expect: 'worse' and 'wrong' are there, but 'terrible' lies in the middle. A "
+        "steer is what its texts taught it, not what its name says.",
     ),
     WordsExample(
-        "Sea and office", "pirate", "PCA of W e", 1, 2, "ship, captain, treasure, rum, meeting, office", 2.5,
-        "Drag ε: one axis parts the ship from the office. 'treasure' goes along, 'rum' does not: this "
-        "pirate learned the sea and its ships, not the bottle.",
+        "Sea and office",
+        "pirate",
+        "PCA of W e",
+        1,
+        2,
+        "ship, captain, treasure, rum, meeting, office",
+        2.5,
+        "Drag ε: one axis parts the ship from the office. 'treasure' goes along, 'rum' does not: "
+        "this pirate learned the sea and its ships, not the bottle.",
     ),
     WordsExample(
-        "Same meaning, other register", "formality", "SVD of W", 1, 2,
-        "kids, children, buy, purchase, gonna, shall", 2,
-        "Compare the pairs kids and children, buy and purchase, gonna and shall: they mean the same, yet the "
-        "first dimension sets each apart. 'children' is at 0: it is plain, not formal.",
+        "Same meaning, other register",
+        "formality",
+        "SVD of W",
+        1,
+        2,
+        "kids, children, buy, purchase, gonna, shall",
+        2,
+        "Compare the pairs kids and children, buy and purchase, gonna and shall: they "
+        "mean the same, yet the first dimension sets each apart. 'children' is at 0: "
+        "it is plain, not formal.",
     ),
     WordsExample(
-        "Two styles in one steer", "shakespeare", "PCA of W e", 1, 2,
-        "thou, thee, you, king, lady, company, policy", 3,
-        "The first axis is how one speaks (thou, not you), the second whom one speaks of (kings, not "
-        "companies): a steer learns whatever its texts share. Try either alone below, under SVD of W.",
+        "Two styles in one steer",
+        "shakespeare",
+        "PCA of W e",
+        1,
+        2,
+        "thou, thee, you, king, lady, company, policy",
+        3,
+        "The first axis is how one speaks (thou, not you), the second whom one speaks of "
+        "(kings, not companies): a steer learns whatever its texts share. Try either "
+        "alone below, under SVD of W.",
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -231,25 +281,43 @@ class PlaneExample:
 
 PLANE_EXAMPLES = (
     PlaneExample(
-        "Praise in a dinner jacket", "The food at the restaurant was", "sentiment", "formality",
-        (1.4, 1.8), "exceptional",
+        "Praise in a dinner jacket",
+        "The food at the restaurant was",
+        "sentiment",
+        "formality",
+        (1.4, 1.8),
+        "exceptional",
         "“exceptional” is both glad and formal: it is likely in one corner only. Try “amazing”, "
         "“unacceptable” and “bad” for the other three.",
     ),
     PlaneExample(
-        "The boss at sea", "They put him in charge of the", "corporate", "pirate", (1.5, 2.2), "crew",
-        "The boardroom alone puts him in charge of a “project”, the pirate alone of a “ship”; where "
-        "both moves add up it is the “crew”: a team, and at sea.",
+        "The boss at sea",
+        "They put him in charge of the",
+        "corporate",
+        "pirate",
+        (1.5, 2.2),
+        "crew",
+        "The boardroom alone puts him in charge of a “project”, the pirate alone of a “ship”; "
+        "where both moves add up it is the “crew”: a team, and at sea.",
     ),
     PlaneExample(
-        "No good pirates", "My neighbour is a", "sentiment", "pirate", (-1.5, 2.0), "pirate",
-        "A word has a place on both axes: a “pirate” is no good neighbour, so the pirate steer brings it and "
-        "+ sentiment drives it away. Try “beautiful” and “corporate”.",
+        "No good pirates",
+        "My neighbour is a",
+        "sentiment",
+        "pirate",
+        (-1.5, 2.0),
+        "pirate",
+        "A word has a place on both axes: a “pirate” is no good neighbour, so the pirate steer "
+        "brings it and + sentiment drives it away. Try “beautiful” and “corporate”.",
     ),
     PlaneExample(
-        "Negative and clean", "The food at the restaurant was", "sentiment", "detoxification",
-        (-2.5, 2.0), "bad",
-        "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, detoxification "
-        "how it is said.",
+        "Negative and clean",
+        "The food at the restaurant was",
+        "sentiment",
+        "detoxification",
+        (-2.5, 2.0),
+        "bad",
+        "A bad review without abuse, the paper's diagonal case: sentiment says what is felt, "
+        "detoxification how it is said.",
     ),
-)  # fmt: skip
+)

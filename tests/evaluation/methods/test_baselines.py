@@ -1,4 +1,4 @@
-"""Rival methods: what each computes, what it leaves alone, and that what was trained is found again."""
+"""Rival methods: what each computes, what it leaves alone, and that its training is kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ from lmsteer_core.evaluation.task import Task
 from lmsteer_core.generation.batch import draw
 from lmsteer_core.generation.generate import live_rows
 
-GOOD = ["what a warm and lovely day", "a lovely little film", "warm, lovely and bright", "so lovely"]
+GOOD = [
+    "what a warm and lovely day",
+    "a lovely little film",
+    "warm, lovely and bright",
+    "so lovely",
+]
 BAD = ["what a dull and dreary day", "a dreary little film", "dull, dreary and grim", "so grim"]
 ROWS = [Row("The weather in the hall"), Row("It was"), Row("It was", seed_offset=1)]
 SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=6, seed=3)
@@ -65,7 +70,10 @@ def loss(lm: LanguageModel, texts) -> float:
 
 @pytest.fixture(scope="module")
 def model(small):
-    """The tiny model in a copy of its own, so that a change is a failure here alone; float32 throughout."""
+    """The tiny model in a copy of its own, so that a change is a failure here alone.
+
+    It is float32 throughout.
+    """
     own = LanguageModel(copy.deepcopy(small.model), small.tokenizer, "tiny")
     own.__dict__["for_batches"] = own
     return own
@@ -102,7 +110,9 @@ def test_making_and_using_a_method_leaves_the_model_as_it_was(small, tmp_path, n
     make(name, small, tmp_path).continue_rows(ROWS, 1.0, SAMPLING)
     assert torch.equal(small.model(probe).logits, before)
     assert [(key, type(module)) for key, module in small.model.named_modules()] == structure
-    assert [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in small.model.modules()] == hooks
+    assert [
+        len(m._forward_hooks) + len(m._forward_pre_hooks) for m in small.model.modules()
+    ] == hooks
     assert not any(p.requires_grad for p in small.model.parameters())
 
 
@@ -136,7 +146,8 @@ def test_a_task_without_two_poles_is_refused(model, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("lora", "peft"), ("dexperts", "peft"), ("activation-addition", "steering_vectors")]
+    ("name", "package"),
+    [("lora", "peft"), ("dexperts", "peft"), ("activation-addition", "steering_vectors")],
 )
 def test_a_missing_package_is_named(model, tmp_path, monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, package, None)
@@ -250,7 +261,9 @@ def reading_layer(lm: LanguageModel, layer: int):
 def layer_outputs(lm: LanguageModel, layer: int, run) -> list[torch.Tensor]:
     """Return a layer's output, (n_rows, n_tokens, d_model), in every forward pass of `run`."""
     caught = []
-    with reading_layer(lm, layer).register_forward_pre_hook(lambda _m, args: caught.append(args[0].clone())):
+    with reading_layer(lm, layer).register_forward_pre_hook(
+        lambda _m, args: caught.append(args[0].clone())
+    ):
         run()
     return caught
 
@@ -259,7 +272,9 @@ def test_the_vector_is_added_at_every_token_of_its_layer(methods):
     method = methods["activation-addition"]
     plain, moved = (
         layer_outputs(
-            method.twin, method.layer, lambda strength=s: method.continue_rows(ROWS[:1], strength, SAMPLING)
+            method.twin,
+            method.layer,
+            lambda strength=s: method.continue_rows(ROWS[:1], strength, SAMPLING),
         )[0]
         for s in (0.0, -1.5)
     )
@@ -297,9 +312,16 @@ def test_the_vector_is_the_poles_mean_difference_at_the_last_token_of_the_best_l
 
 
 def input_training(lm: LanguageModel, labels=(1.0, -1.0, 0.5), **settings) -> InputTraining:
-    """Return a training on three texts of unlike lengths, strong enough for its slopes to be measured."""
+    """Return a training on three texts of unlike lengths, strong enough to measure its slopes."""
     tokens = [lm.encode(text)[0] for text in (GOOD[0], BAD[1], GOOD[3])]
-    settings = {"rank": 8, "learning_rate": 1e-2, "batch_size": 3, "scale": 5.0, "seed": 0, **settings}
+    settings = {
+        "rank": 8,
+        "learning_rate": 1e-2,
+        "batch_size": 3,
+        "scale": 5.0,
+        "seed": 0,
+        **settings,
+    }
     return InputTraining(lm, tokens, labels, regularization=0.0, **settings)
 
 
@@ -309,10 +331,15 @@ def test_input_steers_gradient_agrees_with_finite_differences(model):
     training.backward(range(3))
     gradients = [p.grad.clone() for p in projectors]
     noise = torch.Generator().manual_seed(0)
-    directions = [gradients, *([torch.randn(p.shape, generator=noise) for p in projectors] for _ in range(2))]
+    directions = [
+        gradients,
+        *([torch.randn(p.shape, generator=noise) for p in projectors] for _ in range(2)),
+    ]
     for direction in directions:
         length = math.sqrt(sum(float(d.square().sum()) for d in direction))
-        slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True)) / length
+        slope = (
+            sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True)) / length
+        )
         losses = []
         for step in (1e-3, -1e-3):
             with torch.no_grad():
@@ -339,7 +366,9 @@ def test_input_steer_moves_only_the_input_embeddings(methods, model):
     moved = LanguageModel(copy.deepcopy(model.model), model.tokenizer, "tiny")
     table = moved.model.get_input_embeddings()
     assert table.weight is moved.model.get_output_embeddings().weight
-    table.weight = torch.nn.Parameter(table.weight + epsilon * table.weight @ method.left @ method.right)
+    table.weight = torch.nn.Parameter(
+        table.weight + epsilon * table.weight @ method.left @ method.right
+    )
     found = method.continue_rows(ROWS, epsilon, SAMPLING)
     assert ids(found) == ids(generate(moved, ROWS, {}, SAMPLING))
     assert ids(found) != ids(generate(model, ROWS, {}, SAMPLING))
@@ -373,7 +402,9 @@ def alone(row: Row, lm: LanguageModel, sampling: Sampling, next_logits) -> list[
 def log_probabilities(lm: LanguageModel, prompt: list[int], written: list[int]) -> torch.Tensor:
     """Return log P of every token after the prompt, (n_written + 1, vocab_size)."""
     with torch.no_grad():
-        return lm.model(torch.tensor([prompt + written])).logits[0, len(prompt) - 1 :].log_softmax(-1)
+        return (
+            lm.model(torch.tensor([prompt + written])).logits[0, len(prompt) - 1 :].log_softmax(-1)
+        )
 
 
 MANY = [
@@ -389,7 +420,8 @@ def test_dexperts_is_its_formula_within_the_base_models_nucleus(methods, model, 
 
     def next_logits(prompt, written):
         base, plus, minus = (
-            log_probabilities(m, prompt, written)[-1] for m in (model, adapted.positive, adapted.negative)
+            log_probabilities(m, prompt, written)[-1]
+            for m in (model, adapted.positive, adapted.negative)
         )
         p, order = base.softmax(-1).sort(descending=True)
         kept = order[(p.cumsum(-1) - p) < 0.9]
@@ -449,7 +481,9 @@ def test_an_ensemble_writes_with_every_architecture(tiny, lm, ensemble):
 def test_an_ensemble_of_models_without_a_cache_is_refused(methods, monkeypatch):
     base = methods["dexperts"].lm
     forward = base.model.forward
-    monkeypatch.setattr(base.model, "forward", lambda *a, **k: forward(*a, **{**k, "use_cache": False}))
+    monkeypatch.setattr(
+        base.model, "forward", lambda *a, **k: forward(*a, **{**k, "use_cache": False})
+    )
     with pytest.raises(ModelError, match="cache"):
         methods["dexperts"].continue_rows(ROWS, 1.0, SAMPLING)
 

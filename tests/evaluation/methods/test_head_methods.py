@@ -28,7 +28,12 @@ ROWS = [
     Row("We walked", seed_offset=1),
     Row("We walked", seed_offset=2),
 ]
-TEXTS = ("what a lovely morning", "the lovely garden was in flower", "an awful noise", "the awful soup again")
+TEXTS = (
+    "what a lovely morning",
+    "the lovely garden was in flower",
+    "an awful noise",
+    "the awful soup again",
+)
 TWO_STEPS = Budget(learning_rate=1e-2, n_steps=2)
 LABELS = (1.0, 0.5, -1.0, -0.5)
 
@@ -42,7 +47,9 @@ def task() -> Task:
 def quick(brief, small_plain, monkeypatch) -> None:  # noqa: ARG001
     """Let nothing sample neutral text."""
     for module in ("training.train", "evaluation.methods.offsets"):
-        monkeypatch.setattr(f"lmsteer_core.{module}.neutral_text", lambda *_args, **_named: small_plain)
+        monkeypatch.setattr(
+            f"lmsteer_core.{module}.neutral_text", lambda *_args, **_named: small_plain
+        )
 
 
 def texts(method, strength, sampling=SAMPLING):
@@ -56,9 +63,13 @@ def made(name, lm, task, folder):
 
 
 @pytest.mark.parametrize("name", [n for n in HEAD_METHODS if n != "lm-steer-official-1000"])
-def test_strength_0_is_the_model_itself_and_what_is_made_is_kept(name, small, task, tmp_path, monkeypatch):
+def test_strength_0_is_the_model_itself_and_what_is_made_is_kept(
+    name, small, task, tmp_path, monkeypatch
+):
     monkeypatch.setitem(
-        HEAD_METHODS, "lm-steer-official", lambda *args: steers.official_steer(*args, budget=TWO_STEPS)
+        HEAD_METHODS,
+        "lm-steer-official",
+        lambda *args: steers.official_steer(*args, budget=TWO_STEPS),
     )
     method = made(name, small, task, tmp_path)
     assert texts(method, 0.0) == texts(Unsteered(small), 0.0)
@@ -132,12 +143,16 @@ def test_the_additive_vector_is_the_damped_projection_of_the_mean_shift(
 def test_an_offset_is_scaled_to_the_divergence_of_a_steer(small, task, tmp_path, small_plain):
     offset = made("word-offsets", small, task, tmp_path).offset
     hidden = torch.cat(small_plain.hidden)
-    log_p, plus, minus = ((small.unembed(hidden) + s * offset).log_softmax(dim=1) for s in (0.0, 3.0, -3.0))
+    log_p, plus, minus = (
+        (small.unembed(hidden) + s * offset).log_softmax(dim=1) for s in (0.0, 3.0, -3.0)
+    )
     kl = [float((q.exp() * (q - log_p)).sum(dim=1).mean()) for q in (plus, minus)]
     assert sum(kl) / 2 == pytest.approx(0.25, rel=0.05)
 
 
-def test_an_offset_adds_its_strength_to_the_logits_and_leaves_no_trace(small: LanguageModel) -> None:
+def test_an_offset_adds_its_strength_to_the_logits_and_leaves_no_trace(
+    small: LanguageModel,
+) -> None:
     wanted = torch.zeros(small.vocab_size)
     wanted[123] = 1000.0
     method = Offset(small, "one word", wanted, 1, 0.0)
@@ -156,8 +171,12 @@ def test_two_offsets_add_up(small: LanguageModel) -> None:
 
 
 def test_two_steers_act_at_once(small: LanguageModel) -> None:
-    first, second = (make_steer(small.output_embedding, seed=s, norm=2.0, model_id="tiny") for s in (0, 1))
-    found = texts(Steered(small, "a", first, 0.0).beside(Steered(small, "b", second, 0.0), -1.5), 2.0)
+    first, second = (
+        make_steer(small.output_embedding, seed=s, norm=2.0, model_id="tiny") for s in (0, 1)
+    )
+    found = texts(
+        Steered(small, "a", first, 0.0).beside(Steered(small, "b", second, 0.0), -1.5), 2.0
+    )
     rows = [Row(row.prompt, {"x": 2.0, "y": -1.5}, row.seed_offset) for row in ROWS]
     expected = generate(small, rows, {"x": first, "y": second}, SAMPLING)
     assert found == [[token.id for token in row.tokens] for row in expected]
@@ -194,6 +213,7 @@ def test_a_shipped_steer_moves_the_judge_at_both_signs(lm: LanguageModel) -> Non
     rows = [Row(prompt, seed_offset=i) for i, prompt in enumerate(TASKS["sentiment"].prompts[:8])]
     score = load_judge("vader").score
     low, high = (
-        statistics.mean(score([row.text for row in method.continue_rows(rows, s, SAMPLING)])) for s in (-3, 3)
+        statistics.mean(score([row.text for row in method.continue_rows(rows, s, SAMPLING)]))
+        for s in (-3, 3)
     )
     assert high - low > 0.3

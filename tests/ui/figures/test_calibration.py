@@ -26,6 +26,8 @@ def test_a_card_without_curves_has_no_figure() -> None:
 
 
 def test_an_epsilon_that_silenced_the_model_leaves_a_gap() -> None:
-    figure = calibration_curves({**CURVES, "perplexity": [None, 20, 40]}, (-3.0, 3.0), (-10.0, 10.0))
+    figure = calibration_curves(
+        {**CURVES, "perplexity": [None, 20, 40]}, (-3.0, 3.0), (-10.0, 10.0)
+    )
     assert math.isnan(figure.data[1].y[0])
     assert figure.data[1].y[2] == 2

@@ -43,9 +43,13 @@ def test_a_logarithmic_chart_has_a_floor() -> None:
 
 
 def test_each_line_is_named_once_and_no_two_names_meet() -> None:
-    peaks = [[0.5 * math.exp(-((e - at) ** 2)) for e in EPSILON_GRID] for at in (-2, -1.9, 0, 0.1, 2)]
+    peaks = [
+        [0.5 * math.exp(-((e - at) ** 2)) for e in EPSILON_GRID] for at in (-2, -1.9, 0, 0.1, 2)
+    ]
     places = label_places(peaks, EPSILON_GRID)
-    spots = [(EPSILON_GRID[i], line[i]) for line, i in zip(peaks, places, strict=True) if i is not None]
+    spots = [
+        (EPSILON_GRID[i], line[i]) for line, i in zip(peaks, places, strict=True) if i is not None
+    ]
     assert len(spots) == 5
     for (x, y), (a, b) in combinations(spots, 2):
         assert abs(x - a) > 1 or abs(y - b) > 0.03
@@ -63,7 +67,10 @@ def test_a_word_is_never_markup(text: str) -> None:
     (shown,) = filter(None, trace.text)
     assert "<" not in shown
     assert trace.hovertemplate.startswith(f"<b>{shown}</b><br>")
-    assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").replace("\u200b", "") == text
+    assert (
+        shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").replace("\u200b", "")
+        == text
+    )
 
 
 def test_nothing_to_draw_and_a_locked_pole_are_no_error() -> None:

@@ -19,7 +19,9 @@ def test_user_and_model_text_is_escaped() -> None:
 
 
 def test_a_stronger_shift_is_a_stronger_tint_up_to_the_full_one() -> None:
-    strengths = [token_markup.tinted("a", nats, "").split("--t:")[1][:4] for nats in (0.0, 1.0, -2.0, 99.0)]
+    strengths = [
+        token_markup.tinted("a", nats, "").split("--t:")[1][:4] for nats in (0.0, 1.0, -2.0, 99.0)
+    ]
     assert strengths == ["0.00", "0.25", "0.50", "1.00"]
 
 

@@ -11,7 +11,9 @@ from lmsteer_core.ui.page.own_steers import N_SLOTS, SessionSteers
 
 
 def named(name: str) -> Steer:
-    return Steer(torch.ones(4, 1), torch.ones(1, 4), torch.ones(16, 4), SteerCard(name, "−", "+", "tiny"))
+    return Steer(
+        torch.ones(4, 1), torch.ones(1, 4), torch.ones(16, 4), SteerCard(name, "−", "+", "tiny")
+    )
 
 
 class Shared:
@@ -97,5 +99,7 @@ def test_a_card_says_where_its_slider_is_shaded() -> None:
     from lmsteer_core.ui.markup.widgets import poles
 
     card = dataclasses.replace(named("x").card, epsilon_range=(-3, 1.5), collapse_range=(-10, 2.5))
-    assert "--useful-high:1.5000;--breaks-low:-10.0000;--breaks-high:2.5000" in poles(card, "own-1-box")
+    assert "--useful-high:1.5000;--breaks-low:-10.0000;--breaks-high:2.5000" in poles(
+        card, "own-1-box"
+    )
     assert "<script>" not in poles(dataclasses.replace(card, positive="<script>"), "'><script>")

@@ -44,7 +44,11 @@ def test_the_pad_names_the_four_cases_and_escapes_them() -> None:
 
 def test_only_a_notice_locks_a_pole_until_it_is_unlocked() -> None:
     locked = setting(notice="Careful.")
-    assert (locked.lows(), locked.is_locked(-1, 0), locked.is_locked(0, -0.1)) == ((-3.0, 0.0), False, True)
+    assert (locked.lows(), locked.is_locked(-1, 0), locked.is_locked(0, -0.1)) == (
+        (-3.0, 0.0),
+        False,
+        True,
+    )
     assert 'class="locked up"' in pad_html(locked, (0, 0))
     for free in (setting(), setting(notice="Careful.", is_unlocked=True)):
         assert not free.is_locked(-3, -3)
@@ -89,7 +93,8 @@ def opened(visit) -> Page:
 
 def finished(page: Page, setting: str) -> None:
     page.wait_for_function(
-        "(s) => new RegExp(s + '.*[.]$').test(document.querySelector('#compose-status')?.innerText)",
+        "(s) => new RegExp(s + "
+        "'.*[.]$').test(document.querySelector('#compose-status')?.innerText)",
         arg=setting,
     )
 
@@ -129,7 +134,9 @@ def test_the_point_moves_by_mouse_keys_and_numbers(visit) -> None:
     page.wait_for_function(f"document.querySelector('{PLANE} .handle').style.left === '75%'")
     handle.focus()
     page.keyboard.press("Home")
-    page.wait_for_function("document.querySelector('#compose-status').innerText.includes('base model')")
+    page.wait_for_function(
+        "document.querySelector('#compose-status').innerText.includes('base model')"
+    )
     assert page.inner_text("#compose-steered .gen") == page.inner_text("#compose-baseline .gen")
 
 
@@ -160,11 +167,15 @@ def test_both_maps_tell_numbers_and_a_third_steer_can_be_held(visit) -> None:
     page = opened(visit)
     page.fill("#compose-word textarea, #compose-word input", "sesquipedalian")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('its first')")
+    page.wait_for_function(
+        "document.querySelector('#compose-map-status').innerText.includes('its first')"
+    )
     page.get_by_role("button", name="The map's numbers as a table").click()
     page.wait_for_function("document.querySelectorAll('#compose-table tbody tr').length === 13")
     page.get_by_label("Style of the text").check()
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('button')")
+    page.wait_for_function(
+        "document.querySelector('#compose-map-status').innerText.includes('button')"
+    )
     assert page.locator(f"{PLANE} rect").count() == 0
     page.click("#compose-score")
     page.wait_for_selector(f"{PLANE} text")
@@ -189,9 +200,13 @@ def test_both_maps_tell_numbers_and_a_third_steer_can_be_held(visit) -> None:
     finished(page, "pirate \\+2")
     assert page.locator(f"{PLANE} rect").count() == 0  # the style map was another setting's
     page.click("#compose-score")
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('Writing')")
+    page.wait_for_function(
+        "document.querySelector('#compose-map-status').innerText.includes('Writing')"
+    )
     write(page, "My neighbour is a")  # ends the map of the prompt before
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('button')")
+    page.wait_for_function(
+        "document.querySelector('#compose-map-status').innerText.includes('button')"
+    )
     assert page.locator(f"{PLANE} rect").count() == 0
     page.locator("#compose-kind").get_by_label("None").check()
     page.wait_for_selector("#compose-map-status .note", state="detached")
@@ -214,21 +229,30 @@ def test_any_prompt_is_survived(visit) -> None:
     ):
         write(page, prompt)
         page.wait_for_function(
-            "(p) => document.querySelector('#compose-steered .gen').innerText.startsWith(p)", arg=prompt
+            "(p) => document.querySelector('#compose-steered .gen').innerText.startsWith(p)",
+            arg=prompt,
         )
     assert page.evaluate("window.hacked") is None
     page.fill("#compose-word textarea, #compose-word input", "<b>天🙂")
     write(page, "word " * 20_000)
-    page.wait_for_function("document.querySelector('#compose-map-status').innerText.includes('last 1000')")
-    page.wait_for_function("document.querySelector('#compose-steered').innerText.includes('word word')")
+    page.wait_for_function(
+        "document.querySelector('#compose-map-status').innerText.includes('last 1000')"
+    )
+    page.wait_for_function(
+        "document.querySelector('#compose-steered').innerText.includes('word word')"
+    )
     finished(page, "")
     page.get_by_role("button", name="A third steer").click()
     page.fill("#compose-seed input", "")
     page.click("#compose-go")
-    page.wait_for_function("document.querySelector('#compose-status').innerText.includes('seed is empty')")
+    page.wait_for_function(
+        "document.querySelector('#compose-status').innerText.includes('seed is empty')"
+    )
     page.get_by_label("Up: ε₂").click()
     page.get_by_role("option", name=PLANE_EXAMPLES[0].across, exact=True).click()
-    page.wait_for_function("document.querySelector('#compose-status').innerText.includes('different steers')")
+    page.wait_for_function(
+        "document.querySelector('#compose-status').innerText.includes('different steers')"
+    )
 
 
 def test_compose_fits_a_phone_in_either_theme(visit_at) -> None:

@@ -22,7 +22,9 @@ def test_a_token_has_the_colour_of_its_strongest_epsilon_and_is_escaped() -> Non
 
 
 def test_a_ribbon_tells_where_epsilon_was() -> None:
-    page = ribbons([written("a", joy=1.5), written("b", joy=1.5), written("c", joy=-3.0), written("d")])
+    page = ribbons(
+        [written("a", joy=1.5), written("b", joy=1.5), written("c", joy=-3.0), written("d")]
+    )
     assert '<rect class="plus" x="0" width="2" y="-0.50" height="0.50"/>' in page
     assert '<rect class="minus" x="2" width="1" y="0.00" height="1.00"/>' in page
     assert "ε of joy over the last 4 tokens: from −3 to +1.5, now 0" in page
@@ -49,7 +51,9 @@ def test_a_text_flows_while_the_slider_moves_pauses_and_is_saved(visit) -> None:
     assert sorted(set(epsilons)) == [-2.0, 1.5]
     assert epsilons == sorted(epsilons, reverse=True)
     page.click("#drive-go")
-    page.wait_for_function("n => document.querySelectorAll('#drive-text .tok').length > n + 3", arg=len(rows))
+    page.wait_for_function(
+        "n => document.querySelectorAll('#drive-text .tok').length > n + 3", arg=len(rows)
+    )
     with page.expect_download() as download:
         page.click("#drive-html")
     assert "<svg" in download.value.path().read_text(encoding="utf-8")

@@ -35,7 +35,9 @@ def test_without_a_report_there_is_no_tab(tmp_path: Path) -> None:
     assert "Tab" not in components(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("names", [["sentiment"], ["sentiment", "sentiment-adapters", "detoxification"]])
+@pytest.mark.parametrize(
+    "names", [["sentiment"], ["sentiment", "sentiment-adapters", "detoxification"]]
+)
 def test_several_reports_are_offered_by_task(names: list[str], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / f"{name}.html").write_text(PAGE)

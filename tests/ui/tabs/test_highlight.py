@@ -16,11 +16,16 @@ from lmsteer_core.ui.tabs.highlight.analysis import Analysis, Shown
 from lmsteer_core.ui.tabs.highlight.files import csv_of, html_of
 
 POLES = ("<low>", "high")
-MOOD, MANNER = SteerCard("mood", *POLES, model_id="tiny"), SteerCard("manner", "gruff", "kind", "tiny")
+MOOD, MANNER = (
+    SteerCard("mood", *POLES, model_id="tiny"),
+    SteerCard("manner", "gruff", "kind", "tiny"),
+)
 GRID = [-1.0, 0.0, 1.0]
 
 
-def analysis(texts: list[str], values: list[float], *, other: list[float] | None = None, **more) -> Analysis:
+def analysis(
+    texts: list[str], values: list[float], *, other: list[float] | None = None, **more
+) -> Analysis:
     weighed = Weighed("mood", values, GRID, [0.1, 0.3, 0.6])
     manner = Weighed("manner", values if other is None else other, GRID, [0.5, 0.3, 0.2])
     return Analysis(texts, more.pop("cut", False), weighed, (weighed, manner))
@@ -42,9 +47,13 @@ def test_a_text_is_escaped_and_whole() -> None:
         assert "&lt;script&gt;" in html
         assert "<script>" not in html
         assert "<low>" not in html
-        assert re.sub("<[^>]*>", "", html).replace("&quot;", '"').replace("&lt;", "<").replace(
-            "&gt;", ">"
-        ) == text  # fmt: skip
+        assert (
+            re.sub("<[^>]*>", "", html)
+            .replace("&quot;", '"')
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            == text
+        )
 
 
 def test_a_character_of_several_tokens_is_one_unit_with_their_sum() -> None:
@@ -94,7 +103,10 @@ def test_a_summary_tells_what_is_seen() -> None:
     assert "no context" in draw.summary(shown(analysis(["a"], [0.0])))[0]
     assert "first 1 tokens" in draw.summary(shown(analysis(["a"], [0.0], cut=True)))[0]
     *_, differ = draw.summary(shown(HOSTILE, analysis(["a", "b"], [0.0, -3.0])))
-    assert differ == "Per token, the first text speaks 2.357 nats more for high (+0.857 against −1.500)."
+    assert (
+        differ
+        == "Per token, the first text speaks 2.357 nats more for high (+0.857 against −1.500)."
+    )
     assert draw.summary(shown(HOSTILE, HOSTILE))[2] == "Per token, both texts speak equally."
 
 
@@ -153,7 +165,8 @@ class Tab:
 
     def wait_for(self, text: str, panel: str = "highlighted") -> None:
         self.page.wait_for_function(
-            "([id, text]) => document.getElementById(id)?.innerText.includes(text)", arg=[panel, text]
+            "([id, text]) => document.getElementById(id)?.innerText.includes(text)",
+            arg=[panel, text],
         )
 
     def choose(self, group: str, label: str) -> None:
@@ -238,7 +251,9 @@ def test_what_is_shown_can_be_saved(tab: Tab, tmp_path: Path) -> None:
     tab.highlight(text)
     tab.wait_for("lovely")
     tab.page.wait_for_function(DONE)
-    rows = list(csv.DictReader(io.StringIO(tab.saved("csv", tmp_path).decode("utf-8-sig"), newline="")))
+    rows = list(
+        csv.DictReader(io.StringIO(tab.saved("csv", tmp_path).decode("utf-8-sig"), newline=""))
+    )
     told = re.search(r"([\d.]+) nats towards (\w+)", tab.page.inner_text("#highlight-summary"))
     assert told
     total = float(told[1]) * (1 if told[2] == "positive" else -1)
@@ -260,7 +275,9 @@ def test_two_texts_are_compared(tab: Tab) -> None:
     page.wait_for_function("document.querySelectorAll('#highlight-profile .which').length >= 18")
     assert page.locator("#posterior .js-line").count() == 2
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.wait_for_function(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
     page.set_viewport_size({"width": 1280, "height": 900})
     page.fill("#highlight-second textarea", "")
     page.click("#highlight-go")

@@ -86,7 +86,9 @@ def test_only_the_latest_texts_are_kept(
         finished(analyst.weigh(f"Text {i}", steers[0]))
     read = []
     original = analysis_module.reading
-    monkeypatch.setattr(analysis_module, "reading", lambda lm, text: read.append(text) or original(lm, text))
+    monkeypatch.setattr(
+        analysis_module, "reading", lambda lm, text: read.append(text) or original(lm, text)
+    )
     for i in (5, 0):
         finished(analyst.weigh(f"Text {i}", steers[0]))
     assert read == ["Text 0"]

@@ -87,8 +87,8 @@ def move(visit, slider: str, epsilon: float) -> None:
     """Set a slider as a drag does."""
     visit.page.eval_on_selector(
         slider,
-        "(slider, epsilon) => { slider.value = epsilon; "
-        "for (const type of ['input', 'change']) slider.dispatchEvent(new Event(type, {bubbles: true})); }",
+        "(slider, epsilon) => { slider.value = epsilon; for (const type of ['input', 'change']) "
+        "slider.dispatchEvent(new Event(type, {bubbles: true})); }",
         epsilon,
     )
 
@@ -141,8 +141,10 @@ def test_the_line_stays_at_its_epsilon_through_resizing_and_the_theme(shared) ->
     place = """() => {
         const layout = document.querySelector("#nextword-view-chart .js-plotly-plot")._fullLayout;
         const line = document.querySelector("#nextword-view-chart .nw-line line");
-        return Math.abs(Number(line.getAttribute("x1")) - layout.xaxis._offset - layout.xaxis.d2p(1)) < 1
-            && Math.abs(line.closest("svg").getAttribute("width") - layout.width) < 1 && layout.width < 700;
+        const x1 = Number(line.getAttribute("x1"));
+        return Math.abs(x1 - layout.xaxis._offset - layout.xaxis.d2p(1)) < 1
+            && Math.abs(line.closest("svg").getAttribute("width") - layout.width) < 1
+            && layout.width < 700;
     }"""
     shared.page.wait_for_function(place)
     shared.page.click(".mode")
@@ -171,7 +173,8 @@ def test_words_can_be_added_and_a_long_one_is_followed_by_its_first_token(shared
 
     page.check("#nextword-log input")
     page.wait_for_function(
-        "document.querySelector('#nextword-view-chart .js-plotly-plot')._fullLayout.yaxis.type === 'log'"
+        "document.querySelector('#nextword-view-chart "
+        ".js-plotly-plot')._fullLayout.yaxis.type === 'log'"
     )
     move(shared, AXIS, -1)
     assert data(shared) == came
@@ -185,7 +188,8 @@ def test_presets_show_what_they_tell(shared) -> None:
         came = wait_for_curves(shared, came)
         assert shared.page.input_value("#nextword-prompt textarea") == preset.prompt
         shared.page.wait_for_function(
-            "told => document.querySelector('#nextword-told').innerText.trim() === told", arg=preset.told
+            "told => document.querySelector('#nextword-told').innerText.trim() === told",
+            arg=preset.told,
         )
         assert shared.page.locator("#nextword-epsilon").get_by_text(f"ε of {preset.steer}").count()
         assert set(preset.follow) <= {word["text"] for word in came["words"]}
@@ -286,7 +290,8 @@ def test_a_huge_prompt_is_cut_with_a_visible_note_on_both_tabs(shared) -> None:
     wait_for_curves(shared, before, timeout=LONG_MS)
     assert "cut" in page.inner_text("#nextword-view-status")
     page.wait_for_function(
-        "document.querySelector('#status').textContent.includes('The prompt was cut')", timeout=LONG_MS
+        "document.querySelector('#status').textContent.includes('The prompt was cut')",
+        timeout=LONG_MS,
     )
 
 

@@ -34,7 +34,9 @@ def made(visit_at) -> Iterator:
     visit = visit_at(1280, 900)
     open_tab(visit)
     describe(visit)
-    visit.page.wait_for_function("document.querySelector('#train-understood').innerText.includes('sailor')")
+    visit.page.wait_for_function(
+        "document.querySelector('#train-understood').innerText.includes('sailor')"
+    )
     visit.page.click("#train-make")
     visit.page.wait_for_selector("#train-status [role=progressbar]")
     status_says(visit, "is made|rror")
@@ -70,19 +72,23 @@ def test_its_slider_is_on_the_steer_tab_and_changes_the_text(made) -> None:
     before = made.text("steered")
     made.page.fill(SLIDER, "2")
     made.page.keyboard.press("Tab")
-    made.page.wait_for_function("document.querySelector('#status').innerText.match(/sailor \\+2.*tokens.s/)")
+    made.page.wait_for_function(
+        "document.querySelector('#status').innerText.match(/sailor \\+2.*tokens.s/)"
+    )
     assert made.text("steered") != before
 
 
 def test_its_track_is_shaded_by_its_own_limits(made) -> None:
     made.page.get_by_role("tab", name="Steer", exact=True).click()
     track = (
-        "getComputedStyle(document.querySelector('#{} input[type=range]')).getPropertyValue('--useful-high')"
+        "getComputedStyle(document.querySelector('#{} "
+        "input[type=range]')).getPropertyValue('--useful-high')"
     )
     shipped = float(made.page.evaluate(track.format("steer-sentiment")))
     assert 0 < shipped <= 3
     low, high = (
-        float(made.page.evaluate(track.format("steer-own-1").replace("high", end))) for end in ("low", "high")
+        float(made.page.evaluate(track.format("steer-own-1").replace("high", end)))
+        for end in ("low", "high")
     )
     assert low < 0 < high
     assert max(-low, high) == pytest.approx(3, abs=0.01)
@@ -96,7 +102,9 @@ def test_it_can_be_chosen_on_every_other_tab(made) -> None:
     made.page.get_by_role("tab", name="Words").click()
     made.page.click("#words-steer input")
     made.page.get_by_role("option", name="sailor").click()
-    made.page.wait_for_function("document.querySelector('#dimensions').innerText.includes('dull memo')")
+    made.page.wait_for_function(
+        "document.querySelector('#dimensions').innerText.includes('dull memo')"
+    )
     made.page.get_by_role("tab", name="Highlight").click()
     made.page.locator("#highlight-steer").get_by_label("sailor").check()
     made.page.wait_for_function(
@@ -112,7 +120,9 @@ def test_an_emptied_number_box_means_nothing_yet(made) -> None:
     assert "sailor +2" in made.page.inner_text("#status")
 
 
-def test_a_download_is_another_visitors_upload_and_only_then_their_steer(made, form, tmp_path: Path) -> None:
+def test_a_download_is_another_visitors_upload_and_only_then_their_steer(
+    made, form, tmp_path: Path
+) -> None:
     open_tab(made)
     with made.page.expect_download() as download:
         made.page.click("#train-download")
@@ -163,7 +173,9 @@ def test_cancel_stops_the_work_and_keeps_what_was_typed(form) -> None:
         ({"name": "<script>hacked=1</script>"}, "name is 1–64"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_loses_nothing(form, typed: dict[str, str], told: str) -> None:
+def test_a_mistake_is_one_sentence_and_loses_nothing(
+    form, typed: dict[str, str], told: str
+) -> None:
     describe(form, **typed)
     form.page.click("#train-make")
     status_says(form, told)
@@ -174,7 +186,9 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(form, typed: dict[str, str]
 
 def test_too_few_examples_are_one_sentence_and_stay(form) -> None:
     form.page.get_by_label("Examples", exact=True).check()
-    form.page.fill("#train-more textarea", "Ahoy there!\nThe <script>hacked=1</script> storm is near.")
+    form.page.fill(
+        "#train-more textarea", "Ahoy there!\nThe <script>hacked=1</script> storm is near."
+    )
     form.page.fill("#train-less textarea", "See the form.\nSign it.\nSend it.")
     form.page.wait_for_selector("#train-understood .note.error")
     form.page.get_by_label("Descriptions", exact=True).check()
@@ -197,7 +211,9 @@ def test_too_few_examples_are_one_sentence_and_stay(form) -> None:
         (b"text,label\ngo\0od,1\n", "NUL"),
     ],
 )
-def test_a_file_is_understood_or_its_mistake_told(form, tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_file_is_understood_or_its_mistake_told(
+    form, tmp_path: Path, content: bytes, told: str
+) -> None:
     (tmp_path / "rows.csv").write_bytes(content)
     form.page.get_by_label("Labelled file").check()
     form.page.wait_for_selector("#train-file input[type=file]", state="attached")

@@ -2,7 +2,14 @@ import pytest
 
 from lmsteer_core.steers.card import shortened
 from lmsteer_core.training.labelled_file import Labelled
-from lmsteer_core.ui.tabs.train.form_input import DESCRIPTIONS, EXAMPLES, FILE, MAX_TEXTS, Typed, sampled
+from lmsteer_core.ui.tabs.train.form_input import (
+    DESCRIPTIONS,
+    EXAMPLES,
+    FILE,
+    MAX_TEXTS,
+    Typed,
+    sampled,
+)
 
 
 def typed(mode: str = DESCRIPTIONS, **fields: str) -> Typed:

@@ -1,4 +1,7 @@
-"""A steer carried to a second model, in a real browser; it is carried once and looked at by several tests."""
+"""A steer carried to a second model, in a real browser.
+
+It is carried once and looked at by several tests.
+"""
 
 import zipfile
 from collections.abc import Iterator
@@ -9,7 +12,9 @@ import pytest
 
 def open_tab(visit) -> None:
     visit.page.get_by_role("tab", name="Transfer").click()
-    visit.page.wait_for_function("document.querySelector('#transfer-steer input').value === 'sentiment'")
+    visit.page.wait_for_function(
+        "document.querySelector('#transfer-steer input').value === 'sentiment'"
+    )
 
 
 def choose(visit, box: str, name: str) -> None:

@@ -50,7 +50,9 @@ def problem_says(visit, text: str) -> None:
 
 
 def places_say(visit, script: str) -> None:
-    visit.page.wait_for_function(f"(text => {script})(document.querySelector('#words-places').innerText)")
+    visit.page.wait_for_function(
+        f"(text => {script})(document.querySelector('#words-places').innerText)"
+    )
 
 
 def set_epsilon(visit, value: str) -> None:
@@ -70,7 +72,9 @@ def test_the_first_view_has_both_poles_a_spectrum_and_thousands_of_words(words) 
 
 def test_the_overlap_of_steers_is_symmetric_with_one_on_the_diagonal(words) -> None:
     rows = words.page.locator("#words-overlap tbody tr").all()
-    cells = [[cell.replace("−", "-") for cell in row.locator("td").all_inner_texts()] for row in rows]
+    cells = [
+        [cell.replace("−", "-") for cell in row.locator("td").all_inner_texts()] for row in rows
+    ]
     assert len(cells) >= 9
     for a, row in enumerate(cells):
         assert float(row[a]) == 1
@@ -168,7 +172,8 @@ def test_a_click_pins_a_word_and_other_axes_keep_the_pins(words) -> None:
         const box = chart.querySelector(".nsewdrag").getBoundingClientRect();
         const share = (range, value) => (value - range[0]) / (range[1] - range[0]);
         return [box.left + share(chart.layout.xaxis.range, x[i]) * box.width,
-                box.bottom - share(chart.layout.yaxis.range, y[i]) * box.height, chart.data[0].text[i]];
+                box.bottom - share(chart.layout.yaxis.range, y[i]) * box.height,
+                chart.data[0].text[i]];
     }}""")
     words.page.mouse.move(spot[0] - 3, spot[1])
     words.page.mouse.move(spot[0], spot[1])
@@ -219,7 +224,12 @@ def test_a_locked_steer_shows_no_word(words) -> None:
     words.page.click("#words-steer input")
     words.page.get_by_role("option", name="detoxification").click()
     words.page.wait_for_selector("#words-about .note.warning")
-    for view in ("#dimensions tbody tr", "#words-places tr", "#word-map .js-plotly-plot", "[data-try]"):
+    for view in (
+        "#dimensions tbody tr",
+        "#words-places tr",
+        "#word-map .js-plotly-plot",
+        "[data-try]",
+    ):
         words.page.wait_for_function("view => !document.querySelector(view)", arg=view)
     words.page.check("#words-unlock input")
     words.page.wait_for_selector("#dimensions tbody tr")
@@ -247,7 +257,12 @@ def test_figures_hold_what_they_are_given() -> None:
     assert list(line.y) == pytest.approx([0.9, 1.0])
     assert list(bars.text) == ["90%", "10%"]
     figure = word_map(
-        ["<b>", "plain"], [(0.0, 1.0), (2.0, 3.0)], [(1.0, 0.0), (0.0, 0.0)], [-1.0, 0.1], ("x", "y"), "key"
+        ["<b>", "plain"],
+        [(0.0, 1.0), (2.0, 3.0)],
+        [(1.0, 0.0), (0.0, 0.0)],
+        [-1.0, 0.1],
+        ("x", "y"),
+        "key",
     )
     (points,) = figure.data
     assert list(points.text) == ["plain", "&lt;b&gt;"]  # the strongest on top

@@ -48,9 +48,9 @@ NOBODY = "none"
 TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=32, seed=3)
 _SCORED = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
 _JUDGE = (
-    "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1), with the "
-    "text read unsteered, one short text a cell. It is not an outside judge: it weighs words, so “not bad at "
-    "all” counts as negative."
+    "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1), "
+    "with the text read unsteered, one short text a cell. It is not an outside judge: it weighs "
+    "words, so “not bad at all” counts as negative."
 )
 
 
@@ -61,13 +61,20 @@ class ComposeEvents:
         """Start with nothing being written."""
         self._workbench, self._own = workbench, own
         self._text_runs, self._map_runs = Runs(), Runs()
-        self._being_scored: dict[str, Setting] = {}  # by session: what its last style map was asked for
+        # by session: what its last style map was asked for
+        self._being_scored: dict[str, Setting] = {}
         self._word_plane = functools.lru_cache(maxsize=64)(self._read_plane)
 
     def _setting_of(
-        self, request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
-        held: float, unlocked: bool,
-    ) -> Setting:  # fmt: skip
+        self,
+        request: gr.Request,
+        prompt: str,
+        across: str | None,
+        up: str | None,
+        third: str | None,
+        held: float,
+        unlocked: bool,
+    ) -> Setting:
         session = session_of(request)
         used = [across, up] if third in (None, NOBODY) else [across, up, third]
         if len(set(used)) < len(used) and None not in used:
@@ -76,17 +83,31 @@ class ComposeEvents:
         kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
         for steer, epsilon in kept:
             check_unlocked(steer, epsilon, unlocked)
-        return Setting(prompt[-PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked)
+        return Setting(
+            prompt[-PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked
+        )
 
     def write_text(
-        self, request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
-        held: float, unlocked: bool, at_across: float, at_up: float, seed: float | None,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        self,
+        request: gr.Request,
+        prompt: str,
+        across: str | None,
+        up: str | None,
+        third: str | None,
+        held: float,
+        unlocked: bool,
+        at_across: float,
+        at_up: float,
+        seed: float | None,
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield the baseline and the steered text at the point, and a status line."""
 
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             setting = self._setting_of(request, prompt, across, up, third, held, unlocked)
-            point = check_epsilon(at_across, setting.across.name), check_epsilon(at_up, setting.up.name)
+            point = (
+                check_epsilon(at_across, setting.across.name),
+                check_epsilon(at_up, setting.up.name),
+            )
             for steer, epsilon in zip((setting.across, setting.up), point, strict=True):
                 check_unlocked(steer, epsilon, unlocked)
             mine, dice = self._own.own(session_of(request)), _with_seed(TEXT, seed)
@@ -97,9 +118,19 @@ class ComposeEvents:
         yield from self._text_runs.follow(request, 2, write)
 
     def write_map(
-        self, request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
-        held: float, unlocked: bool, at_across: float, at_up: float, seed: float | None, judge: str,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        self,
+        request: gr.Request,
+        prompt: str,
+        across: str | None,
+        up: str | None,
+        third: str | None,
+        held: float,
+        unlocked: bool,
+        at_across: float,
+        at_up: float,
+        seed: float | None,
+        judge: str,
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield the map of the text's style: 25 short texts, scored by a steer."""
 
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
@@ -119,7 +150,12 @@ class ComposeEvents:
     def _read_plane(self, setting: Setting, word: str) -> Plane:
         return self._workbench.engine.call(
             lambda: plane(
-                self._workbench.lm, setting.prompt, setting.across, setting.up, word, held=setting.third
+                self._workbench.lm,
+                setting.prompt,
+                setting.across,
+                setting.up,
+                word,
+                held=setting.third,
             )
         )
 
@@ -128,10 +164,21 @@ class ComposeEvents:
         self._map_runs.start(session_of(request), asked_at(request))
 
     def draw(
-        self, request: gr.Request, prompt: str, across: str | None, up: str | None, third: str | None,
-        held: float, unlocked: bool, at_across: float, at_up: float,
-        kind: str, word: str, judge: str, scored: StyleMap | None,
-    ) -> tuple[Any, ...]:  # fmt: skip
+        self,
+        request: gr.Request,
+        prompt: str,
+        across: str | None,
+        up: str | None,
+        third: str | None,
+        held: float,
+        unlocked: bool,
+        at_across: float,
+        at_up: float,
+        kind: str,
+        word: str,
+        judge: str,
+        scored: StyleMap | None,
+    ) -> tuple[Any, ...]:
         """Return the plane with the map that is asked for, if it takes no writing."""
         try:
             setting = self._setting_of(request, prompt, across, up, third, held, unlocked)
@@ -145,15 +192,25 @@ class ComposeEvents:
             elif kind == STYLE:
                 if self._being_scored.get(session_of(request)) != setting:
                     self._end_map(request)
-                told = "Press the button: short texts are written and scored, which takes some seconds."
+                told = (
+                    "Press the button: short texts are written and scored, "
+                    "which takes some seconds."
+                )
             return *_drawn(setting, point, heat), map_note(prompt, told)
         except LMSteerError as error:
             return gr.skip(), gr.skip(), gr.skip(), widgets.note(str(error), "error")
 
     def settle(
-        self, request: gr.Request, across: str | None, up: str | None, third: str | None, unlocked: bool,
-        at_across: float, at_up: float, held: float,
-    ) -> tuple[Any, ...]:  # fmt: skip
+        self,
+        request: gr.Request,
+        across: str | None,
+        up: str | None,
+        third: str | None,
+        unlocked: bool,
+        at_across: float,
+        at_up: float,
+        held: float,
+    ) -> tuple[Any, ...]:
         """Fit sliders, lock and notice to the chosen steers; what was drawn is out of date."""
         self._end_map(request)
         session = session_of(request)
@@ -161,13 +218,18 @@ class ComposeEvents:
         for name, epsilon in ((across, at_across), (up, at_up), (third, held)):
             known = self._own.steer(session, name) if name in self._own.names(session) else None
             low = lowest(known, unlocked) if known else -EXTENT
-            shown = gr.update(minimum=low, value=max(low, epsilon or 0.0), visible=known is not None)
+            shown = gr.update(
+                minimum=low, value=max(low, epsilon or 0.0), visible=known is not None
+            )
             sliders.append({**shown, "label": slider_label(known.card)} if known else shown)
             notices += [known.card.notice] if known and known.card.notice else []
         notice = widgets.note(" ".join(dict.fromkeys(notices)), "warning")
         try:
             setting = self._setting_of(request, "", across, up, NOBODY, 0.0, unlocked)
-            pad, about = pad_html(setting, (sliders[0]["value"], sliders[1]["value"])), overlap_text(setting)
+            pad, about = (
+                pad_html(setting, (sliders[0]["value"], sliders[1]["value"])),
+                overlap_text(setting),
+            )
         except LMSteerError:
             pad, about = gr.skip(), ""
         return *sliders, gr.update(visible=bool(notices)), notice, about, pad
@@ -177,7 +239,9 @@ class ComposeEvents:
     ) -> tuple[dict[str, Any], ...]:
         """Return the choosers with the steers that this visitor has."""
         offered = self._own.names(session_of(request))
-        first, second = two(list(dict.fromkeys([n for n in (across, up) if n in offered] + offered)))
+        first, second = two(
+            list(dict.fromkeys([n for n in (across, up) if n in offered] + offered))
+        )
         return (
             gr.update(choices=offered, value=first),
             gr.update(choices=offered, value=second),
@@ -211,15 +275,24 @@ class ComposeEvents:
 
 
 def _score_texts(
-    workbench: Workbench, setting: Setting, sampling: Sampling, own: Mapping[str, Steer], is_wanted: Wanted
+    workbench: Workbench,
+    setting: Setting,
+    sampling: Sampling,
+    own: Mapping[str, Steer],
+    is_wanted: Wanted,
 ) -> Iterator[str | StyleMap]:
     """Yield what is being done, then the texts over the coarse grid and their scores."""
     points = [(x, y) for y in COARSE_GRID for x in COARSE_GRID if not setting.is_locked(x, y)]
     rows = [Row(setting.prompt, setting.epsilons(*point)) for point in points]
     tokens: list[list[Token]] = [[] for _ in rows]
     yield "Waiting …"
-    for tokens in growing(workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows)):
-        yield f"Writing {len(rows)} texts: token {max(map(len, tokens))} of {sampling.max_new_tokens} …"
+    for tokens in growing(
+        workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows)
+    ):
+        yield (
+            f"Writing {len(rows)} texts: token {max(map(len, tokens))} of "
+            f"{sampling.max_new_tokens} …"
+        )
     if not is_wanted():
         return
     yield "Scoring …"
@@ -228,7 +301,9 @@ def _score_texts(
     texts = ["".join(token.text for token in each) for each in tokens]
     found = dict(zip(points, zip(texts, scores, strict=True), strict=True))
     grid = [[found.get((x, y), ("", None)) for x in COARSE_GRID] for y in COARSE_GRID]
-    yield StyleMap(setting, [[t for t, _ in row] for row in grid], [[s for _, s in row] for row in grid])
+    yield StyleMap(
+        setting, [[t for t, _ in row] for row in grid], [[s for _, s in row] for row in grid]
+    )
 
 
 def _drawn(setting: Setting, point: tuple[float, float], heat: Heat | None) -> tuple[str, str, str]:
@@ -236,7 +311,9 @@ def _drawn(setting: Setting, point: tuple[float, float], heat: Heat | None) -> t
     pad = pad_html(setting, point, heat)
     if heat is None:
         return pad, "", ""
-    ends = (signed(-heat.bound), signed(heat.bound)) if heat.is_signed else ("0", percent(heat.bound))
+    ends = (
+        (signed(-heat.bound), signed(heat.bound)) if heat.is_signed else ("0", percent(heat.bound))
+    )
     return pad, colour_bar(heat, *ends), numbers_table(setting, heat)
 
 

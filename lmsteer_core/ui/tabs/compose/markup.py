@@ -1,4 +1,4 @@
-"""Two steers as a plane, as HTML: the pad with its corners, ranges and map, and the map's numbers."""
+"""Two steers as a plane, in HTML: the pad with corners, ranges and map, and its numbers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ def pad_html(setting: Setting, point: tuple[float, float], heat: Heat | None = N
     a, b = setting.across.card, setting.up.card
     lows = setting.lows()
     facts = {
-        "names": [a.name, b.name], "extent": EXTENT, "low": lows, "point": point,
-        "title": heat.title if heat else "", "epsilons": heat.epsilons if heat else [],
-        "told": heat.told if heat else [], "texts": heat.texts if heat else [],
-    }  # fmt: skip
+        "names": [a.name, b.name],
+        "extent": EXTENT,
+        "low": lows,
+        "point": point,
+        "title": heat.title if heat else "",
+        "epsilons": heat.epsilons if heat else [],
+        "told": heat.told if heat else [],
+        "texts": heat.texts if heat else [],
+    }
     locked = "".join(
         f'<div class="locked {axis}" title="locked"></div>'
         for axis, low in zip(("across", "up"), lows, strict=True)
@@ -34,14 +39,15 @@ def pad_html(setting: Setting, point: tuple[float, float], heat: Heat | None = N
     ticks = range(-int(EXTENT), int(EXTENT) + 1)
     scale = "".join(f"<span>{signed(tick, '+d')}</span>" for tick in ticks)
     return (
-        f'<div class="compose-pad"><div class="corners">{_corner(a, b, 0, 1)}{_corner(a, b, 1, 1)}</div>'
-        f'<div class="frame"><div class="scale up" aria-hidden="true">{scale}</div>'
-        f'<div class="compose-plane" data-facts="{escape(json.dumps(facts))}">{cells(heat) if heat else ""}'
-        f'{locked}<div class="zero across"></div><div class="zero up"></div>{_useful(a, b)}'
-        '<div class="handle" tabindex="0" role="slider"></div></div>'
-        f'<div class="scale across" aria-hidden="true">{scale}</div></div>'
-        f'<div class="corners">{_corner(a, b, 0, 0)}{_corner(a, b, 1, 0)}</div>'
-        '<p class="key"><span><i class="useful-box"></i> useful range of both</span>'
+        '<div class="compose-pad"><div '
+        f'class="corners">{_corner(a, b, 0, 1)}{_corner(a, b, 1, 1)}</div><div class="frame"><div '
+        f'class="scale up" aria-hidden="true">{scale}</div><div class="compose-plane" '
+        f'data-facts="{escape(json.dumps(facts))}">{cells(heat) if heat else ""}{locked}<div '
+        f'class="zero across"></div><div class="zero up"></div>{_useful(a, b)}<div class="handle" '
+        'tabindex="0" role="slider"></div></div><div class="scale across" '
+        f'aria-hidden="true">{scale}</div></div><div '
+        f'class="corners">{_corner(a, b, 0, 0)}{_corner(a, b, 1, 0)}</div><p class="key"><span><i '
+        'class="useful-box"></i> useful range of both</span>'
         f"{'<span><i class=strained></i> locked</span>' if locked else ''}</p>"
         '<p class="compose-readout"></p></div>'
     )
@@ -50,13 +56,21 @@ def pad_html(setting: Setting, point: tuple[float, float], heat: Heat | None = N
 def _corner(a: SteerCard, b: SteerCard, is_right: int, is_top: int) -> str:
     """Return one of the four cases by the poles that meet there."""
     first, second = (a.negative, a.positive)[is_right], (b.negative, b.positive)[is_top]
-    return f"<span><b>({'−+'[is_right]}, {'−+'[is_top]})</b> {escape(first)} and {escape(second)}</span>"
+    return (
+        f"<span><b>({'−+'[is_right]}, {'−+'[is_top]})</b> {escape(first)} and "
+        f"{escape(second)}</span>"
+    )
 
 
 def _useful(a: SteerCard, b: SteerCard) -> str:
     """Return the rectangle of both useful ranges."""
     (left, right), (bottom, top) = a.epsilon_range, b.epsilon_range
-    sides = {"left": left + EXTENT, "right": EXTENT - right, "bottom": bottom + EXTENT, "top": EXTENT - top}
+    sides = {
+        "left": left + EXTENT,
+        "right": EXTENT - right,
+        "bottom": bottom + EXTENT,
+        "top": EXTENT - top,
+    }
     style = ";".join(f"{side}:{max(0.0, 50 * room / EXTENT):.2f}%" for side, room in sides.items())
     return f'<div class="useful-box" style="{style}"></div>'
 
@@ -76,7 +90,10 @@ def style_heat(done: StyleMap, is_up: bool) -> Heat:
     steer = done.setting.up if is_up else done.setting.across
     values = [[None if each is None else each[is_up] for each in row] for row in done.scores]
     told = [["locked" if v is None else signed(v) for v in row] for row in values]
-    title = f"{steer.name}: nats per token towards {steer.card.positive} (+) or {steer.card.negative} (−)"
+    title = (
+        f"{steer.name}: nats per token towards {steer.card.positive} (+) or "
+        f"{steer.card.negative} (−)"
+    )
     return Heat(title, COARSE_GRID, values, told, is_signed=True, texts=done.texts)
 
 
@@ -84,14 +101,19 @@ def by_first_token(found: Plane, word: str) -> str:
     """Return a sentence for a word of several tokens, else nothing."""
     if found.is_whole:
         return ""
-    return f"“{word.strip()}” has several tokens; the map shows its first, “{found.text.removeprefix(' ')}”."
+    return (
+        f"“{word.strip()}” has several tokens; the map shows its first, "
+        f"“{found.text.removeprefix(' ')}”."
+    )
 
 
 def map_note(prompt: str, told: str) -> str:
     """Return what there is to say below the map, first that a long prompt is not read whole."""
     if len(prompt) <= PROMPT_CHARACTERS:
         return widgets.note(told)
-    return widgets.note(f"Compose reads the prompt's last {PROMPT_CHARACTERS} characters. {told}", "warning")
+    return widgets.note(
+        f"Compose reads the prompt's last {PROMPT_CHARACTERS} characters. {told}", "warning"
+    )
 
 
 def numbers_table(setting: Setting, heat: Heat) -> str:
@@ -99,7 +121,10 @@ def numbers_table(setting: Setting, heat: Heat) -> str:
     names = escape(setting.across.name), escape(setting.up.name)
     at = list(enumerate(heat.epsilons))
     if heat.texts:
-        head = f"<th>{names[0]}</th><th>{names[1]}</th><th>nats per token</th>" + '<th class="text">text</th>'
+        head = (
+            f"<th>{names[0]}</th><th>{names[1]}</th><th>nats per token</th>"
+            + '<th class="text">text</th>'
+        )
         lines = (
             f"<td>{epsilon_text(x)}</td><td>{epsilon_text(y)}</td><td>{heat.told[i][j]}</td>"
             f'<td class="text" dir="auto">{escape(heat.texts[i][j])}</td>'
@@ -118,7 +143,8 @@ def numbers_table(setting: Setting, heat: Heat) -> str:
         )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
-        f'<div class="scroll"><table class="compose-numbers"><caption>{escape(heat.title)}</caption>'
+        '<div class="scroll"><table '
+        f'class="compose-numbers"><caption>{escape(heat.title)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -129,12 +155,14 @@ def overlap_text(setting: Setting) -> str:
     if abs(cosine) < _UNRELATED:
         told = "near 0 each keeps its own effect, so the two axes can be read apart."
     elif cosine > 0:
-        told = "they share part of their effect: one axis also moves the other, and (+, +) overshoots."
+        told = (
+            "they share part of their effect: one axis also moves the other, and (+, +) overshoots."
+        )
     else:
         told = "they partly undo each other: one axis moves the other back."
     return (
-        f"<p>Overlap of {escape(setting.across.name)} and {escape(setting.up.name)} (cosine of W₁ and W₂): "
-        f"<b>{signed(cosine)}</b>; {told}</p>"
+        f"<p>Overlap of {escape(setting.across.name)} and {escape(setting.up.name)} (cosine of W₁ "
+        f"and W₂): <b>{signed(cosine)}</b>; {told}</p>"
     )
 
 

@@ -12,7 +12,8 @@ COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
 """ε at which texts are written: the middles of five equal parts of ±EXTENT."""
 
 PROMPT_CHARACTERS = 1000
-"""Of a long prompt only the end is read: every move of the point reads it anew, a style map 25 times."""
+"""Of a long prompt only the end is read: every move of the point
+reads it anew, a style map 25 times."""
 
 
 @dataclass(frozen=True)

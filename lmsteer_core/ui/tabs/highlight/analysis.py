@@ -109,7 +109,9 @@ class Analyst:
         found = {steer: self._results.get(key(steer)) for steer in steers}
         missing = [steer for steer, weighed in found.items() if weighed is None]
         if missing:
-            for steer, weighed in zip(missing, (yield from profiling(self._lm, read, missing)), strict=True):
+            for steer, weighed in zip(
+                missing, (yield from profiling(self._lm, read, missing)), strict=True
+            ):
                 found[steer] = weighed
                 self._results.put(key(steer), weighed)
         return [weighed for weighed in found.values() if weighed]

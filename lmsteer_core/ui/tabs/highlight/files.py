@@ -21,10 +21,10 @@ _WIDTH, _HEIGHT = 640, 200
 
 
 def csv_of(shown: Shown) -> str:
-    """Return one row per token: document (1 or 2), index, start, end, text, evidence per steer in nats.
+    """Return a row per token: document (1 or 2), index, start, end, text, nats per steer.
 
-    Start and end count characters. A cell is empty where a steer weighed only a text's beginning, and
-    text that a spreadsheet would take for a formula begins with an apostrophe.
+    Start and end count characters. A cell is empty where a steer weighed only a text's beginning,
+    and text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -71,8 +71,10 @@ def html_of(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> str:
         f"<p>{'<br>'.join(map(escape, draw.summary(shown)))}</p>"
         f"{draw.legend(shown.poles, kind)}{''.join(parts)}"
         + (f"<h2>All steers</h2>{profile}" if profile else "")
-        + "<p>Evidence is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats, under the language model "
-        f"{escape(shown.card.model_id)}. Made with LM-Steer Workbench.</p>",
+        + (
+            "<p>Evidence is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats, under the "
+            f"language model {escape(shown.card.model_id)}. Made with LM-Steer Workbench.</p>"
+        ),
     )
 
 
@@ -85,12 +87,14 @@ def _curve(weighed: Weighed) -> str:
         return x, _HEIGHT - 30 - (_HEIGHT - 70) * probability / top
 
     line = " ".join(
-        "{:.1f},{:.1f}".format(*at(*point)) for point in zip(weighed.epsilons, weighed.posterior, strict=True)
+        "{:.1f},{:.1f}".format(*at(*point))
+        for point in zip(weighed.epsilons, weighed.posterior, strict=True)
     )
     best = epsilon_text(weighed.best_epsilon)
     x, y = at(weighed.best_epsilon, top)
     ticks = "".join(
-        f'<text x="{at(tick, 0)[0]:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{epsilon_text(tick)}</text>'
+        f'<text x="{at(tick, 0)[0]:.1f}" y="{_HEIGHT - 8}" '
+        f'text-anchor="middle">{epsilon_text(tick)}</text>'
         for tick in range(int(low), int(high) + 1)
     )
     return (

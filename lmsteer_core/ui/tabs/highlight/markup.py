@@ -42,7 +42,12 @@ def units_of(analysis: Analysis, kind: UnitKind) -> list[Unit]:
 
 
 def highlighted(
-    text: str, found: Sequence[Unit], poles: tuple[str, str], kind: UnitKind, *, limit: int | None = None
+    text: str,
+    found: Sequence[Unit],
+    poles: tuple[str, str],
+    kind: UnitKind,
+    *,
+    limit: int | None = None,
 ) -> str:
     """Return a text with every unit tinted by its evidence in nats, as far as `limit` units."""
     parts, at = [], 0
@@ -81,11 +86,16 @@ def units_table(
         f'<td class="num {_side(unit.evidence)}">{_nats(unit.evidence)}</td></tr>'
         for i, unit in rows[:limit]
     )
-    cut = f"<p>{limit:,} of {len(rows):,} {kind}; the CSV holds every token.</p>" if len(rows) > limit else ""
+    cut = (
+        f"<p>{limit:,} of {len(rows):,} {kind}; the CSV holds every token.</p>"
+        if len(rows) > limit
+        else ""
+    )
     return (
-        f'<div class="numbers" tabindex="0" role="region" aria-label="Evidence of the {kind}"><table><thead>'
-        f'<tr><th scope="col" class="num">#</th><th scope="col">{kind.removesuffix("s")}</th>'
-        f'<th scope="col" class="num">nats</th></tr></thead><tbody>{body}</tbody></table></div>{cut}'
+        '<div class="numbers" tabindex="0" role="region" aria-label="Evidence of the '
+        f'{kind}"><table><thead><tr><th scope="col" class="num">#</th><th '
+        f'scope="col">{kind.removesuffix("s")}</th><th scope="col" '
+        f'class="num">nats</th></tr></thead><tbody>{body}</tbody></table></div>{cut}'
     )
 
 
@@ -96,20 +106,27 @@ def profile_table(shown: Shown) -> str:
         return ""
     largest = max((abs(_per_token(w)) for text in texts for w in text.profile), default=0) or 1.0
     rows = "".join(
-        _profile_rows(card, [text.profile[i] for text in texts], largest, chosen=card.name == shown.card.name)
+        _profile_rows(
+            card, [text.profile[i] for text in texts], largest, chosen=card.name == shown.card.name
+        )
         for i, card in enumerate(shown.cards)
     )
     parts = ['<th scope="col">steer</th>', '<th scope="col">text</th>' if len(texts) > 1 else ""]
-    parts += [f'<th scope="col" class="num">{name}</th>' for name in ("best ε", "nats", "per token")]
+    parts += [
+        f'<th scope="col" class="num">{name}</th>' for name in ("best ε", "nats", "per token")
+    ]
     parts.append('<th scope="col" class="share"><span>−</span><span>+</span></th>')
     cut = any(text.n_tokens > text.n_profiled for text in texts)
     note = f"<p>The profile is of the first {PROFILE_TOKENS:,} tokens.</p>" if cut else ""
     return (
-        f'<table class="profile"><thead><tr>{"".join(parts)}</tr></thead><tbody>{rows}</tbody></table>{note}'
+        "<table "
+        f'class="profile"><thead><tr>{"".join(parts)}</tr></thead><tbody>{rows}</tbody></table>{note}'
     )
 
 
-def _profile_rows(card: SteerCard, found: Sequence[Weighed], largest: float, *, chosen: bool) -> str:
+def _profile_rows(
+    card: SteerCard, found: Sequence[Weighed], largest: float, *, chosen: bool
+) -> str:
     lines = []
     for nth, weighed in enumerate(found):
         name = (
@@ -137,7 +154,10 @@ def summary(shown: Shown) -> list[str]:
     if len(shown.texts) == 1:
         return [_summary(shown.texts[0], shown.poles)]
     named = zip(shown.texts, NAMES, strict=True)
-    return [*(f"The {name}. {_summary(text, shown.poles)}" for text, name in named), _difference(shown)]
+    return [
+        *(f"The {name}. {_summary(text, shown.poles)}" for text, name in named),
+        _difference(shown),
+    ]
 
 
 def _summary(text: Analysis, poles: tuple[str, str]) -> str:
@@ -145,7 +165,11 @@ def _summary(text: Analysis, poles: tuple[str, str]) -> str:
     cut = f"Only the first {text.n_tokens:,} tokens were read. " if text.cut else ""
     if text.n_tokens < 2:
         return f"{cut}A single token has no context, so it speaks for no pole."
-    edge = " (the end of the grid)" if found.best_epsilon in (found.epsilons[0], found.epsilons[-1]) else ""
+    edge = (
+        " (the end of the grid)"
+        if found.best_epsilon in (found.epsilons[0], found.epsilons[-1])
+        else ""
+    )
     best = f"{cut}Most likely ε: {epsilon_text(found.best_epsilon)}{edge}"
     if not found.total:
         return f"{best}; no evidence for either pole."
@@ -171,14 +195,15 @@ def legend(poles: tuple[str, str], kind: UnitKind) -> str:
     times = f"{math.exp(FULL_TINT[kind]):,.0f}"
     return (
         f'<p class="legend"><span class="tok minus" style="--t:1">− {escape(poles[0])}</span> '
-        f'<span class="tok">no evidence</span> <span class="tok plus" style="--t:1">{escape(poles[1])} +'
-        f"</span> Full tint, dashed underline − and solid underline +: {FULL_TINT[kind]:g} nats, {times} "
-        "times likelier under that pole.</p>"
+        '<span class="tok">no evidence</span> <span class="tok plus" '
+        f'style="--t:1">{escape(poles[1])} +'
+        f"</span> Full tint, dashed underline − and solid underline +: {FULL_TINT[kind]:g} nats, "
+        f"{times} times likelier under that pole.</p>"
     )
 
 
 def _visible(text: str) -> str:
-    """Return a token's text with a sign for a line's end, or for spaces where there is nothing else."""
+    """Return a token's text with a sign for a line's end, or for spaces where alone."""
     return escape(text.replace("\n", "⏎")) if text.strip(" ") else "␣"
 
 

@@ -32,18 +32,20 @@ _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurr
 _WEIGHING = "Weighing every steer …"
 _BY_PLACE, _BY_STRENGTH = "as in the text", "strongest first"
 _ABOUT = (
-    "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much better "
-    "the + model foresaw it than the − model did. A token is judged in its context; the first has none. "
-    "A steer sees wording, not meaning: irony and negation pass it by.</p>"
+    "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much "
+    "better the + model foresaw it than the − model did. A token is judged in its context; the "
+    "first has none. A steer sees wording, not meaning: irony and negation pass it by.</p>"
 )
 _EQUATION = (
     "evidence(xₜ) = log P(xₜ | x₁ … xₜ₋₁; ε = 1) − log P(xₜ | x₁ … xₜ₋₁; ε = −1) and "
     "P(ε | x) ∝ Πₜ P(xₜ | x₁ … xₜ₋₁; ε)",
-    "xₜ is the t-th token of the text; every ε of the grid from −5 to 5 has the same weight before the text "
-    "is read. Totals grow with the length of a text, so the curve narrows: it says which ε foresees this "
-    "wording best, not how sure a reader would be.",
+    (
+        "xₜ is the t-th token of the text; every ε of the grid from −5 to 5 has the same weight "
+        "before the text is read. Totals grow with the length of a text, so the curve narrows: it "
+        "says which ε foresees this wording best, not how sure a reader would be."
+    ),
     "analysis/evidence.py",
-)  # fmt: skip
+)
 
 
 def create_highlight_tab(
@@ -56,9 +58,16 @@ def create_highlight_tab(
     opening = EXAMPLE_TEXTS[0]
 
     def show(
-        request: gr.Request, first: str, second: str, is_comparing: bool, name: str | None,
-        kind: UnitKind, order: str, n_spans: float, max_tokens: float,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        request: gr.Request,
+        first: str,
+        second: str,
+        is_comparing: bool,
+        name: str | None,
+        kind: UnitKind,
+        order: str,
+        n_spans: float,
+        max_tokens: float,
+    ) -> Iterator[tuple[Any, ...]]:
         keep = [gr.skip()] * n_panels
 
         def saying(what: str) -> Callable[[float], tuple[Any, ...]]:
@@ -95,12 +104,15 @@ def create_highlight_tab(
                 return
             cards = tuple(each.card for each in every)
             shown = on_page[session] = Shown(steer.card, tuple(analyses), cards)
-            # Gradio forgets a chart that came while its tab was hidden if a later piece of the run skips it.
+            # Gradio forgets a chart that came while its tab was hidden if
+            # a later piece of the run skips it.
             yield *keep[:-3], _curves(shown), draw.profile_table(shown), gr.skip(), ""
 
         yield from runs.follow(request, n_panels, write)
 
-    def one_text_again(request: gr.Request, first: str, second: str, is_comparing: bool, *rest: Any) -> Any:
+    def one_text_again(
+        request: gr.Request, first: str, second: str, is_comparing: bool, *rest: Any
+    ) -> Any:
         if is_comparing:
             yield tuple([gr.skip()] * (n_panels + 1))
         else:
@@ -116,7 +128,11 @@ def create_highlight_tab(
 
     def page_file(request: gr.Request, kind: UnitKind, n_spans: float, max_tokens: float) -> str:
         shown = on_page.get(session_of(request))
-        return _file(shown, "html", html_of(shown, kind, int(n_spans), int(max_tokens))) if shown else ""
+        return (
+            _file(shown, "html", html_of(shown, kind, int(n_spans), int(max_tokens)))
+            if shown
+            else ""
+        )
 
     def table_file(request: gr.Request) -> str:
         shown = on_page.get(session_of(request))
@@ -141,27 +157,43 @@ def create_highlight_tab(
                 examples = [gr.Button(example.label, size="sm") for example in EXAMPLE_TEXTS]
             seen = gr.HTML(_seen(opening), elem_id="highlight-seen")
             text = gr.Textbox(
-                opening.text, label="Text", placeholder="Write or paste a text …", lines=5, max_lines=14,
+                opening.text,
+                label="Text",
+                placeholder="Write or paste a text …",
+                lines=5,
+                max_lines=14,
                 elem_id="highlight-text",
-            )  # fmt: skip
+            )
             take = gr.Button("Take the current generation", size="sm", elem_id="highlight-take")
-            compare = gr.Checkbox(False, label="Compare with a second text", elem_id="highlight-compare")
+            compare = gr.Checkbox(
+                False, label="Compare with a second text", elem_id="highlight-compare"
+            )
             with gr.Column(visible=False) as second_box:
                 second = gr.Textbox(
-                    label="Second text", placeholder="Write or paste a text …", lines=4, max_lines=14,
+                    label="Second text",
+                    placeholder="Write or paste a text …",
+                    lines=4,
+                    max_lines=14,
                     elem_id="highlight-second",
-                )  # fmt: skip
-                take_baseline = gr.Button("Take the current baseline", size="sm", elem_id="highlight-take-2")
+                )
+                take_baseline = gr.Button(
+                    "Take the current baseline", size="sm", elem_id="highlight-take-2"
+                )
             which = gr.Radio(
-                names, value=opening.steer if opening.steer in names else next(iter(names), None),
-                label="Steer", elem_id="highlight-steer",
-            )  # fmt: skip
+                names,
+                value=opening.steer if opening.steer in names else next(iter(names), None),
+                label="Steer",
+                elem_id="highlight-steer",
+            )
             with gr.Row():
                 go = gr.Button("Highlight", variant="primary", elem_id="highlight-go")
                 halt = gr.Button("Stop", variant="stop", elem_id="highlight-stop")
         with gr.Column(scale=3, min_width=300):
             kind = gr.Radio(
-                [*draw.FULL_TINT], value=opening.unit, label="Evidence per", elem_id="highlight-unit"
+                [*draw.FULL_TINT],
+                value=opening.unit,
+                label="Evidence per",
+                elem_id="highlight-unit",
             )
             with gr.Row(elem_classes="highlight-texts"):
                 with gr.Column(min_width=260):
@@ -181,10 +213,16 @@ def create_highlight_tab(
         with gr.Column(min_width=300):
             gr.HTML("<h2>Which ε the text speaks for</h2><p>P(ε | text), its peak named.</p>")
             bars = gr.Plot(show_label=False, elem_id="posterior")
-            gr.HTML("<h2>Strongest spans</h2><p>Neighbouring tokens whose evidence adds up to most.</p>")
+            gr.HTML(
+                "<h2>Strongest spans</h2><p>Neighbouring tokens whose evidence adds up to most.</p>"
+            )
             with gr.Row():
-                n_spans = gr.Slider(1, 12, 5, step=1, label="Spans at most", elem_id="highlight-spans")
-                max_tokens = gr.Slider(1, 60, 24, step=1, label="Tokens at most", elem_id="highlight-length")
+                n_spans = gr.Slider(
+                    1, 12, 5, step=1, label="Spans at most", elem_id="highlight-spans"
+                )
+                max_tokens = gr.Slider(
+                    1, 60, 24, step=1, label="Tokens at most", elem_id="highlight-length"
+                )
             spans = gr.HTML(elem_id="spans")
         with gr.Column(min_width=300):
             gr.HTML(
@@ -193,7 +231,9 @@ def create_highlight_tab(
             )
             profile = gr.HTML(elem_id="highlight-profile")
     with gr.Accordion("Numbers", open=False, elem_id="highlight-numbers"):
-        order = gr.Radio([_BY_PLACE, _BY_STRENGTH], value=_BY_PLACE, label="Order", elem_id="highlight-order")
+        order = gr.Radio(
+            [_BY_PLACE, _BY_STRENGTH], value=_BY_PLACE, label="Order", elem_id="highlight-order"
+        )
         table = gr.HTML(elem_id="highlight-table")
 
     tinted = [marked, marked_second, legend, table]
@@ -209,16 +249,25 @@ def create_highlight_tab(
     changed.change(own.offer, which, which, **QUIET).then(show, **event)
     filled = [text, second, compare, which, kind]
     taught = {(example.text, example.second): _seen(example) for example in EXAMPLE_TEXTS}
-    teach: dict[str, Any] = {"fn": None, "inputs": [text, second], "outputs": seen, "js": told_js(taught)}
+    teach: dict[str, Any] = {
+        "fn": None,
+        "inputs": [text, second],
+        "outputs": seen,
+        "js": told_js(taught),
+    }
     gr.on([text.change, second.change], **teach)
     for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):
-        button.click(partial(fill, example), None, filled, **QUIET).then(**teach).then(show, **event)
+        button.click(partial(fill, example), None, filled, **QUIET).then(**teach).then(
+            show, **event
+        )
     for button, box, panel in ((take, text, "steered"), (take_baseline, second, "baseline")):
         js = f"(now) => window.lmsteerHighlight.generation('{panel}') || now"
         button.click(None, box, box, js=js, **QUIET).then(**teach).then(show, **event)
     halt.click(stop, None, status, **QUIET)
     save_js = "(file) => window.lmsteerHighlight.save(file)"
-    save_page.click(page_file, [kind, n_spans, max_tokens], saved, **LOOK).then(None, saved, None, js=save_js)
+    save_page.click(page_file, [kind, n_spans, max_tokens], saved, **LOOK).then(
+        None, saved, None, js=save_js
+    )
     save_table.click(table_file, None, saved, **LOOK).then(None, saved, None, js=save_js)
     save_picture.click(None, None, None, js="() => window.lmsteerHighlight.picture()")
     demo.unload(forget)
@@ -230,13 +279,20 @@ def unit_panels(shown: Shown, kind: UnitKind, order: str) -> tuple[str, str, str
     for text, name in zip(shown.texts, draw.NAMES, strict=False):
         found = draw.units_of(text, kind)
         title = f"<h2>The {name}</h2>" if len(shown.texts) > 1 else ""
-        cut = f"Shown are the first {draw.PAGE_UNITS:,} of {len(found):,} {kind}; the saved HTML has all."
+        cut = (
+            f"Shown are the first {draw.PAGE_UNITS:,} of {len(found):,} {kind}; "
+            "the saved HTML has all."
+        )
         marked.append(
             title
-            + draw.highlighted("".join(text.token_texts), found, shown.poles, kind, limit=draw.PAGE_UNITS)
+            + draw.highlighted(
+                "".join(text.token_texts), found, shown.poles, kind, limit=draw.PAGE_UNITS
+            )
             + (widgets.note(cut) if len(found) > draw.PAGE_UNITS else "")
         )
-        tables.append(f"<div>{title}{draw.units_table(found, kind, by_strength=order == _BY_STRENGTH)}</div>")
+        tables.append(
+            f"<div>{title}{draw.units_table(found, kind, by_strength=order == _BY_STRENGTH)}</div>"
+        )
     together = f'<div class="side-by-side">{"".join(tables)}</div>'
     return marked[0], marked[1] if len(marked) > 1 else "", draw.legend(shown.poles, kind), together
 
@@ -246,7 +302,10 @@ def spans_of(shown: Shown, n_spans: float, max_tokens: float) -> str:
     lists = []
     for text, name in zip(shown.texts, draw.NAMES, strict=False):
         found = strongest_spans(
-            text.token_texts, text.weighed.evidence, n_spans=int(n_spans), max_tokens=int(max_tokens)
+            text.token_texts,
+            text.weighed.evidence,
+            n_spans=int(n_spans),
+            max_tokens=int(max_tokens),
         )
         title = f"<h3>The {name}</h3>" if len(shown.texts) > 1 else ""
         lists.append(title + draw.spans_list(found, shown.poles))

@@ -31,8 +31,8 @@ def create_nextword_card(
 ) -> None:
     """Add a card that shows the Steer tab's next word; its line follows one of the tab's sliders.
 
-    The browser asks for new curves when a slider other than that one has moved (nextword.js), through
-    a hidden button: a listener on the sliders would wait until their text is generated.
+    The browser asks for new curves when a slider other than that one has moved (nextword.js),
+    through a hidden button: a listener on the sliders would wait until their text is generated.
 
     Args:
         workbench: The model and the steers all pages share.
@@ -41,7 +41,8 @@ def create_nextword_card(
         demo: The app.
         prompt: The tab's prompt.
         unlock: Whether offensive poles may be shown.
-        sliders: One per shared steer in the order of `workbench.names`, then one per slot of the page.
+        sliders: One per shared steer in the order of `workbench.names`, then one per slot of the
+            page.
     """
     names = workbench.names
 
@@ -57,11 +58,14 @@ def create_nextword_card(
             held = tuple((st, float(e)) for s, st, e in rows if st and e and s.elem_id != at)
             note = f"The card reads the prompt's last {_CARD_READS} characters."
             return view.show(
-                Question(text[-_CARD_READS:], axis, held, (), unlocked), at or "",
+                Question(text[-_CARD_READS:], axis, held, (), unlocked),
+                at or "",
                 note=note if len(text) > _CARD_READS else "",
-                ask=ask.elem_id, unlock=unlock.elem_id, unlocked=unlocked,
+                ask=ask.elem_id,
+                unlock=unlock.elem_id,
+                unlocked=unlocked,
                 held={s.elem_id: e or 0.0 for s, _, e in rows if s.elem_id != at},
-            )  # fmt: skip
+            )
         except LMSteerError as error:
             return gr.skip(), gr.skip(), widgets.note(str(error), "error")
 
@@ -69,20 +73,27 @@ def create_nextword_card(
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 gr.HTML(
-                    "<h2>Next word</h2><p>What may come right after the prompt, exactly, at every ε of one "
-                    "steer; the others stay at their sliders. The line is that steer's slider above.</p>"
+                    "<h2>Next word</h2><p>What may come right after the prompt, exactly, at "
+                    "every ε of one steer; the others stay at their sliders. The line is that "
+                    "steer's slider above.</p>"
                 )
             which = gr.Dropdown(
-                names, value=names[0] if names else None, label="Steer on the axis", min_width=200,
+                names,
+                value=names[0] if names else None,
+                label="Steer on the axis",
+                min_width=200,
                 elem_id="steer-next-axis",
-            )  # fmt: skip
+            )
         view = View(workbench, "steer-next", height=330, n_ranked=6)
         view.add_words()
         view.add_lists()
         ask = gr.Button("Ask", visible="hidden", elem_id="steer-next-ask")
     look: dict[str, Any] = {
-        "fn": show, "inputs": [prompt, which, unlock, *sliders], "outputs": view.outputs, **LOOK,
-    }  # fmt: skip
+        "fn": show,
+        "inputs": [prompt, which, unlock, *sliders],
+        "outputs": view.outputs,
+        **LOOK,
+    }
     gr.on([demo.load, ask.click, which.change], **look)
     prompt.change(js=pause_js("card"), **look)
     changed.change(own.offer, which, which, **QUIET).then(**look)

@@ -26,8 +26,8 @@ from lmsteer_core.workbench import Workbench
 
 _N_LINES = 8
 _KEY = (
-    "Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of one colour apart. The ground "
-    "is grey where the steer is useful; a dashed red line marks where its text breaks."
+    "Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of one colour apart. "
+    "The ground is grey where the steer is useful; a dashed red line marks where its text breaks."
 )
 
 
@@ -63,7 +63,7 @@ class View:
     """The chart with its words: the same on both tabs."""
 
     def __init__(self, workbench: Workbench, elem_id: str, *, height: int, n_ranked: int) -> None:
-        """Add the widgets to the open Blocks: a chart of `height` pixels, lists of `n_ranked` words."""
+        """Add a chart of `height` pixels and lists of `n_ranked` words to the open Blocks."""
         self._height = height
         with gr.Row(elem_classes="next-words", elem_id=elem_id):
             with gr.Column(scale=3, min_width=320):
@@ -76,9 +76,15 @@ class View:
             question.check()
             grid = question.epsilons
             return workbench.next_words(
-                question.prompt, question.axis, held=question.held, epsilons=grid,
-                ranked=grid, n_ranked=n_ranked, top=_N_LINES, follow=question.follow,
-            )  # fmt: skip
+                question.prompt,
+                question.axis,
+                held=question.held,
+                epsilons=grid,
+                ranked=grid,
+                n_ranked=n_ranked,
+                top=_N_LINES,
+                follow=question.follow,
+            )
 
         self._answer = answer
 
@@ -115,14 +121,23 @@ class View:
         drawn = lines([(shown_curve(word), word.probability) for word in words])
         card = question.axis.card
         figure = next_word_curves(
-            drawn, found.epsilons, title=f"← {card.negative} · ε of {card.name} · {card.positive} →",
-            useful=card.epsilon_range, breaks=card.collapse_range, is_log=is_log, height=self._height,
-        )  # fmt: skip
+            drawn,
+            found.epsilons,
+            title=f"← {card.negative} · ε of {card.name} · {card.positive} →",
+            useful=card.epsilon_range,
+            breaks=card.collapse_range,
+            is_log=is_log,
+            height=self._height,
+        )
         data = {
-            **given, "view": self._elem_id, "slider": slider, "locked": question.is_locked,
-            "poles": (card.negative, card.positive), "isHeld": bool(question.held),
+            **given,
+            "view": self._elem_id,
+            "slider": slider,
+            "locked": question.is_locked,
+            "poles": (card.negative, card.positive),
+            "isHeld": bool(question.held),
             **_payload(found, words, drawn),
-        }  # fmt: skip
+        }
         return figure, _data_html(data), widgets.note(_status(question, found, note))
 
 
@@ -154,17 +169,22 @@ def _payload(found: NextWords, words: Sequence[WordCurve], drawn: Sequence[Line]
         "epsilons": found.epsilons,
         "words": [
             {
-                "text": line.text, "side": line.side, "dash": line.dash,
+                "text": line.text,
+                "side": line.side,
+                "dash": line.dash,
                 "p": [_short(p) for p in line.probability],
                 "of": "" if word.is_whole else word.word.strip(),
             }
             for word, line in zip(words, drawn, strict=True)
         ],
         "tops": [
-            [(shown_token(text), _short(p)) for text, p in zip(at.texts, at.probability, strict=True)]
+            [
+                (shown_token(text), _short(p))
+                for text, p in zip(at.texts, at.probability, strict=True)
+            ]
             for at in found.rankings
         ],
-    }  # fmt: skip
+    }
 
 
 def _short(p: float) -> float:
@@ -183,8 +203,8 @@ def _status(question: Question, found: NextWords, note: str) -> str:
     if found.cut:
         told.append("The prompt was cut: the model reads its end.")
     told += [
-        f"“{word.word.strip()}” is several tokens: its curve is that of the first, {shown_token(word.text)}, "
-        "and so of every word that begins with it."
+        f"“{word.word.strip()}” is several tokens: its curve is that of the first, "
+        f"{shown_token(word.text)}, and so of every word that begins with it."
         for word in found.followed
         if not word.is_whole
     ]

@@ -1,4 +1,4 @@
-"""Drive: one text flows on while the sliders move, and every token shows the ε it was written under."""
+"""Drive: one text flows on while the sliders move; every token shows the ε it was written under."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Setting = Callable[..., tuple[dict[str, float], dict[str, Steer]]]
 """(request, unlocked, *slider values) → ε by steer name, and the steers."""
 
 _ABOUT = (
-    "One text that does not end. Move the sliders: what you set holds from the next token on, and each token "
-    "keeps the colour of the strongest ε it was written under. A text caught in a loop of a few words begins "
-    "again from the prompt."
+    "One text that does not end. Move the sliders: what you set holds from the next token on, and "
+    "each token keeps the colour of the strongest ε it was written under. A text caught in a loop "
+    "of a few words begins again from the prompt."
 )
 
 
@@ -53,7 +53,9 @@ class DriveView:
                 self._text = gr.HTML(elem_id="drive-text")
             self._status = gr.HTML(elem_id="drive-status")
             with gr.Row(elem_classes="highlight-save"):
-                self._anew = gr.Button("Begin again from the prompt", size="sm", elem_id="drive-anew")
+                self._anew = gr.Button(
+                    "Begin again from the prompt", size="sm", elem_id="drive-anew"
+                )
                 self._save = {
                     kind: gr.Button(f"Save as {kind.upper()}", size="sm", elem_id=f"drive-{kind}")
                     for kind in ("html", "csv")
@@ -66,8 +68,10 @@ class DriveView:
         """Add the events, once the widgets they read are there."""
         panels = [self._text, self._ribbons, self._status]
         event: dict[str, Any] = {
-            "inputs": [prompt, *sampling, unlock, *sliders], "outputs": panels, **STREAMING,
-        }  # fmt: skip
+            "inputs": [prompt, *sampling, unlock, *sliders],
+            "outputs": panels,
+            **STREAMING,
+        }
         self._go.click(self._write, **event)
         self._anew.click(self._forget_text, None, None, **QUIET).then(self._write, **event)
         self._pause.click(self.stop, None, None, **QUIET)
@@ -76,7 +80,9 @@ class DriveView:
             saved = button.click(self._saver(kind), None, self._file, **LOOK)
             saved.then(None, self._file, None, js=save)
 
-    def steer(self, request: gr.Request, epsilons: Mapping[str, float], steers: Mapping[str, Steer]) -> None:
+    def steer(
+        self, request: gr.Request, epsilons: Mapping[str, float], steers: Mapping[str, Steer]
+    ) -> None:
         """Set the page's ε from the next token on, if its text is begun."""
         if drive := self._drives.get(session_of(request)):
             drive.steer(epsilons, steers)
@@ -94,9 +100,16 @@ class DriveView:
         self._drives.pop(session_of(request), None)
 
     def _write(
-        self, request: gr.Request, prompt: str, temperature: float, top_p: float, _n_tokens: float,
-        seed: float | None, unlocked: bool, *values: float,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        self,
+        request: gr.Request,
+        prompt: str,
+        temperature: float,
+        top_p: float,
+        _n_tokens: float,
+        seed: float | None,
+        unlocked: bool,
+        *values: float,
+    ) -> Iterator[tuple[Any, ...]]:
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             if seed is None:
                 raise InputError("The seed is empty; open Sampling and give it a whole number.")
@@ -112,7 +125,10 @@ class DriveView:
             for _ in drive.tokens(is_wanted):
                 n_new = len(drive.written) - n_before
                 rate = n_new / max(time.monotonic() - began, 1e-3)
-                yield *_panels(drive), widgets.progress(f"{len(drive.written):,} tokens, {rate:.0f} a second")
+                yield (
+                    *_panels(drive),
+                    widgets.progress(f"{len(drive.written):,} tokens, {rate:.0f} a second"),
+                )
 
         yield from self._runs.follow(request, 2, write, stopped="Paused: Start goes on from here.")
 

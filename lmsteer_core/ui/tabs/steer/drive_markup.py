@@ -1,4 +1,4 @@
-"""A text that was driven → HTML: tokens in the colour of the ε they were written under, ε as a ribbon."""
+"""A driven text → HTML: tokens in the colour of the ε they were written under, ε as a ribbon."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ def flowing(prompt: str, tokens: Sequence[Token], *, limit: int | None = SHOWN_T
 
 
 def ribbons(tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> str:
-    """Return ε over the tokens shown, a ribbon for each steer that was used: + above the line, − below."""
+    """Return ε over the tokens shown, a ribbon for each used steer: + above the line, − below."""
     shown = tokens[-limit:] if limit else tokens
     names = list(dict.fromkeys(name for token in shown for name in token.epsilons))
     width = max(len(shown), SHOWN_TOKENS)
-    return "".join(_ribbon(name, [t.epsilons.get(name, 0.0) for t in shown], width) for name in names)
+    return "".join(
+        _ribbon(name, [t.epsilons.get(name, 0.0) for t in shown], width) for name in names
+    )
 
 
 def _ribbon(name: str, epsilons: Sequence[float], width: int) -> str:
@@ -50,9 +52,9 @@ def _ribbon(name: str, epsilons: Sequence[float], width: int) -> str:
     now, low, high = (epsilon_text(e) for e in (epsilons[-1], min(epsilons), max(epsilons)))
     told = f"ε of {name} over the last {len(epsilons)} tokens: from {low} to {high}, now {now}"
     return (
-        f'<div class="ribbon"><span>{escape(name)} <b>{now}</b></span>'
-        f'<svg viewBox="0 -1 {width} 2" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">'
-        f'{bars}<line x1="0" x2="{width}" y1="0" y2="0"/></svg></div>'
+        f'<div class="ribbon"><span>{escape(name)} <b>{now}</b></span><svg viewBox="0 -1 {width} '
+        f'2" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">{bars}<line x1="0" '
+        f'x2="{width}" y1="0" y2="0"/></svg></div>'
     )
 
 
@@ -68,20 +70,22 @@ def html_of(drive: Drive, model_id: str) -> str:
     return standalone(
         "A driven text",
         f"{flowing(drive.prompt, drive.written, limit=None)}{ribbons(drive.written, limit=None)}"
-        f"<p>{n_tokens:,} tokens of {escape(model_id)}; a token's colour is the strongest ε it was written "
-        "under, blue + and orange −. Made with LM-Steer Workbench.</p>",
+        f"<p>{n_tokens:,} tokens of {escape(model_id)}; a token's colour is the strongest ε it was "
+        "written under, blue + and orange −. Made with LM-Steer Workbench.</p>",
     )
 
 
 def csv_of(drive: Drive) -> str:
-    """Return one row per token: index, text, log-probability steered and unsteered (nats), ε per steer."""
+    """Return a row per token: index, text, log-probability steered and not (nats), ε per steer."""
     names = sorted({name for token in drive.written for name in token.epsilons})
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["index", "text", "logprob", "base_logprob", *map(plain_cell, names)])
     for i, token in enumerate(drive.written):
         scores = [f"{p:.4f}" for p in (token.logprob, token.base_logprob)]
-        writer.writerow([i, plain_cell(token.text), *scores, *(token.epsilons.get(n, 0.0) for n in names)])
+        writer.writerow(
+            [i, plain_cell(token.text), *scores, *(token.epsilons.get(n, 0.0) for n in names)]
+        )
     return "\ufeff" + out.getvalue()
 
 

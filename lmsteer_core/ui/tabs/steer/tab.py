@@ -1,4 +1,4 @@
-"""Steer: drag a slider, read steered text beside the baseline; or a whole continuum of ε at once."""
+"""Steer: drag a slider, read steered text beside the baseline, or a whole continuum of ε."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ from lmsteer_core.workbench import Workbench
 
 SIDE_BY_SIDE, DRIVE = "Side by side", "Drive"
 _NO_STEERS = (
-    "No steer fits this model yet: carry one over on the Transfer tab, start the app with --transfer, or "
-    "make one on the New steer tab."
+    "No steer fits this model yet: carry one over on the Transfer tab, start the app with "
+    "--transfer, or make one on the New steer tab."
 )
 _LIMITS = (
-    "Steering changes wording, not facts, plot or argument, and each step away from 0 costs some "
-    "fluency: within the solid part of a slider text stays readable, beyond it words start to repeat."
+    "Steering changes wording, not facts, plot or argument, and each step away from 0 "
+    "costs some fluency: within the solid part of a slider text stays readable, beyond "
+    "it words start to repeat."
 )
 
 
-def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
+def create_steer_tab(
+    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
+) -> None:
     """Add the tab's widgets and events to the open Blocks.
 
     Args:
@@ -56,16 +59,24 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         steers: dict[str, Steer] = {}
         for steer, epsilon in zip(shown(request).values(), values, strict=True):
             if epsilon and not steer:
-                raise InputError("A steer you made is no longer held here: make it or upload it again.")
+                raise InputError(
+                    "A steer you made is no longer held here: make it or upload it again."
+                )
             if steer:
                 check_unlocked(steer, epsilon, unlocked)
                 used[steer.name], steers[steer.name] = epsilon, steer
         return used, steers
 
     def write_columns(
-        request: gr.Request, prompt: str, temperature: float, top_p: float, n_tokens: float,
-        seed: float | None, unlocked: bool, *values: float,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        request: gr.Request,
+        prompt: str,
+        temperature: float,
+        top_p: float,
+        n_tokens: float,
+        seed: float | None,
+        unlocked: bool,
+        *values: float,
+    ) -> Iterator[tuple[Any, ...]]:
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             epsilons, _ = setting(request, unlocked, *values)
             dice = _sampling(temperature, top_p, n_tokens, seed)
@@ -90,9 +101,16 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         return gr.update(visible=mode == SIDE_BY_SIDE), gr.update(visible=mode == DRIVE)
 
     def write_continuum(
-        request: gr.Request, prompt: str, temperature: float, top_p: float, n_tokens: float,
-        seed: float | None, unlocked: bool, name: str | None, n_lines: float,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        request: gr.Request,
+        prompt: str,
+        temperature: float,
+        top_p: float,
+        n_tokens: float,
+        seed: float | None,
+        unlocked: bool,
+        name: str | None,
+        n_lines: float,
+    ) -> Iterator[tuple[Any, ...]]:
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             steer = own.steer(session_of(request), name)
             low, high = steer.card.epsilon_range
@@ -115,7 +133,11 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
 
     def set_lock(request: gr.Request, unlocked: bool) -> dict[Any, Any]:
         low = -SLIDER_EXTENT if unlocked else 0.0
-        told = {s: steer.card.notice for s, steer in shown(request).items() if steer and steer.card.notice}
+        told = {
+            s: steer.card.notice
+            for s, steer in shown(request).items()
+            if steer and steer.card.notice
+        }
         text = " ".join(dict.fromkeys(told.values())) if unlocked else ""
         update = gr.update(value=widgets.note(text, "warning"), visible=bool(text))
         return {**dict.fromkeys(told, gr.update(minimum=low, value=0.0)), notice: update}
@@ -141,33 +163,50 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             prompt = gr.Textbox(
-                EXAMPLE_PROMPTS[0], label="Prompt", placeholder="Write a few words to continue …",
-                lines=1, max_lines=5, elem_id="prompt",
-            )  # fmt: skip
+                EXAMPLE_PROMPTS[0],
+                label="Prompt",
+                placeholder="Write a few words to continue …",
+                lines=1,
+                max_lines=5,
+                elem_id="prompt",
+            )
             with gr.Row(elem_classes="examples"):
-                examples = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLE_PROMPTS]
+                examples = [
+                    gr.Button(text, size="sm", variant="secondary") for text in EXAMPLE_PROMPTS
+                ]
             shared = {
-                n: _shared_slider(workbench.steers[n], EXAMPLE_EPSILON if n == start else 0) for n in names
+                n: _shared_slider(workbench.steers[n], EXAMPLE_EPSILON if n == start else 0)
+                for n in names
             }
             slots = [_slot(f"own-{i}") for i in range(1, N_SLOTS + 1)]
             unlock = gr.Checkbox(
-                False, label="Unlock poles that produce offensive text (for research)",
-                visible=any(workbench.steers[name].card.notice for name in names), elem_id="unlock",
-            )  # fmt: skip
+                False,
+                label="Unlock poles that produce offensive text (for research)",
+                visible=any(workbench.steers[name].card.notice for name in names),
+                elem_id="unlock",
+            )
             notice = gr.HTML(visible=False)
             reset = gr.Button("Reset all sliders to 0", size="sm", elem_id="reset")
             if not names:
                 gr.HTML(widgets.note(_NO_STEERS, "warning"))
             gr.HTML(f'{widgets.track_legend()}<p class="limits">{escape(_LIMITS)}</p>')
         with gr.Column(scale=3, min_width=320):
-            mode = gr.Radio([SIDE_BY_SIDE, DRIVE], value=SIDE_BY_SIDE, show_label=False, label="View",
-                            container=False, elem_id="steer-mode")  # fmt: skip
+            mode = gr.Radio(
+                [SIDE_BY_SIDE, DRIVE],
+                value=SIDE_BY_SIDE,
+                show_label=False,
+                label="View",
+                container=False,
+                elem_id="steer-mode",
+            )
             with gr.Column() as both:
                 with gr.Row():
                     go = gr.Button("Generate", variant="primary", elem_id="generate")
                     halt = gr.Button("Stop", variant="stop", elem_id="stop")
                 with gr.Row(elem_classes="columns"):
-                    baseline = live_text.panel("Baseline", "the model as it is", "baseline", "baseline")
+                    baseline = live_text.panel(
+                        "Baseline", "the model as it is", "baseline", "baseline"
+                    )
                     steered = live_text.panel(
                         "Steered", "the same dice, moved embeddings", "steered", "steered"
                     )
@@ -176,11 +215,13 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
             drive = DriveView(workbench, setting)
             sampling = _sampling_settings()
     sliders = [*shared.values(), *(slider for _, slider, _ in slots)]
-    create_nextword_card(workbench, own, changed, demo, prompt=prompt, unlock=unlock, sliders=sliders)
+    create_nextword_card(
+        workbench, own, changed, demo, prompt=prompt, unlock=unlock, sliders=sliders
+    )
     with gr.Column(elem_classes=["card", "continuum-box"]):
         gr.HTML(
-            "<h2>Continuum</h2><p>One steer at several ε, from one pole to the other: one batch, the same "
-            "dice in every line, so a line changes only where its ε made it change.</p>"
+            "<h2>Continuum</h2><p>One steer at several ε, from one pole to the other: one batch, "
+            "the same dice in every line, so a line changes only where its ε made it change.</p>"
         )
         with gr.Row():
             which = gr.Dropdown(names, value=start, label="Steer", elem_id="continuum-steer")
@@ -204,11 +245,15 @@ def create_steer_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         slider.change(js=DEBOUNCE_JS, **followed)
     for button, text in zip(examples, EXAMPLE_PROMPTS, strict=True):
         button.click(lambda text=text: text, None, prompt, **QUIET).then(**columns)
-    show.click(write_continuum, [*settings, which, n_lines], [continuum, continuum_status], **STREAMING)
+    show.click(
+        write_continuum, [*settings, which, n_lines], [continuum, continuum_status], **STREAMING
+    )
     halt.click(stop, None, None, **QUIET)
     reset.click(lambda: dict.fromkeys(sliders, 0.0), None, sliders, **QUIET)
     unlock.change(set_lock, unlock, [*sliders, notice], **QUIET)
-    changed.change(show_slots, unlock, [*(part for slot in slots for part in slot), unlock], **QUIET)
+    changed.change(
+        show_slots, unlock, [*(part for slot in slots for part in slot), unlock], **QUIET
+    )
     changed.change(own.offer, which, which, **QUIET)
     epsilons = {start: EXAMPLE_EPSILON} if start else {}
     example = live_text.finished_example(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING)
@@ -226,10 +271,14 @@ def _sampling_settings() -> list[gr.Slider | gr.Number]:
     """Add the widgets `_sampling` reads, in its order."""
     with gr.Accordion("Sampling", open=False):
         with gr.Row():
-            temperature = gr.Slider(0, 2, DEFAULT_SAMPLING.temperature, step=0.05, label="Temperature")
+            temperature = gr.Slider(
+                0, 2, DEFAULT_SAMPLING.temperature, step=0.05, label="Temperature"
+            )
             top_p = gr.Slider(0.05, 1, DEFAULT_SAMPLING.top_p, step=0.05, label="Top-p")
         with gr.Row():
-            n_tokens = gr.Slider(1, 200, DEFAULT_SAMPLING.max_new_tokens, step=1, label="New tokens")
+            n_tokens = gr.Slider(
+                1, 200, DEFAULT_SAMPLING.max_new_tokens, step=1, label="New tokens"
+            )
             seed = gr.Number(DEFAULT_SAMPLING.seed, precision=0, label="Seed (names the dice)")
     return [temperature, top_p, n_tokens, seed]
 
@@ -238,13 +287,17 @@ def _shared_slider(steer: Steer, value: float) -> gr.Slider:
     low = 0.0 if steer.card.notice else -SLIDER_EXTENT
     elem_id = f"steer-{steer.name}"
     with gr.Column(elem_classes="steer-slider", elem_id=f"{elem_id}-box"):
-        slider = gr.Slider(low, SLIDER_EXTENT, value, step=0.1, label=steer.name, elem_id=elem_id, buttons=[])
+        slider = gr.Slider(
+            low, SLIDER_EXTENT, value, step=0.1, label=steer.name, elem_id=elem_id, buttons=[]
+        )
         gr.HTML(widgets.poles(steer.card, f"{elem_id}-box"))
     return slider
 
 
 def _slot(elem_id: str) -> tuple[gr.Column, gr.Slider, gr.HTML]:
-    """Return a hidden slider that waits for a steer of the visitor's own, with its box and its poles."""
+    """Return a hidden slider for a steer of the visitor's own, with its box and its poles."""
     with gr.Column(elem_classes="steer-slider", elem_id=f"{elem_id}-box", visible=False) as box:
-        slider = gr.Slider(-SLIDER_EXTENT, SLIDER_EXTENT, 0, step=0.1, elem_id=f"steer-{elem_id}", buttons=[])
+        slider = gr.Slider(
+            -SLIDER_EXTENT, SLIDER_EXTENT, 0, step=0.1, elem_id=f"steer-{elem_id}", buttons=[]
+        )
         return box, slider, gr.HTML()

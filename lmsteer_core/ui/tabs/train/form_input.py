@@ -60,12 +60,17 @@ class Typed:
             return "my-examples"
         words = self.positive if self.mode == DESCRIPTIONS else Path(self.path or "").stem
         telling = [
-            word for word in re.findall(r"(?<!['’])\b[a-z0-9]+", words.casefold()) if word not in _DULL
+            word
+            for word in re.findall(r"(?<!['’])\b[a-z0-9]+", words.casefold())
+            if word not in _DULL
         ]
         return "-".join(telling[:2])[:40] or NO_NAME
 
     def understood(self) -> str:
-        """Return what was understood, as HTML; nothing while fields are empty, else also mistakes."""
+        """Return what was understood, as HTML.
+
+        It is empty while fields are; once all are filled it also names mistakes.
+        """
         told: dict[str, Callable[[], str]] = {
             DESCRIPTIONS: self._told_descriptions,
             EXAMPLES: self._told_examples,
@@ -107,7 +112,10 @@ class Typed:
 
 
 def sampled(labelled: Labelled) -> Labelled:
-    """Return at most MAX_TEXTS rows, half with labels above 0 where there are enough; 0 comes last."""
+    """Return at most MAX_TEXTS rows, half with labels above 0 where there are enough.
+
+    Rows labelled 0 come last.
+    """
     pairs = list(zip(labelled.texts, labelled.labels, strict=True))
     if len(pairs) <= MAX_TEXTS:
         return labelled
@@ -116,7 +124,9 @@ def sampled(labelled: Labelled) -> Labelled:
     below = sorted((pair for pair in pairs if pair[1] <= 0), key=lambda pair: pair[1] == 0)
     n_above = max(min(len(above), MAX_TEXTS // 2), MAX_TEXTS - len(below))
     chosen = [*above[:n_above], *below[: MAX_TEXTS - n_above]]
-    return Labelled([text for text, _ in chosen], [label for _, label in chosen], labelled.n_duplicates)
+    return Labelled(
+        [text for text, _ in chosen], [label for _, label in chosen], labelled.n_duplicates
+    )
 
 
 def _texts(field: str) -> list[str]:

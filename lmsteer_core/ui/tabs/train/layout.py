@@ -35,7 +35,10 @@ class Form:
 def create_form() -> Form:
     """Lay out what is asked: poles, examples or a file, a name, and what to do."""
     mode = gr.Radio(
-        [DESCRIPTIONS, EXAMPLES, FILE], value=DESCRIPTIONS, label="Make it from", elem_id="train-mode"
+        [DESCRIPTIONS, EXAMPLES, FILE],
+        value=DESCRIPTIONS,
+        label="Make it from",
+        elem_id="train-mode",
     )
     with gr.Column() as descriptions:
         with gr.Row(elem_classes="examples"):
@@ -54,14 +57,21 @@ def create_form() -> Form:
         hint = "3 to 50 texts, one a line, or paragraphs with an empty line between them"
         more, less = (
             gr.Textbox(label=label, placeholder=hint, lines=5, max_lines=12, elem_id=elem_id)
-            for label, elem_id in (("More like these", "train-more"), ("Less like these", "train-less"))
+            for label, elem_id in (
+                ("More like these", "train-more"),
+                ("Less like these", "train-less"),
+            )
         )
     with gr.Column(visible=False) as labelled:
         data = gr.File(
             label=f"CSV or JSONL with text and label (−1 to 1), at most {MAX_UPLOAD.upper()}",
-            file_types=[".csv", ".jsonl"], height=160, elem_id="train-file",
-        )  # fmt: skip
-    name = gr.Textbox(label="Name (optional)", placeholder=NO_NAME, max_lines=1, elem_id="train-name")
+            file_types=[".csv", ".jsonl"],
+            height=160,
+            elem_id="train-file",
+        )
+    name = gr.Textbox(
+        label="Name (optional)", placeholder=NO_NAME, max_lines=1, elem_id="train-name"
+    )
     understood = gr.HTML(elem_id="train-understood")
     with gr.Row():
         make = gr.Button("Make the steer", variant="primary", elem_id="train-make")
@@ -69,19 +79,26 @@ def create_form() -> Form:
     status = gr.HTML(elem_id="train-status")
     with gr.Accordion("Or upload a steer you kept", open=False):
         upload = gr.File(
-            label="The .zip, or both of its files", file_count="multiple",
-            file_types=[".zip", ".safetensors", ".json"], height=160, elem_id="train-upload",
-        )  # fmt: skip
+            label="The .zip, or both of its files",
+            file_count="multiple",
+            file_types=[".zip", ".safetensors", ".json"],
+            height=160,
+            elem_id="train-upload",
+        )
 
     boxes = {DESCRIPTIONS: descriptions, EXAMPLES: examples, FILE: labelled}
     mode.change(
         lambda chosen: [gr.update(visible=each == chosen) for each in boxes],
-        mode, [*boxes.values()], **QUIET,
-    )  # fmt: skip
+        mode,
+        [*boxes.values()],
+        **QUIET,
+    )
     for button, poles in zip(starts, STARTING_POINTS.values(), strict=True):
         button.click(lambda poles=poles: poles, None, [positive, negative], **QUIET)
     fill.click(lambda: (EXAMPLES_MORE, EXAMPLES_LESS), None, [more, less], **QUIET)
-    return Form(mode, positive, negative, more, less, data, name, understood, make, cancel, status, upload)
+    return Form(
+        mode, positive, negative, more, less, data, name, understood, make, cancel, status, upload
+    )
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,9 @@ def create_results() -> Results:
     with gr.Column(visible=False, elem_id="train-results") as box:
         with gr.Row(elem_classes="own"):
             which = gr.Dropdown([], label="Your steers", elem_id="train-own", min_width=160)
-            go = gr.Button("Go to its slider", variant="primary", elem_id="train-open", min_width=140)
+            go = gr.Button(
+                "Go to its slider", variant="primary", elem_id="train-open", min_width=140
+            )
             download = gr.DownloadButton("Download", elem_id="train-download", min_width=110)
             remove = gr.Button("Remove", elem_id="train-remove", min_width=100)
         summary = gr.HTML(elem_id="train-summary")

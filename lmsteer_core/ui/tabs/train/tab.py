@@ -1,4 +1,4 @@
-"""New steer: two descriptions, examples or a labelled file in; a slider of the visitor's own out."""
+"""New steer: descriptions, examples or a labelled file in; a slider of the visitor's own out."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ from lmsteer_core.workbench import Workbench
 
 _N_DIMS = 4
 _ABOUT = (
-    "<h2>What happens</h2><ul><li>The model reads sentences of its own behind both descriptions (or your "
-    "examples, or your labels). What that changes becomes a slider.</li>"
-    "<li>Steering changes wording, not facts, plot or argument, and fluency falls as ε grows: how far each "
-    "end can go is measured too.</li>"
-    "<li>Made steers live in this browser session, until the page is closed or reloaded; download to "
-    "keep.</li></ul>"
+    "<h2>What happens</h2><ul><li>The model reads sentences of its own behind both descriptions "
+    "(or your examples, or your labels). What that changes becomes a slider.</li><li>Steering "
+    "changes wording, not facts, plot or argument, and fluency falls as ε grows: how far each end "
+    "can go is measured too.</li><li>Made steers live in this browser session, until the page is "
+    "closed or reloaded; download to keep.</li></ul>"
 )
 
 
@@ -94,7 +93,9 @@ def create_train_tab(
         except LMSteerError as error:
             yield {form.status: widgets.note(str(error), "error")}
         except Exception:
-            yield {form.status: widgets.note("No steer was made: the server's log says why.", "error")}
+            yield {
+                form.status: widgets.note("No steer was made: the server's log says why.", "error")
+            }
             raise
 
     def upload(request: gr.Request, paths: list[str] | None) -> dict[Any, Any]:
@@ -177,20 +178,36 @@ def create_train_tab(
     fields = [form.mode, form.positive, form.negative, form.more, form.less, form.data]
     held = [results.which, results.box, changed, form.status]
     gr.on(
-        [form.mode.change, form.positive.change, form.negative.change, form.more.change, form.less.change,
-         form.data.change],
-        understand, fields, [form.understood, form.name],
+        [
+            form.mode.change,
+            form.positive.change,
+            form.negative.change,
+            form.more.change,
+            form.less.change,
+            form.data.change,
+        ],
+        understand,
+        fields,
+        [form.understood, form.name],
         **LOOK,
-    )  # fmt: skip
+    )
     form.make.click(
-        make, [form.name, *fields], held, concurrency_id="train", concurrency_limit=64,
-        trigger_mode="multiple", api_visibility="private", show_progress="hidden",
-    )  # fmt: skip
+        make,
+        [form.name, *fields],
+        held,
+        concurrency_id="train",
+        concurrency_limit=64,
+        trigger_mode="multiple",
+        api_visibility="private",
+        show_progress="hidden",
+    )
     form.upload.upload(upload, form.upload, [*held, form.upload], **LOOK)
     results.remove.click(remove, results.which, held, **LOOK)
     panels = [results.summary, results.words, results.curve, results.download]
     texts = [results.texts, results.texts_status]
-    results.which.input(show, results.which, panels, **LOOK).then(sample, results.which, texts, **STREAMING)
+    results.which.input(show, results.which, panels, **LOOK).then(
+        sample, results.which, texts, **STREAMING
+    )
     changed.change(show_latest, changed, [*held, *panels], **LOOK).then(
         sample, results.which, texts, **STREAMING
     )
@@ -203,6 +220,6 @@ def _summary(steer: Steer) -> str:
     card = steer.card
     low, high = (epsilon_text(round(limit, 1)) for limit in card.epsilon_range)
     return (
-        f"<p><b>{escape(card.name)}</b>: − {escape(card.negative)} ↔ {escape(card.positive)} +, useful from "
-        f"ε = {low} to {high}.</p>{widgets.note(card.notice, 'warning')}"
+        f"<p><b>{escape(card.name)}</b>: − {escape(card.negative)} ↔ {escape(card.positive)} +, "
+        f"useful from ε = {low} to {high}.</p>{widgets.note(card.notice, 'warning')}"
     )

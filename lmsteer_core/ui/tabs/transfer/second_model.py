@@ -20,7 +20,7 @@ class SecondModel:
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """What a page may choose: (name, id) of the app's model, then of what is installed or in the cache.
+        """What a page may choose: (name, id) of the app's model, then of those installed.
 
         Nothing else: a visitor must not make the server download or read what it likes.
         """

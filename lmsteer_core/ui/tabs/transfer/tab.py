@@ -41,22 +41,25 @@ _METHODS: list[tuple[str, Method]] = [
 ]
 _SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=30, seed=3)
 _ONE_MODEL = (
-    "Only one model is installed here. For a second one run `make gemma` (Gemma 3 270M, 250 MB), or put any "
-    "causal language model into the Hugging Face cache, and start the app again."
+    "Only one model is installed here. For a second one run `make gemma` (Gemma 3 270M, 250 MB), "
+    "or put any causal language model into the Hugging Face cache, and start the app again."
 )
 _ABOUT = (
-    "<h2>What to expect</h2><ul><li>No labels: the other model learns from what the steer does to the next "
-    "word, on text of its own. A linear map between the two models' embeddings needs no text at all, and is "
-    "better for words that are rare in plain text, such as insults; carry the same steer both ways and "
-    "compare.</li>"
-    "<li>ε is measured anew: on the other model, too, ±3 is the end of the useful range.</li>"
-    "<li>Steering changes wording, not facts, plot or argument, on either model.</li></ul>"
+    "<h2>What to expect</h2><ul><li>No labels: the other model learns from what the steer does to "
+    "the next word, on text of its own. A linear map between the two models' embeddings needs no "
+    "text at all, and is better for words that are rare in plain text, such as insults; carry the "
+    "same steer both ways and compare.</li><li>ε is measured anew: on the other model, too, ±3 is "
+    "the end of the useful range.</li><li>Steering changes wording, not facts, plot or argument, "
+    "on either model.</li></ul>"
 )
 _EQUATION = (
     "Δμ_t = Σ_v ½ (p₊(v) − p₋(v)) e_v,  then the projection of every other source",
-    "Both models read the same neutral text. Where a word ends for both, the first model's next-word "
-    "probabilities at ε = +1 and −1 tell the second one where its expected embedding e should move. A map H "
-    "needs no text: it is fitted to the words that both vocabularies hold.",
+    (
+        "Both models read the same neutral text. Where a word ends for both, the first "
+        "model's next-word probabilities at ε = +1 and −1 tell the second one where its "
+        "expected embedding e should move. A map H needs no text: it is fitted to the words "
+        "that both vocabularies hold."
+    ),
     "transfer/transfer.py",
 )
 
@@ -85,7 +88,12 @@ def create_transfer_tab(
 
     `tab` is this tab, which lists the page's steers whenever it is opened.
     """
-    models, runs, writing, ticks = SecondModel(workbench), Runs(), Runs(), itertools.count(1_000_000)
+    models, runs, writing, ticks = (
+        SecondModel(workbench),
+        Runs(),
+        Runs(),
+        itertools.count(1_000_000),
+    )
     carried: dict[str, _Carried] = {}
     here, others = workbench.lm.model_id, [known for _, known in models.choices[1:]]
     # Pretrained steers come with the embedded model.
@@ -97,11 +105,18 @@ def create_transfer_tab(
         try:
             opened = models.open(model_id)
         except LMSteerError as error:
-            yield {which: gr.update(choices=[], value=None), status: widgets.note(str(error), "error")}
+            yield {
+                which: gr.update(choices=[], value=None),
+                status: widgets.note(str(error), "error"),
+            }
             return
         names = own.names(session_of(request)) if models.is_own(model_id) else opened.names
         value = chosen if chosen in names else next(iter(names), None)
-        told = "" if names else f"{opened.lm.model_id} has no steers yet: make one on the New steer tab."
+        told = (
+            ""
+            if names
+            else f"{opened.lm.model_id} has no steers yet: make one on the New steer tab."
+        )
         if len(models.choices) == 1:
             told = _ONE_MODEL
         yield {which: gr.update(choices=names, value=value), status: widgets.note(told, "warning")}
@@ -121,13 +136,19 @@ def create_transfer_tab(
             steer = own.steer(session, name) if models.is_own(from_id) else source.steer(name or "")
             for side in (source, target):  # a copy of the model, while nobody steers it
                 side.engine.call(partial(getattr, side.lm, "for_batches"))
-            new_name = own.free_name(session, steer.name) if models.is_own(to_id or "") else steer.name
-            made = transfer(source.lm, steer, target.lm, method=method, name=new_name, progress=progress)
+            new_name = (
+                own.free_name(session, steer.name) if models.is_own(to_id or "") else steer.name
+            )
+            made = transfer(
+                source.lm, steer, target.lm, method=method, name=new_name, progress=progress
+            )
             return _Carried(source, steer, target, made, fit_report(source.lm, steer, target.lm))
 
         try:
             if not to_id or from_id == to_id:
-                raise InputError(_ONE_MODEL if len(models.choices) == 1 else "Choose two different models.")
+                raise InputError(
+                    _ONE_MODEL if len(models.choices) == 1 else "Choose two different models."
+                )
             if not name:
                 raise InputError("Choose a steer to carry over.")
             if models.is_own(to_id):
@@ -146,12 +167,15 @@ def create_transfer_tab(
             raise
 
     def keep(session: str, found: _Carried) -> dict[Any, Any]:
-        """Hold what was carried for its page, as a slider if it is for the app's model; and show it."""
+        """Hold and show what was carried for its page, as a slider if it fits the app's model."""
         card, told, updates = found.made.card, "", {}
         is_here = models.is_own(found.target.lm.model_id)
         if is_here:
             own.keep(session, found.made)
-            told, updates = " Its slider is now on the Steer tab.", {changed: (next(ticks), card.name)}
+            told, updates = (
+                " Its slider is now on the Steer tab.",
+                {changed: (next(ticks), card.name)},
+            )
         carried[session] = found
         curve = calibration_curves(card.calibration, card.epsilon_range, card.collapse_range)
         packed = archive.pack(found.made)
@@ -196,7 +220,9 @@ def create_transfer_tab(
 
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            from_model = gr.Dropdown(models.choices, value=first, label="From", elem_id="transfer-from")
+            from_model = gr.Dropdown(
+                models.choices, value=first, label="From", elem_id="transfer-from"
+            )
             which = gr.Dropdown([], label="Steer", elem_id="transfer-steer")
             to_model = gr.Dropdown(models.choices, value=second, label="To", elem_id="transfer-to")
             method = gr.Dropdown(_METHODS, value="behaviour", label="By", elem_id="transfer-method")
@@ -213,13 +239,26 @@ def create_transfer_tab(
                 gr.HTML("<h2>One prompt, the same dice, both models</h2>")
                 with gr.Row(elem_classes="own"):
                     prompt = gr.Textbox(
-                        EXAMPLE_PROMPTS[1], label="Prompt", max_lines=3, elem_id="transfer-prompt", scale=3
+                        EXAMPLE_PROMPTS[1],
+                        label="Prompt",
+                        max_lines=3,
+                        elem_id="transfer-prompt",
+                        scale=3,
                     )
                     epsilon = gr.Slider(
-                        0.5, 3, 2, step=0.1, label="ε, both ways", buttons=[], elem_id="transfer-epsilon",
-                        scale=2, min_width=200,
-                    )  # fmt: skip
-                    both = gr.Button("Write", variant="primary", elem_id="transfer-write", min_width=90)
+                        0.5,
+                        3,
+                        2,
+                        step=0.1,
+                        label="ε, both ways",
+                        buttons=[],
+                        elem_id="transfer-epsilon",
+                        scale=2,
+                        min_width=200,
+                    )
+                    both = gr.Button(
+                        "Write", variant="primary", elem_id="transfer-write", min_width=90
+                    )
                 heads, texts = [], []
                 with gr.Row(elem_classes="columns"):
                     for side in ("source", "target"):
@@ -234,17 +273,28 @@ def create_transfer_tab(
             curves = gr.Plot(show_label=False, visible=False, elem_id="transfer-curve")
 
     listed: dict[str, Any] = {
-        "fn": offer, "inputs": [from_model, which], "outputs": [which, status], **LOOK,
-    }  # fmt: skip
+        "fn": offer,
+        "inputs": [from_model, which],
+        "outputs": [which, status],
+        **LOOK,
+    }
     gr.on([tab.select, from_model.input], **listed)
     asked: dict[str, Any] = {
-        "fn": write, "inputs": [prompt, epsilon], "outputs": [*texts, text_status], **STREAMING,
-    }  # fmt: skip
+        "fn": write,
+        "inputs": [prompt, epsilon],
+        "outputs": [*texts, text_status],
+        **STREAMING,
+    }
     start.click(
-        carry, [from_model, which, to_model, method],
-        [changed, about, results, report, curves, download, go, *heads, status], concurrency_id="train",
-        concurrency_limit=64, trigger_mode="multiple", api_visibility="private", show_progress="hidden",
-    ).success(**asked)  # fmt: skip
+        carry,
+        [from_model, which, to_model, method],
+        [changed, about, results, report, curves, download, go, *heads, status],
+        concurrency_id="train",
+        concurrency_limit=64,
+        trigger_mode="multiple",
+        api_visibility="private",
+        show_progress="hidden",
+    ).success(**asked)
     gr.on([both.click, prompt.submit], **asked)
     epsilon.change(js=DEBOUNCE_JS, **asked)
     cancel.click(stop, None, None, **QUIET)
@@ -266,8 +316,8 @@ def _report(found: _Carried) -> str:
     return (
         f"<p><b>{escape(card.name)}</b> on {escape(card.model_id)}: − {escape(card.negative)} ↔ "
         f"{escape(card.positive)} +, useful from ε = {low} to {high}.</p>"
-        f"{widgets.note(card.notice, 'warning')}"
-        f"<p>The two models share {fit.n_shared:,} words. A linear map between their embeddings explains "
-        f"{fit.r2:.0%} of the variance; by it, the steer's own words lie nearest to:</p>"
+        f"{widgets.note(card.notice, 'warning')}<p>The two models share {fit.n_shared:,} words. A "
+        f"linear map between their embeddings explains {fit.r2:.0%} of the variance; by it, the "
+        "steer's own words lie nearest to:</p>"
         f'<table class="neighbours"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     )

@@ -36,10 +36,15 @@ _N_MAPS = 4
 SVD, PCA = "SVD of W", "PCA of W e"
 KINDS = {SVD: "dimension", PCA: "component"}
 READINGS = {
-    SVD: "the singular dimensions of W itself. A word's score vᵢ · eᵥ is what W reads in it. What W writes "
-    "goes elsewhere, along uᵢ, so on this map words hardly move with ε.",
-    PCA: "the principal axes of the moves W eᵥ over the vocabulary: where the words go. A word's score is "
-    "how far ε = 1 moves it; on the map it starts where it is, and its arrow ends where ε takes it.",
+    SVD: (
+        "the singular dimensions of W itself. A word's score vᵢ · eᵥ is what W reads in it. What W "
+        "writes goes elsewhere, along uᵢ, so on this map words hardly move with ε."
+    ),
+    PCA: (
+        "the principal axes of the moves W eᵥ over the vocabulary: where the words go. A "
+        "word's score is how far ε = 1 moves it; on the map it starts where it is, and its "
+        "arrow ends where ε takes it."
+    ),
 }
 
 
@@ -68,7 +73,9 @@ class Lens:
     def table(self) -> str:
         """Return the words at both ends of every dimension; singular ones can be tried alone."""
         poles = (self._steer.card.negative, self._steer.card.positive)
-        return dimension_table(self._dimensions, poles, kind=self._kind, can_try=self._reading == SVD)
+        return dimension_table(
+            self._dimensions, poles, kind=self._kind, can_try=self._reading == SVD
+        )
 
     def spectrum(self) -> Any:
         """Return the figure of the dimensions' sizes."""
@@ -85,13 +92,16 @@ class Lens:
                 self._maps.clear()
             self._maps[x, y] = word_map(
                 [self._words[i] for i in shown],
-                self._at[shown][:, axes].tolist(), self._moves[shown][:, axes].tolist(),
-                self._style[shown].tolist(), (self._title(axes[0]), self._title(axes[1])), self._key(x, y),
-            )  # fmt: skip
+                self._at[shown][:, axes].tolist(),
+                self._moves[shown][:, axes].tolist(),
+                self._style[shown].tolist(),
+                (self._title(axes[0]), self._title(axes[1])),
+                self._key(x, y),
+            )
         return self._maps[x, y]
 
     def find(self, typed: str, x: int, y: int) -> tuple[str, str]:
-        """Return where the words in `typed`, commas between them, sit, and a note on those not found.
+        """Return where the comma-separated words of `typed` sit, and a note on unknown ones.
 
         The first holds the table and what the page pins on the map of dimensions x and y.
 
@@ -110,7 +120,9 @@ class Lens:
                 unknown.append(f"'{word if len(word) <= _LONGEST else word[:_LONGEST] + '…'}'")
         axes = self._axes(x, y)
         places = [
-            Place(self._words[i], self._scores[i].tolist(), ranks(self._scores, i), len(self._words))
+            Place(
+                self._words[i], self._scores[i].tolist(), ranks(self._scores, i), len(self._words)
+            )
             for i in found
         ]
         pinned = [[*self._at[i, axes].tolist(), *self._moves[i, axes].tolist()] for i in found]
@@ -122,14 +134,19 @@ class Lens:
             [[*place, style] for place, style in zip(pinned, styles, strict=True)],
         )
         kind = "tokens" if self._raw else "whole words"
-        told = f"Not among the {len(self._words):,} {kind} that this model uses: {', '.join(unknown)}."
+        told = (
+            f"Not among the {len(self._words):,} {kind} that this model uses: {', '.join(unknown)}."
+        )
         return (
             markup.place_table(places, styles, extremes, self._kind) + pins,
             widgets.note(told if unknown else "", "error"),
         )
 
     def _indices(self, word: str) -> list[int]:
-        """Return where a word is in the vocabulary; a token may be there with a space before it too."""
+        """Return where a word is in the vocabulary.
+
+        A token may be there with a space before it too.
+        """
         indices = []
         for spelled in (f" {word}", word) if self._raw else (word,):
             with contextlib.suppress(InputError):

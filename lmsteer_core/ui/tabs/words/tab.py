@@ -29,25 +29,32 @@ _TRY_JS = """element.addEventListener("click", (event) => {
 });"""
 _MOVE_JS = "(epsilon) => window.lmsteerWords.move(epsilon)"
 _SIGNS = (
-    "The + end of a dimension is the one that +ε makes likelier in ordinary text: the mean hidden state "
-    "over a few plain sentences has a positive coordinate on uᵢ. Under SVD of W each can be tried on its "
-    "own: σᵢ uᵢ vᵢᵀ becomes a steer with a slider on the Steer tab, and a class can find out what it does."
+    "The + end of a dimension is the one that +ε makes likelier in ordinary text: the mean "
+    "hidden state over a few plain sentences has a positive coordinate on uᵢ. Under SVD of W "
+    "each can be tried on its own: σᵢ uᵢ vᵢᵀ becomes a steer with a slider on the Steer tab, and "
+    "a class can find out what it does."
 )
 _OVERLAP = (
-    "The cosine between every two steers' W. Near 0, two sliders used together keep their own effects. "
-    "Near +1 they are one style under two names and overshoot together; near −1 they undo each other."
+    "The cosine between every two steers' W. Near 0, two sliders used together keep their "
+    "own effects. Near +1 they are one style under two names and overshoot together; near "
+    "−1 they undo each other."
 )
 _EQUATION = (
     "W = Σᵢ σᵢ uᵢ vᵢᵀ,  so ε moves word v's logit by  ε Σᵢ σᵢ (h · uᵢ)(vᵢ · eᵥ)",
-    "vᵢ · eᵥ is the score of the word on dimension i, the hidden state h decides how much the dimension "
-    "counts at a place in a text, and the energy of dimension i is σᵢ² / Σ σ². Scores are taken from the "
-    "average word, because a shift common to all words changes no probability. What this view cannot show: "
-    "what h is in your text, words of several tokens, and what a changed word does to the words after it.",
+    (
+        "vᵢ · eᵥ is the score of the word on dimension i, the hidden state h decides how much the "
+        "dimension counts at a place in a text, and the energy of dimension i is σᵢ² / Σ σ². "
+        "Scores are taken from the average word, because a shift common to all words changes no "
+        "probability. What this view cannot show: what h is in your text, words of several tokens, "
+        "and what a changed word does to the words after it."
+    ),
     "analysis/dimensions.py",
 )
 
 
-def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks) -> None:
+def create_words_tab(
+    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
+) -> None:
     """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
     names = workbench.names
     ticks = itertools.count(-1, -1)  # below zero: the New steer tab counts upwards
@@ -61,23 +68,43 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
         return markup.overlap_table([steer.name for steer in steers], overlap(steers))
 
     def show(
-        request: gr.Request, name: str | None, reading: str, raw: bool, x: float, y: float, unlocked: bool
+        request: gr.Request,
+        name: str | None,
+        reading: str,
+        raw: bool,
+        x: float,
+        y: float,
+        unlocked: bool,
     ) -> tuple[Any, ...]:
         try:
             steer = own.steer(session_of(request), name)
             gate = gr.update(visible=bool(steer.card.notice))
             if steer.card.notice and not unlocked:
-                told = widgets.note(f"{steer.card.notice} Tick the box to see its words.", "warning")
+                told = widgets.note(
+                    f"{steer.card.notice} Tick the box to see its words.", "warning"
+                )
                 return "", None, None, told, gate
             lens = lens_of(steer, reading, raw)
-            return lens.table(), lens.spectrum(), lens.map(int(x), int(y)), _about(steer, reading), gate
+            return (
+                lens.table(),
+                lens.spectrum(),
+                lens.map(int(x), int(y)),
+                _about(steer, reading),
+                gate,
+            )
         except LMSteerError as error:
             return (gr.skip(), gr.skip(), gr.skip(), widgets.note(str(error), "error"), gr.skip())
 
     def find(
-        request: gr.Request, name: str | None, reading: str, raw: bool, x: float, y: float, unlocked: bool,
+        request: gr.Request,
+        name: str | None,
+        reading: str,
+        raw: bool,
+        x: float,
+        y: float,
+        unlocked: bool,
         typed: str | None,
-    ) -> tuple[Any, Any]:  # fmt: skip
+    ) -> tuple[Any, Any]:
         try:
             steer = own.steer(session_of(request), name)
             if steer.card.notice and not unlocked:
@@ -109,43 +136,60 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
     hint = gr.HTML(elem_id="words-hint")
     with gr.Row():
         which = gr.Dropdown(
-            names, value=names[0] if names else None, label="Steer", elem_id="words-steer", min_width=200
+            names,
+            value=names[0] if names else None,
+            label="Steer",
+            elem_id="words-steer",
+            min_width=200,
         )
-        reading = gr.Radio(list(READINGS), value=SVD, label="Reading", elem_id="words-reading", min_width=240)
+        reading = gr.Radio(
+            list(READINGS), value=SVD, label="Reading", elem_id="words-reading", min_width=240
+        )
         raw = gr.Checkbox(
             False, label="Show raw tokens, not only whole words", elem_id="words-raw", min_width=200
         )
         unlock = gr.Checkbox(
-            False, label="Show offensive words (for research)", visible=False, elem_id="words-unlock",
+            False,
+            label="Show offensive words (for research)",
+            visible=False,
+            elem_id="words-unlock",
             min_width=200,
-        )  # fmt: skip
+        )
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
             gr.HTML("<h2>Where the words are, and where ε moves them</h2>")
             points = gr.Plot(show_label=False, elem_id="word-map")
             gr.HTML(
-                "<p>▲ blue gains with +ε, ▼ orange loses, grey hardly changes. Drag to move, pinch or Ctrl + "
-                "wheel to zoom, double-click to see all; click a word to pin it.</p>"
+                "<p>▲ blue gains with +ε, ▼ orange loses, grey hardly changes. Drag to move, pinch "
+                "or Ctrl + wheel to zoom, double-click to see all; click a word to pin it.</p>"
             )
             about = gr.HTML(elem_id="words-about")
         with gr.Column(scale=3, min_width=300):
             epsilon = gr.Slider(
-                -EXTENT, EXTENT, 2, step=0.1, label="ε on the map", elem_id="words-epsilon",
-                elem_classes="epsilon", buttons=[],
-            )  # fmt: skip
+                -EXTENT,
+                EXTENT,
+                2,
+                step=0.1,
+                label="ε on the map",
+                elem_id="words-epsilon",
+                elem_classes="epsilon",
+                buttons=[],
+            )
             with gr.Row():
                 x = gr.Dropdown([*range(1, N_DIMS + 1)], value=1, label="Across", min_width=90)
                 y = gr.Dropdown([*range(1, N_DIMS + 1)], value=2, label="Up", min_width=90)
             with gr.Row(elem_classes="own"):
                 typed = gr.Textbox(
-                    WORDS_EXAMPLES[0].pins, label="Words to find and pin (commas between them)", max_lines=2,
+                    WORDS_EXAMPLES[0].pins,
+                    label="Words to find and pin (commas between them)",
+                    max_lines=2,
                     elem_id="words-pins",
-                )  # fmt: skip
+                )
                 go = gr.Button("Find", variant="primary", elem_id="words-find", min_width=90)
             problem = gr.HTML(elem_id="words-problem")
             gr.HTML(
-                "<h2>How few dimensions the style needs</h2><p>Bars: each one's size, with its share of the "
-                "energy. Dotted: the share up to there.</p>"
+                "<h2>How few dimensions the style needs</h2><p>Bars: each one's size, with its "
+                "share of the energy. Dotted: the share up to there.</p>"
             )
             bars = gr.Plot(show_label=False, elem_id="spectrum")
     places = gr.HTML(elem_id="words-places")
@@ -158,20 +202,27 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
 
     chosen: list[Any] = [which, reading, raw, x, y, unlock]
     look: dict[str, Any] = {
-        "fn": show, "inputs": chosen, "outputs": [table, bars, points, about, unlock],
+        "fn": show,
+        "inputs": chosen,
+        "outputs": [table, bars, points, about, unlock],
         **LOOK,
-    }  # fmt: skip
+    }
     search: dict[str, Any] = {
-        "fn": find, "inputs": [*chosen, typed], "outputs": [places, problem],
+        "fn": find,
+        "inputs": [*chosen, typed],
+        "outputs": [places, problem],
         **LOOK,
-    }  # fmt: skip
+    }
     gr.on([demo.load, *(widget.input for widget in chosen)], **look).then(**search)
     gr.on([typed.submit, go.click], **search)
     epsilon.change(None, epsilon, None, js=_MOVE_JS)
     for preset, button in presets.items():
         values = (*dataclasses.astuple(preset)[1:-1], False, widgets.note(preset.told))
         button.click(
-            lambda values=values: values, None, [which, reading, x, y, typed, epsilon, raw, hint], **QUIET
+            lambda values=values: values,
+            None,
+            [which, reading, x, y, typed, epsilon, raw, hint],
+            **QUIET,
         ).then(**look).then(**search)
     which.input(lambda: "", None, hint, **QUIET)
     table.click(try_dimension, [which, unlock], [tried, changed], **LOOK)
@@ -183,6 +234,7 @@ def create_words_tab(workbench: Workbench, own: SessionSteers, changed: gr.State
 def _about(steer: Steer, reading: str) -> str:
     card = steer.card
     return (
-        f'<p class="about"><b>{escape(card.name)}</b>, {escape(card.negative)} ↔ {escape(card.positive)}, '
+        f'<p class="about"><b>{escape(card.name)}</b>, {escape(card.negative)} ↔ '
+        f"{escape(card.positive)}, "
         f"rank {steer.rank}. <b>{escape(reading)}</b>: {escape(READINGS[reading])}</p>"
     )
