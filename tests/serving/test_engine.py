@@ -204,11 +204,11 @@ def test_a_small_request_begins_at_once_beside_large_ones_that_wait_for_room(
     for reader in readers:
         next(reader)
     assert all(job.unbegun for job in large)
-    assert [len(job.rows) - len(job.unbegun) for job in large] == [2, 1]  # 3/4 of the room
-    n_before = large[0].rows[0].n_new
+    n_before = sum(row.n_new for job in large for row in job.rows)
     small = engine.submit(live_rows(lm, [Row("She")], {}, Sampling(max_new_tokens=10)))
     assert len(list(small.steps())) == 10
-    assert large[0].rows[0].n_new - n_before < 20
+    n_after = sum(row.n_new for job in large for row in job.rows)
+    assert n_after - n_before < 20 * 3  # three quarters of the room are three rows
     for reader in readers:
         reader.close()
 
