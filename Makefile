@@ -31,7 +31,7 @@ bench: .venv/.ready-dev
 
 # The variable silences an advertisement that mkdocs-material prints at every build.
 docs: .venv/.ready-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'Built: open site/index.html, or serve it with: $(BIN)/python -m mkdocs serve'
 
 .venv/.ready: requirements.txt Makefile

@@ -23,7 +23,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
         "mkdocs",
         "build",
         "--strict",
-        "--quiet",
         "--site-dir",
         tmp_path,
     ]
@@ -75,3 +74,22 @@ def test_every_import_that_is_shown_works(page):
         ):
             for name in names.split(", "):
                 assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
+
+
+GUIDES = [ROOT / name for name in ("ARCHITECTURE.md", "docs/glossary.md")]
+TO_BE_WRITTEN = {"lmsteer_core/ui/tabs/card/", "tests/ui/tabs/test_card.py", "create_card_tab"}
+"""What the recipe for a new tab makes."""
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_names_files_that_exist(page):
+    named = re.findall(r"`((?:assets|benchmarks|docs|lmsteer_core|tests)/[^`]*)`", page.read_text())
+    assert [name for name in {*named} - TO_BE_WRITTEN if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_names_functions_that_exist(page):
+    sources = "".join(path.read_text() for path in ROOT.glob("[lt]*/**/*.py"))
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    named = {*re.findall(r"`((?:\w+\.)*\w+)(?:\(\w*\))?`", prose)} - TO_BE_WRITTEN
+    assert {name.rpartition(".")[2] for name in named} - {*re.findall(r"\w+", sources)} == set()
