@@ -1,8 +1,6 @@
-"""Rows decoded in step: each has its own ε and dice, and may join, leave or change ε between steps.
+"""Rows decoded in step: each has its own ε, and may join, leave or change ε between steps.
 
-Sampling is Gumbel-max: the next token is argmax(log p + g) with Gumbel noise g keyed on (seed,
-absolute position). Rows that share a seed share g, so two columns differ only where steering made
-them differ, and a text changes gradually as ε does.
+Whatever goes wrong with one row (its steers, its draw, its characters) ends that row alone.
 """
 
 from __future__ import annotations
@@ -13,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers.cache_utils import DynamicLayer
+from torch import Tensor
 
 from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.generation.draw import Variates, draw_one, log_probabilities
 from lmsteer_core.generation.live_row import LiveRow, Token
-from lmsteer_core.generation.sampling import Sampling, exponential, nucleus
+from lmsteer_core.generation.row_group import RowGroup, is_wasteful
+from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.hook import Steering
@@ -28,47 +27,8 @@ _PROMPT_TOKENS_PER_STEP = 1024
 """Prompt tokens read in a step; a quarter of them while other rows
 are being written, who wait for it."""
 
-_WORTH_SHARING = 64
-"""Prompt tokens that rows have in common and need not read each, to be worth one more pass."""
-
-_MAX_PADDING = 4096
-"""Padding tokens in one cache that cost no more time than another pass through the model would."""
-
-
 Drawn = Token | None | Exception
 """A row's next token, None once its text has ended, or what made the row fail."""
-
-_Variates = dict[tuple[int, int, int], Tensor]
-
-
-@dataclass(eq=False)
-class _Group:
-    """Rows padded on the left to one width, whose keys and values lie in one cache.
-
-    Attributes:
-        rows: n_rows of them.
-        ids: Prompts and drawn tokens, (n_rows, width), or (n_prompts, width) while prompts are
-            shared.
-        mask: 1 for each of them, 0 for padding.
-        shared: While rows with the same prompt read it together, the line of `ids` of each row.
-        n_read: Columns that the model has read.
-        cache: A transformers cache of their keys and values, if the model keeps one.
-        is_alone: Whether its rows failed together with others, so that it must not be joined to
-            any.
-    """
-
-    rows: list[LiveRow]
-    ids: Tensor
-    mask: Tensor
-    shared: list[int] | None = None
-    n_read: int = 0
-    cache: Any = None
-    is_alone: bool = False
-
-    @property
-    def n_unread(self) -> int:
-        """A prompt's length at first, later 1: each row's latest token."""
-        return self.ids.shape[1] - self.n_read
 
 
 @dataclass(frozen=True)
@@ -85,7 +45,7 @@ class Batch:
     def __init__(self, lm: LanguageModel) -> None:
         """Start with no row."""
         self._lm = lm
-        self._groups: list[_Group] = []
+        self._groups: list[RowGroup] = []
         known = inspect.signature(lm.model.forward).parameters
         self._takes_positions = "position_ids" in known
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
@@ -105,31 +65,13 @@ class Batch:
         assert isinstance(embedding, Tensor)
         for row in rows:
             _check_row(row, len(embedding))
-        if _is_wasteful([len(row.ids) for row in rows]):
+        if is_wasteful([len(row.ids) for row in rows]):
             by_prompt: dict[tuple[int, ...], list[LiveRow]] = {}
             for row in rows:
                 by_prompt.setdefault(tuple(row.ids), []).append(row)
-            self._groups += map(self._group, by_prompt.values())
+            self._groups += [RowGroup.of(alike, self._lm.device) for alike in by_prompt.values()]
         else:
-            self._groups.append(self._group(rows))
-
-    def _group(self, rows: Sequence[LiveRow]) -> _Group:
-        """Return rows as one group whose prompts are not read yet."""
-        width = max(len(row.ids) for row in rows)
-        prompts = [tuple(row.ids) for row in rows]
-        lines = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
-        shared = None
-        if (len(rows) - len(lines)) * width >= _WORTH_SHARING:
-            shared = [lines[prompt] for prompt in prompts]
-            prompts = list(lines)
-        return _Group(list(rows), *self._padded(prompts), shared)
-
-    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Return token ids padded on the left and the mask, each (n_texts, width)."""
-        width = max(map(len, texts))
-        ids = torch.tensor([[0] * (width - len(text)) + [*text] for text in texts])
-        mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
-        return ids.to(self._lm.device), mask.to(self._lm.device)
+            self._groups.append(RowGroup.of(rows, self._lm.device))
 
     def leave(self, rows: Iterable[LiveRow]) -> None:
         """Drop rows, finished or not."""
@@ -137,7 +79,7 @@ class Batch:
         for group in self._groups:
             kept = [i for i, row in enumerate(group.rows) if row not in gone]
             if kept and len(kept) < len(group.rows):
-                _keep(group, kept)
+                group.keep(kept)
             elif not kept:
                 group.rows = []
         self._groups = [group for group in self._groups if group.rows]
@@ -157,7 +99,7 @@ class Batch:
         self._merge()
         return drawn
 
-    def _shares(self) -> list[tuple[_Group, int]]:
+    def _shares(self) -> list[tuple[RowGroup, int]]:
         """Return the groups that have a turn in this step, each with the tokens it may read.
 
         Short prompts come first, so that nobody waits for a long one, and the one that has waited
@@ -175,7 +117,7 @@ class Batch:
         return shares
 
     @torch.inference_mode()
-    def _advance(self, group: _Group, n_tokens: int) -> dict[LiveRow, Drawn]:
+    def _advance(self, group: RowGroup, n_tokens: int) -> dict[LiveRow, Drawn]:
         """Read some of the group's tokens; if none is left, draw each row's next token."""
         settings, failed = self._settings(group.rows)
         if failed:
@@ -203,7 +145,7 @@ class Batch:
             return failed | self._split(group, error)
         group.cache, group.n_read = getattr(output, "past_key_values", None), end
         if group.shared and group.n_unread == 1:
-            _part(group)
+            group.part()
         if group.n_unread:
             return failed
         return failed | self._draw(
@@ -212,7 +154,7 @@ class Batch:
 
     def _draw(
         self,
-        group: _Group,
+        group: RowGroup,
         logits: Tensor,
         base_logits: Tensor | None,
         settings: Sequence[_Setting],
@@ -221,21 +163,20 @@ class Batch:
 
         A row that fails fails alone.
         """
-        variates: _Variates = {}
+        variates: Variates = {}
         results: list[Tensor | Exception] = []
         for row_logits, row in zip(logits, group.rows, strict=True):
             try:
-                results.append(_draw_one(row_logits, row, variates))
+                results.append(draw_one(row_logits, row, variates))
             except Exception as error:
                 results.append(error)
         token_ids = torch.stack(
             [t if isinstance(t, Tensor) else torch.zeros_like(group.ids[0, 0]) for t in results]
         )
-        group.ids = torch.cat([group.ids, token_ids[:, None]], dim=1)
-        group.mask = torch.cat([group.mask, torch.ones_like(token_ids)[:, None]], dim=1)
+        group.append(token_ids)
         scores = [torch.full(token_ids.shape, torch.nan)] * 2
         if base_logits is not None:
-            scores = [_logprob(x, token_ids) for x in (logits, base_logits[:, -1])]
+            scores = [log_probabilities(x, token_ids) for x in (logits, base_logits[:, -1])]
         table = torch.stack([x.double().cpu() for x in (token_ids, *scores)], dim=1).tolist()
         lines = zip(group.rows, results, settings, table, strict=True)
         return {
@@ -293,19 +234,12 @@ class Batch:
         values = [[setting.sums.get(steer, 0.0) for steer in used] for setting in settings]
         return Steering(self._lm.model, used, values, keep_base=any(row.logprobs for row in rows))
 
-    def _split(self, group: _Group, error: Exception) -> dict[LiveRow, Drawn]:
+    def _split(self, group: RowGroup, error: Exception) -> dict[LiveRow, Drawn]:
         """Let halves of a group that failed begin anew, until the row that fails is alone."""
         if len(group.rows) == 1:
             return {group.rows[0]: error}
-        index = group.shared or range(len(group.rows))
-        texts = [group.ids[i][group.mask[i].bool()].tolist() for i in index]
-        half = len(texts) // 2
-        halves = [
-            _Group(group.rows[part], *self._padded(texts[part]), is_alone=True)
-            for part in (slice(half), slice(half, None))
-        ]
         at = self._groups.index(group)
-        self._groups[at : at + 1] = halves
+        self._groups[at : at + 1] = group.halves()
         return {}
 
     def _gather(self) -> None:
@@ -318,43 +252,25 @@ class Batch:
             if n_rows * width > _PROMPT_TOKENS_PER_STEP:
                 break
             together.append(group)
-        if len(together) > 1:
-            self._join_up(together)
+        self._join_up(together)
 
     def _merge(self) -> None:
         """Let rows whose prompts are read share one cache, where its kind allows it."""
-        alike = [
-            g for g in self._groups if g.n_unread == 1 and not g.is_alone and _is_plain(g.cache)
-        ]
-        together: list[_Group] = []
+        alike = [group for group in self._groups if group.n_unread == 1 and group.can_be_joined]
+        together: list[RowGroup] = []
         for group in sorted(alike, key=lambda group: group.ids.shape[1]):
             widths = [g.ids.shape[1] for g in (*together, group) for _ in g.rows]
-            if _is_wasteful(widths):
-                self._share_cache(together)
+            if is_wasteful(widths):
+                self._join_up(together)
                 together = []
             together.append(group)
-        self._share_cache(together)
+        self._join_up(together)
 
-    def _share_cache(self, alike: Sequence[_Group]) -> None:
-        """Join groups, the narrowest first, and their caches."""
-        if len(alike) < 2:
-            return
-        width = max(group.ids.shape[1] for group in alike)
-        for layers in zip(*(group.cache.layers for group in alike), strict=True):
-            layers[0].keys = _stacked([layer.keys for layer in layers], width - 1)
-            layers[0].values = _stacked([layer.values for layer in layers], width - 1)
-        self._join_up(alike)
-        alike[0].n_read = width - 1
-
-    def _join_up(self, alike: Sequence[_Group]) -> None:
-        """Let the first of some groups have the rows of all, padded on the left to one width."""
-        first, width = alike[0], max(group.ids.shape[1] for group in alike)
-        first.ids, first.mask = (
-            torch.cat([nn.functional.pad(t, (width - t.shape[1], 0)) for t in side])
-            for side in zip(*((group.ids, group.mask) for group in alike), strict=True)
-        )
-        first.rows = [row for group in alike for row in group.rows]
-        self._groups = [group for group in self._groups if group is first or group not in alike]
+    def _join_up(self, groups: Sequence[RowGroup]) -> None:
+        """Let the first of some groups have the rows of all."""
+        if len(groups) > 1:
+            groups[0].absorb(groups[1:])
+            self._groups = [group for group in self._groups if group not in groups[1:]]
 
 
 def check_drawn(drawn: Mapping[LiveRow, Drawn]) -> dict[LiveRow, Token | None]:
@@ -365,38 +281,6 @@ def check_drawn(drawn: Mapping[LiveRow, Drawn]) -> dict[LiveRow, Token | None]:
             raise token
         tokens[row] = token
     return tokens
-
-
-def draw(logits: Tensor, rows: Sequence[LiveRow]) -> Tensor:
-    """Return each row's next token, (n_rows,), from logits (n_rows, vocab_size), float32.
-
-    Row by row, because one row's vocabulary fits the CPU's cache and a batch's does not.
-    """
-    variates: _Variates = {}
-    return torch.stack([_draw_one(*each, variates) for each in zip(logits, rows, strict=True)])
-
-
-def _draw_one(logits: Tensor, row: LiveRow, variates: _Variates) -> Tensor:
-    """Return a row's next token, (), from logits (vocab_size,).
-
-    Rows with the same dice share variates.
-    """
-    if not logits.max().isfinite():
-        raise SteerError(
-            "The model's scores are no numbers here; choose a smaller ε or another steer."
-        )
-    if row.sampling.temperature == 0:
-        return logits.argmax()
-    if row.dice not in variates:
-        variates[row.dice] = exponential(row.dice, len(logits)).to(logits)
-    scores = logits / row.sampling.temperature
-    kept = nucleus(scores, row.sampling.top_p)
-    return kept[(scores[kept] - variates[row.dice][kept].log()).argmax()]
-
-
-def _logprob(logits: Tensor, tokens: Tensor) -> Tensor:
-    chosen = logits.gather(1, tokens[:, None])[:, 0].float()
-    return chosen - torch.stack([row.float().logsumexp(dim=0) for row in logits])
 
 
 def _check_row(row: LiveRow, n_ids: int) -> None:
@@ -411,47 +295,3 @@ def _check_row(row: LiveRow, n_ids: int) -> None:
 
 def _is_last(row: LiveRow, token: Drawn) -> bool:
     return not isinstance(token, Token) or row.n_new >= row.sampling.max_new_tokens
-
-
-def _is_wasteful(widths: Sequence[int]) -> bool:
-    """Return whether rows of these widths had better not be padded to one."""
-    return max(widths) * len(widths) - sum(widths) > max(_MAX_PADDING, sum(widths) // 2)
-
-
-def _is_plain(cache: Any) -> bool:
-    """Return whether every layer keeps all keys and values, for padding and stacking."""
-    return all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
-
-
-def _stacked(tensors: Sequence[Tensor], length: int) -> Tensor:
-    """Return (n_rows, n_heads, ≤ length, d) tensors as one, padded on the left."""
-    return torch.cat([nn.functional.pad(t, (0, 0, length - t.shape[-2], 0)) for t in tensors])
-
-
-def _part(group: _Group) -> None:
-    """Give every row its own copy of the prompt it shared."""
-    index = torch.tensor(group.shared, device=group.ids.device)
-    group.ids, group.mask, group.shared = group.ids[index], group.mask[index], None
-    if group.cache is not None:
-        group.cache.batch_select_indices(index)
-
-
-def _keep(group: _Group, kept: Sequence[int]) -> None:
-    """Keep some rows of a group, and no padding that all of them share."""
-    index = torch.tensor(kept, device=group.ids.device)
-    group.rows = [group.rows[i] for i in kept]
-    if group.shared:
-        group.shared = [group.shared[i] for i in kept]
-        return
-    group.ids, group.mask = group.ids[index], group.mask[index]
-    if group.cache is not None:
-        group.cache.batch_select_indices(index)
-    if _is_plain(group.cache) and group.n_unread == 1:
-        n_padding = int(group.mask.any(dim=0).int().argmax())
-        group.ids, group.mask = group.ids[:, n_padding:], group.mask[:, n_padding:]
-        group.n_read -= n_padding
-        for layer in group.cache.layers:
-            layer.keys, layer.values = (
-                layer.keys[..., n_padding:, :],
-                layer.values[..., n_padding:, :],
-            )

@@ -59,6 +59,6 @@ class LiveRow:
     decoder: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
 
     @property
-    def dice(self) -> tuple[int, int, int]:
+    def noise_key(self) -> tuple[int, int, int]:
         """What the next token's noise is drawn from: seed, offset, absolute position."""
         return self.sampling.seed, self.seed_offset, len(self.ids) + self.n_new

@@ -44,13 +44,13 @@ class Sampling:
             object.__setattr__(self, name, value)  # 3.0 from JSON becomes the seed 3
 
 
-def exponential(dice: tuple[int, ...], size: int) -> Tensor:
-    """Return exponential variates, (size,), whose −log is the Gumbel noise of these dice.
+def exponential(key: tuple[int, ...], size: int) -> Tensor:
+    """Return exponential variates, (size,), whose −log is the Gumbel noise of a key.
 
     NumPy draws them on the CPU, so that they are the same on every device and platform.
     """
-    found = np.random.default_rng(dice).standard_exponential(size, dtype=np.float32)
-    return torch.from_numpy(found).clamp_min_(1e-30)  # the log of a drawn 0 stays finite
+    variates = np.random.default_rng(key).standard_exponential(size, dtype=np.float32)
+    return torch.from_numpy(variates).clamp_min_(1e-30)  # the log of a drawn 0 stays finite
 
 
 def nucleus(scores: Tensor, top_p: float) -> Tensor:

@@ -57,8 +57,8 @@ def create_endpoints(workbench: Workbench) -> None:
             seed: Names the dice.
         """
         rows = [Row(prompt), Row(prompt, steer)]
-        sampling = Sampling(temperature, top_p, max_new_tokens, seed)
         try:
+            sampling = Sampling(temperature, top_p, max_new_tokens, seed)
             for texts in growing(workbench.stream(rows, sampling), len(rows)):
                 yield {
                     name: _told(tokens)

@@ -294,7 +294,7 @@ def test_a_pass_that_one_row_breaks_is_made_again_without_it(lm, rows, monkeypat
 
 
 def test_short_rows_are_not_padded_to_a_long_one(lm, monkeypatch):
-    monkeypatch.setattr("lmsteer_core.generation.batch._MAX_PADDING", 64)
+    monkeypatch.setattr("lmsteer_core.generation.row_group._MAX_PADDING", 64)
     rows = [
         live(lm, LONG * 20, n_tokens=4),
         *(live(lm, SHORT, n_tokens=4, seed_offset=i) for i in range(8)),

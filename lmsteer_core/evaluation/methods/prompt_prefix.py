@@ -59,8 +59,8 @@ class _Behind(LiveRow):
     bare: LiveRow
 
     @property
-    def dice(self) -> tuple[int, int, int]:
-        seed, offset, position = self.bare.dice
+    def noise_key(self) -> tuple[int, int, int]:
+        seed, offset, position = self.bare.noise_key
         return seed, offset, position + self.n_new
 
 

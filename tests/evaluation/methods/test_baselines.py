@@ -21,7 +21,7 @@ from lmsteer_core.evaluation.methods.learning import negative_log_likelihood, tr
 from lmsteer_core.evaluation.methods.lora import Adapted, make_lora, with_adapter
 from lmsteer_core.evaluation.methods.registry import BASELINES
 from lmsteer_core.evaluation.task import Task
-from lmsteer_core.generation.batch import draw
+from lmsteer_core.generation.draw import draw
 from lmsteer_core.generation.generate import live_rows
 
 GOOD = [
