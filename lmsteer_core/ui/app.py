@@ -12,8 +12,8 @@ from lmsteer_core.http_api.routes import routes
 from lmsteer_core.resources import ASSETS
 from lmsteer_core.ui.endpoints import create_endpoints
 from lmsteer_core.ui.markup import widgets
-from lmsteer_core.ui.page.jobs import CLOSING, Trainings
-from lmsteer_core.ui.page.own_steers import SessionSteers
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.jobs import CLOSING
 from lmsteer_core.ui.page.theme import theme
 from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab
@@ -70,7 +70,6 @@ def serve_app(
 
 def build_app(workbench: Workbench) -> gr.Blocks:
     """Return the app over one workbench; `launch_options` go to its `launch`."""
-    own = SessionSteers(workbench)
     demo: gr.Blocks
     with gr.Blocks(
         title="LM-Steer Workbench",
@@ -81,23 +80,22 @@ def build_app(workbench: Workbench) -> gr.Blocks:
         gr.HTML(_header(workbench.lm.model_id))
         for problem in workbench.problems:
             gr.HTML(widgets.note(f"A steer was passed over: {problem}", "warning"))
-        changed = gr.State((0, None))  # a session.Latest
-        trainings = Trainings()
-        with gr.Tabs() as tabs:
+        page = Page.create(workbench, demo)
+        with page.tabs:
             with gr.Tab("Steer", id="steer"):
-                create_steer_tab(workbench, own, changed, demo)
+                create_steer_tab(page)
             with gr.Tab("New steer", id="train"):
-                create_train_tab(workbench, own, changed, tabs, trainings, demo)
+                create_train_tab(page)
             with gr.Tab("Next word", id="nextword"):
-                create_nextword_tab(workbench, own, changed, demo)
+                create_nextword_tab(page)
             with gr.Tab("Words", id="words"):
-                create_words_tab(workbench, own, changed, demo)
+                create_words_tab(page)
             with gr.Tab("Highlight", id="highlight"):
-                create_highlight_tab(workbench, own, changed, demo)
+                create_highlight_tab(page)
             with gr.Tab("Compose", id="compose"):
-                create_compose_tab(workbench, own, changed, demo)
+                create_compose_tab(page)
             with gr.Tab("Transfer", id="transfer") as tab:
-                create_transfer_tab(workbench, own, changed, tabs, tab, trainings, demo)
+                create_transfer_tab(page, tab)
             create_evidence_tab()
         create_endpoints(workbench)
         demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")

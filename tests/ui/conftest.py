@@ -10,13 +10,19 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from support.blocks import inside_blocks
+from support.models import make_steer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from lmsteer_core import LanguageModel
 from lmsteer_core.models.catalogue import EMBEDDED, locate
+from lmsteer_core.ui.page.context import Page as AppPage
+from lmsteer_core.workbench import Workbench
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -31,6 +37,20 @@ FLAGS = [
 PATIENCE_MS = 60_000
 DROPPED = "Connection errored out"
 """What gradio says of a request that was under way when its page was loaded anew."""
+
+
+@pytest.fixture(scope="module")
+def small_workbench(small: LanguageModel) -> Workbench:
+    """A tiny random model, which no shipped steer fits."""
+    return Workbench(small)
+
+
+@pytest.fixture
+def page(small: LanguageModel, small_workbench: Workbench) -> AppPage:
+    """What tabs share, over a tiny random model; the page of session "a" holds the steer joy."""
+    context = inside_blocks(partial(AppPage.create, small_workbench))
+    context.steers.add("a", make_steer(small.output_embedding, name="joy"))
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import gradio as gr
 
 
 def session_of(request: gr.Request) -> str:
-    """Return what tells this page from every other."""
+    """Return the id that gradio gives the page that asks."""
     return request.session_hash or ""
 
 
-def asked_at(request: gr.Request) -> float:
+def requested_at(request: gr.Request) -> float:
     """Return when the page sent this request, in milliseconds of its own clock.
 
     It is 0 if the page does not say.

@@ -11,7 +11,7 @@ import gradio as gr
 
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui.markup import widgets
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.request import requested_at, session_of
 
 _STOPPED = 0
 
@@ -24,28 +24,29 @@ class Runs:
     def __init__(self) -> None:
         """Start with no session."""
         self._numbers = itertools.count(1)
-        # by session: when it was asked for, its number
+        # by session: when it was requested, its number
         self._latest: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
-    def start(self, session: str, asked: float = 0.0) -> int:
-        """Begin a run that supersedes those the session asked for earlier.
+    def start(self, session: str, requested: float = 0.0) -> int:
+        """Begin a run that supersedes those the session requested earlier.
 
         Args:
             session: Whose run it is.
-            asked: When the page asked (`asked_at`): a busy server may begin runs in another order.
+            requested: When the page sent the request (`requested_at`): a busy server may begin
+                runs in another order.
         """
         number = next(self._numbers)
-        self._settle(session, asked, number)
+        self._settle(session, requested, number)
         return number
 
     def is_current(self, session: str, number: int) -> bool:
         """Return whether no newer run or Stop came after this one."""
         return self._number(session) == number
 
-    def stop(self, session: str, asked: float = 0.0) -> None:
-        """End the session's run without beginning another; also one that was asked for before."""
-        self._settle(session, asked, _STOPPED)
+    def stop(self, session: str, requested: float = 0.0) -> None:
+        """End the session's run without beginning another; also one requested before."""
+        self._settle(session, requested, _STOPPED)
 
     def is_stopped(self, session: str) -> bool:
         """Return whether Stop was the session's latest word."""
@@ -56,10 +57,10 @@ class Runs:
         with self._lock:
             self._latest.pop(session, None)
 
-    def _settle(self, session: str, asked: float, number: int) -> None:
+    def _settle(self, session: str, requested: float, number: int) -> None:
         with self._lock:
-            if asked >= self._latest.get(session, (0.0, _STOPPED))[0]:
-                self._latest[session] = asked, number
+            if requested >= self._latest.get(session, (0.0, _STOPPED))[0]:
+                self._latest[session] = requested, number
 
     def _number(self, session: str) -> int | None:
         return self._latest.get(session, (0.0, None))[1]
@@ -81,7 +82,7 @@ class Runs:
             stopped: The status line after Stop.
         """
         session = session_of(request)
-        number = self.start(session, asked_at(request))
+        number = self.start(session, requested_at(request))
         keep = [gr.skip()] * n_panels
 
         def is_wanted() -> bool:

@@ -19,15 +19,15 @@ def test_a_forgotten_session_has_no_current_run() -> None:
 
 def test_a_run_asked_for_earlier_but_begun_later_does_not_supersede() -> None:
     runs = Runs()
-    newer = runs.start("a", asked=2.0)
-    older = runs.start("a", asked=1.0)
+    newer = runs.start("a", requested=2.0)
+    older = runs.start("a", requested=1.0)
     assert runs.is_current("a", newer)
     assert not runs.is_current("a", older)
 
 
 def test_stop_ends_a_run_that_was_asked_for_before_it_and_begins_after() -> None:
     runs = Runs()
-    runs.stop("a", asked=2.0)
-    assert not runs.is_current("a", runs.start("a", asked=1.0))
+    runs.stop("a", requested=2.0)
+    assert not runs.is_current("a", runs.start("a", requested=1.0))
     assert runs.is_stopped("a")
-    assert runs.is_current("a", runs.start("a", asked=3.0))
+    assert runs.is_current("a", runs.start("a", requested=3.0))

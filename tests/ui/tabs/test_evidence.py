@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from support.blocks import inside_blocks
 
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab, frame
 
@@ -19,14 +18,12 @@ PAGE = '<!doctype html>\n<p title="a & b">"Quoted" <script>alert(1)</script></p>
 def components(folder: Path) -> dict[str, Any]:
     """Return the tab's components by kind."""
 
-    async def build() -> gr.Blocks:  # without a running loop gradio makes loops that nobody closes
-        with gr.Blocks(analytics_enabled=False) as demo, gr.Tabs():
+    def build(demo: gr.Blocks) -> gr.Blocks:
+        with gr.Tabs():
             create_evidence_tab(folder)
         return demo
 
-    with ThreadPoolExecutor(1) as apart:  # in this thread the browser of other tests runs a loop
-        demo = apart.submit(lambda: asyncio.run(build())).result()
-    return {type(block).__name__: block for block in demo.blocks.values()}
+    return {type(block).__name__: block for block in inside_blocks(build).blocks.values()}
 
 
 def test_without_a_report_there_is_no_tab(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from lmsteer_core.ui.figures.plane import EXTENT, Heat, colour_bar
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import percent, signed
 from lmsteer_core.ui.page import live_text
-from lmsteer_core.ui.page.own_steers import SessionSteers
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.page_steers import PageSteers
+from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.compose.markup import (
     by_first_token,
@@ -57,7 +57,7 @@ _JUDGE = (
 class ComposeEvents:
     """The handlers of one tab's events; each takes the request and the values of its widgets."""
 
-    def __init__(self, workbench: Workbench, own: SessionSteers) -> None:
+    def __init__(self, workbench: Workbench, own: PageSteers) -> None:
         """Start with nothing being written."""
         self._workbench, self._own = workbench, own
         self._text_runs, self._map_runs = Runs(), Runs()
@@ -110,7 +110,7 @@ class ComposeEvents:
             )
             for steer, epsilon in zip((setting.across, setting.up), point, strict=True):
                 check_unlocked(steer, epsilon, unlocked)
-            mine, dice = self._own.own(session_of(request)), _with_seed(TEXT, seed)
+            mine, dice = self._own.by_name(session_of(request)), _with_seed(TEXT, seed)
             yield from live_text.side_by_side(
                 self._workbench, setting.prompt, setting.epsilons(*point), dice, is_wanted, mine
             )
@@ -137,7 +137,7 @@ class ComposeEvents:
             setting = self._setting_of(request, prompt, across, up, third, held, unlocked)
             self._being_scored[session_of(request)] = setting
             keep = [gr.skip()] * 4
-            mine, dice = self._own.own(session_of(request)), _with_seed(_SCORED, seed)
+            mine, dice = self._own.by_name(session_of(request)), _with_seed(_SCORED, seed)
             for done in _score_texts(self._workbench, setting, dice, mine, is_wanted):
                 if isinstance(done, StyleMap):
                     shown = _drawn(setting, (at_across, at_up), style_heat(done, judge == "up"))
@@ -161,7 +161,7 @@ class ComposeEvents:
 
     def _end_map(self, request: gr.Request) -> None:
         """End the map being written without a word: what ends it tells what is next."""
-        self._map_runs.start(session_of(request), asked_at(request))
+        self._map_runs.start(session_of(request), requested_at(request))
 
     def draw(
         self,
@@ -264,8 +264,8 @@ class ComposeEvents:
 
     def stop(self, request: gr.Request) -> None:
         """End what is being written."""
-        self._text_runs.stop(session_of(request), asked_at(request))
-        self._map_runs.stop(session_of(request), asked_at(request))
+        self._text_runs.stop(session_of(request), requested_at(request))
+        self._map_runs.stop(session_of(request), requested_at(request))
 
     def forget(self, request: gr.Request) -> None:
         """Drop a visitor whose page was closed."""

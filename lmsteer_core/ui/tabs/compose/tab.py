@@ -11,13 +11,12 @@ from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.plane import EXTENT
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
-from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING, told_js
-from lmsteer_core.ui.page.own_steers import SessionSteers
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING, note_js
 from lmsteer_core.ui.tabs.compose.handlers import NOBODY, NOTHING, STYLE, TEXT, WORD, ComposeEvents
 from lmsteer_core.ui.tabs.compose.markup import overlap_text, pad_html, slider_label
 from lmsteer_core.ui.tabs.compose.setting import Setting, lowest, two
 from lmsteer_core.ui.tabs.examples import EXAMPLE_PROMPTS, PLANE_EXAMPLES, PlaneExample
-from lmsteer_core.workbench import Workbench
 
 _SEEN = (
     "Drag the point, or use the two sliders: moves add in the logits, so the two styles combine "
@@ -33,10 +32,9 @@ _SATURATION = (
 _SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
 
 
-def create_compose_tab(
-    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
-) -> None:
-    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
+def create_compose_tab(page: Page) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
     presets = [p for p in PLANE_EXAMPLES if {p.across, p.up} <= set(names)]
     start = (
@@ -209,7 +207,7 @@ def create_compose_tab(
         "fn": None,
         "inputs": [prompt, across, up],
         "outputs": about_preset,
-        "js": told_js(taught, _told()),
+        "js": note_js(taught, _told()),
     }
     gr.on([prompt.change, across.change, up.change], **teach)
     for button, preset in zip(buttons, presets, strict=True):

@@ -16,15 +16,14 @@ from lmsteer_core.progress import told
 from lmsteer_core.text import check_text
 from lmsteer_core.ui.figures.posterior import posterior_curves
 from lmsteer_core.ui.markup import widgets
-from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, told_js
-from lmsteer_core.ui.page.own_steers import SessionSteers
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, note_js
+from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.examples import EXAMPLE_TEXTS, ExampleText
 from lmsteer_core.ui.tabs.highlight import markup as draw
 from lmsteer_core.ui.tabs.highlight.analysis import Analyst, Shown
 from lmsteer_core.ui.tabs.highlight.files import csv_of, html_of
-from lmsteer_core.workbench import Workbench
 
 _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurrency_limit": 4}
 """Options of an event that reads a text; a newer one of the same page ends it."""
@@ -48,10 +47,9 @@ _EQUATION = (
 )
 
 
-def create_highlight_tab(
-    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
-) -> None:
-    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
+def create_highlight_tab(page: Page) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
     analyst, runs, work = Analyst(workbench.lm), Runs(), workbench.engine.work
     on_page: dict[str, Shown] = {}  # by session: what its page shows and would save
@@ -143,7 +141,7 @@ def create_highlight_tab(
         return example.text, example.second, bool(example.second), steer, example.unit
 
     def stop(request: gr.Request) -> str:
-        runs.stop(session_of(request), asked_at(request))
+        runs.stop(session_of(request), requested_at(request))
         return widgets.note("Stopped.")
 
     def forget(request: gr.Request) -> None:
@@ -246,14 +244,14 @@ def create_highlight_tab(
     compare.input(one_text_again, **event)
     gr.on([kind.change, order.change], redraw, [kind, order], tinted, **QUIET)
     gr.on([n_spans.change, max_tokens.change], find_spans, [n_spans, max_tokens], spans, **QUIET)
-    changed.change(own.offer, which, which, **QUIET).then(show, **event)
+    changed.change(own.update_chooser, which, which, **QUIET).then(show, **event)
     filled = [text, second, compare, which, kind]
     taught = {(example.text, example.second): _seen(example) for example in EXAMPLE_TEXTS}
     teach: dict[str, Any] = {
         "fn": None,
         "inputs": [text, second],
         "outputs": seen,
-        "js": told_js(taught),
+        "js": note_js(taught),
     }
     gr.on([text.change, second.change], **teach)
     for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):

@@ -9,21 +9,17 @@ import gradio as gr
 
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import LOOK, QUIET
-from lmsteer_core.ui.page.own_steers import SessionSteers
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.tabs.next_word.chart import Question, View
-from lmsteer_core.workbench import Workbench
 
 _CARD_READS = 2000
 """Characters of a long prompt that the card reads: it must not keep generation waiting."""
 
 
 def create_nextword_card(
-    workbench: Workbench,
-    own: SessionSteers,
-    changed: gr.State,
-    demo: gr.Blocks,
+    page: Page,
     *,
     prompt: gr.Textbox,
     unlock: gr.Checkbox,
@@ -35,15 +31,13 @@ def create_nextword_card(
     through a hidden button: a listener on the sliders would wait until their text is generated.
 
     Args:
-        workbench: The model and the steers all pages share.
-        own: Steers of one page each.
-        changed: Changes with what the page holds in `own`.
-        demo: The app.
+        page: What the tabs share.
         prompt: The tab's prompt.
         unlock: Whether offensive poles may be shown.
         sliders: One per shared steer in the order of `workbench.names`, then one per slot of the
             page.
     """
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
 
     def show(
@@ -96,7 +90,7 @@ def create_nextword_card(
     }
     gr.on([demo.load, ask.click, which.change], **look)
     prompt.change(js=pause_js("card"), **look)
-    changed.change(own.offer, which, which, **QUIET).then(**look)
+    changed.change(own.update_chooser, which, which, **QUIET).then(**look)
 
 
 def pause_js(of: str) -> str:

@@ -11,13 +11,12 @@ import gradio as gr
 from lmsteer_core.analysis.next_word import EPSILON_GRID
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui.markup import widgets
-from lmsteer_core.ui.page.events import LOOK, QUIET, told_js
-from lmsteer_core.ui.page.own_steers import SessionSteers
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.events import LOOK, QUIET, note_js
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.tabs.examples import NEXT_WORD_EXAMPLES, NextWordExample
 from lmsteer_core.ui.tabs.next_word.card import pause_js
 from lmsteer_core.ui.tabs.next_word.chart import Question, View
-from lmsteer_core.workbench import Workbench
 
 _MAX_FOLLOWED = 5
 _N_HELD = 2
@@ -37,10 +36,9 @@ _TOLD = (
 )
 
 
-def create_nextword_tab(
-    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
-) -> None:
-    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
+def create_nextword_tab(page: Page) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
     presets = [p for p in NEXT_WORD_EXAMPLES if {p.steer, *(p.held or ())[:1]} <= set(names)]
     first = (
@@ -202,7 +200,7 @@ def create_nextword_tab(
     gr.on([demo.load, which.change, unlock.change, *(w.change for w in held[::2])], **axis)
     gr.on([widget.change for widget in asked], js=pause_js("nextword"), **look)
     demo.load(**look)
-    changed.change(own.offer, which, which, **QUIET).then(
+    changed.change(own.update_chooser, which, which, **QUIET).then(
         offer_held, held[::2], held[::2], **QUIET
     ).then(**look)
     taught = {(preset.prompt, preset.steer): _told(preset.told) for preset in presets}
@@ -210,7 +208,7 @@ def create_nextword_tab(
         "fn": None,
         "inputs": [prompt, which],
         "outputs": told,
-        "js": told_js(taught),
+        "js": note_js(taught),
     }
     gr.on([prompt.change, which.change], **teach)
     for button, preset in zip(buttons, presets, strict=True):

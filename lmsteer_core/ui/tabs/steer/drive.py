@@ -15,7 +15,7 @@ from lmsteer_core.serving.endless_text import Drive
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.steer import drive_markup
 from lmsteer_core.workbench import Workbench
@@ -89,7 +89,7 @@ class DriveView:
 
     def stop(self, request: gr.Request) -> None:
         """Pause the page's text."""
-        self._runs.stop(session_of(request), asked_at(request))
+        self._runs.stop(session_of(request), requested_at(request))
 
     def forget(self, request: gr.Request) -> None:
         """Drop all of a page that was closed."""

@@ -14,15 +14,15 @@ from lmsteer_core.steers.steer import Steer, check_unlocked
 from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
+from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import DEBOUNCE_JS, QUIET, STREAMING
-from lmsteer_core.ui.page.own_steers import N_SLOTS, SessionSteers
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.page_steers import N_SLOTS
+from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.ui.tabs.next_word.card import create_nextword_card
 from lmsteer_core.ui.tabs.steer.drive import DriveView
-from lmsteer_core.workbench import Workbench
 
 SIDE_BY_SIDE, DRIVE = "Side by side", "Drive"
 _NO_STEERS = (
@@ -36,17 +36,9 @@ _LIMITS = (
 )
 
 
-def create_steer_tab(
-    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
-) -> None:
-    """Add the tab's widgets and events to the open Blocks.
-
-    Args:
-        workbench: The model and the steers all pages share.
-        own: Steers of one page each.
-        changed: Changes with what the page holds in `own`.
-        demo: The app.
-    """
+def create_steer_tab(page: Page) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
     start = names[0] if names else None
     column_runs, continuum_runs = Runs(), Runs()
@@ -80,7 +72,7 @@ def create_steer_tab(
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             epsilons, _ = setting(request, unlocked, *values)
             dice = _sampling(temperature, top_p, n_tokens, seed)
-            mine = own.own(session_of(request))
+            mine = own.by_name(session_of(request))
             yield from live_text.side_by_side(workbench, prompt, epsilons, dice, is_wanted, mine)
 
         yield from column_runs.follow(request, 2, write)
@@ -122,8 +114,8 @@ def create_steer_tab(
         yield from continuum_runs.follow(request, 1, write)
 
     def stop(request: gr.Request) -> None:
-        column_runs.stop(session_of(request), asked_at(request))
-        continuum_runs.stop(session_of(request), asked_at(request))
+        column_runs.stop(session_of(request), requested_at(request))
+        continuum_runs.stop(session_of(request), requested_at(request))
         drive.stop(request)
 
     def forget(request: gr.Request) -> None:
@@ -215,9 +207,7 @@ def create_steer_tab(
             drive = DriveView(workbench, setting)
             sampling = _sampling_settings()
     sliders = [*shared.values(), *(slider for _, slider, _ in slots)]
-    create_nextword_card(
-        workbench, own, changed, demo, prompt=prompt, unlock=unlock, sliders=sliders
-    )
+    create_nextword_card(page, prompt=prompt, unlock=unlock, sliders=sliders)
     with gr.Column(elem_classes=["card", "continuum-box"]):
         gr.HTML(
             "<h2>Continuum</h2><p>One steer at several ε, from one pole to the other: one batch, "
@@ -254,7 +244,7 @@ def create_steer_tab(
     changed.change(
         show_slots, unlock, [*(part for slot in slots for part in slot), unlock], **QUIET
     )
-    changed.change(own.offer, which, which, **QUIET)
+    changed.change(own.update_chooser, which, which, **QUIET)
     epsilons = {start: EXAMPLE_EPSILON} if start else {}
     example = live_text.finished_example(workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING)
     demo.load(example.result, None, [baseline, steered, status], **QUIET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from html import escape
 from typing import Any
@@ -20,15 +19,13 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.dimensions import dimension_table
 from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page import live_text
+from lmsteer_core.ui.page.context import Announcement, Page
 from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING
-from lmsteer_core.ui.page.jobs import Trainings
-from lmsteer_core.ui.page.own_steers import Latest, SessionSteers
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_PROMPTS
 from lmsteer_core.ui.tabs.train.form_input import Typed
 from lmsteer_core.ui.tabs.train.layout import create_form, create_results
-from lmsteer_core.workbench import Workbench
 
 _N_DIMS = 4
 _ABOUT = (
@@ -40,25 +37,11 @@ _ABOUT = (
 )
 
 
-def create_train_tab(
-    workbench: Workbench,
-    own: SessionSteers,
-    changed: gr.State,
-    tabs: gr.Tabs,
-    trainings: Trainings,
-    demo: gr.Blocks,
-) -> None:
-    """Add the tab's widgets and events to the open Blocks.
-
-    Args:
-        workbench: The model and the steers all pages share.
-        own: Where a page's steers are kept.
-        changed: Changed here whenever `own` is.
-        tabs: The tabs, to go to the Steer tab.
-        trainings: The one queue of all that takes the machine for long.
-        demo: The app.
-    """
-    runs, samples, ticks = Runs(), Runs(), itertools.count(1)
+def create_train_tab(page: Page) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
+    tabs, trainings = page.tabs, page.jobs
+    runs, samples = Runs(), Runs()
 
     def understand(*fields: Any) -> dict[Any, Any]:
         typed = Typed(*fields)
@@ -68,7 +51,7 @@ def create_train_tab(
         request: gr.Request, name: str, *fields: Any
     ) -> AsyncIterator[dict[gr.components.Component, Any]]:
         session = session_of(request)
-        number = runs.start(session, asked_at(request))
+        number = runs.start(session, requested_at(request))
 
         def is_wanted() -> bool:
             return runs.is_current(session, number)
@@ -76,7 +59,7 @@ def create_train_tab(
         try:
             typed = Typed(*fields)
             name = name.strip() or own.free_name(session, typed.name())
-            own.check_room(session, name)
+            own.check_addable(session, name)
             source = await asyncio.to_thread(typed.source)
             training = trainings.start(
                 lambda progress: workbench.train(name, source, progress),
@@ -85,7 +68,7 @@ def create_train_tab(
             async for bar in training.bars():
                 yield {form.status: bar}
             if is_wanted():
-                own.keep(session, training.result())
+                own.add(session, training.result())
                 told = f"{name} is made: its slider is now on the Steer tab."
                 yield {**listed(request, name), form.status: widgets.note(told)}
             elif runs.is_stopped(session):
@@ -103,7 +86,7 @@ def create_train_tab(
             return {form.status: gr.skip()}
         try:
             steer = archive.unpack(paths, workbench.lm)
-            own.keep(session_of(request), steer)
+            own.add(session_of(request), steer)
         except LMSteerError as error:
             return {form.upload: None, form.status: widgets.note(str(error), "error")}
         told = widgets.note(f"{steer.name} is here: its slider is now on the Steer tab.")
@@ -111,23 +94,27 @@ def create_train_tab(
 
     def remove(request: gr.Request, name: str | None) -> dict[Any, Any]:
         own.remove(session_of(request), name or "")
-        left = next(reversed(own.own(session_of(request))), None)
+        left = next(reversed(own.by_name(session_of(request))), None)
         return {**listed(request, left), form.status: widgets.note(f"{name} is removed.")}
 
     def listed(request: gr.Request, chosen: str | None) -> dict[Any, Any]:
-        names = list(own.own(session_of(request)))
+        names = list(own.by_name(session_of(request)))
         return {
-            changed: (next(ticks), chosen),
+            changed: page.announce(chosen),
             results.which: gr.update(choices=names, value=chosen),
             results.box: gr.update(visible=bool(names)),
         }
 
-    def show_latest(request: gr.Request, latest: Latest) -> dict[Any, Any]:
+    def show_latest(request: gr.Request, announcement: Announcement) -> dict[Any, Any]:
         # Another tab may have made it.
-        return {**show(request, latest[1]), **listed(request, latest[1]), changed: gr.skip()}
+        return {
+            **show(request, announcement.newest),
+            **listed(request, announcement.newest),
+            changed: gr.skip(),
+        }
 
     def show(request: gr.Request, name: str | None) -> dict[Any, Any]:
-        steer = own.own(session_of(request)).get(name or "")
+        steer = own.by_name(session_of(request)).get(name or "")
         if not steer:
             return {results.words: ""}
         card, words = steer.card, ""
@@ -149,7 +136,7 @@ def create_train_tab(
 
     def sample(request: gr.Request, name: str | None) -> Iterator[tuple[Any, ...]]:
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
-            steer = own.own(session_of(request)).get(name or "")
+            steer = own.by_name(session_of(request)).get(name or "")
             if not steer:
                 yield "", ""
                 return
@@ -162,7 +149,7 @@ def create_train_tab(
         yield from samples.follow(request, 1, write)
 
     def stop(request: gr.Request) -> None:
-        runs.stop(session_of(request), asked_at(request))
+        runs.stop(session_of(request), requested_at(request))
 
     def forget(request: gr.Request) -> None:
         runs.forget(session_of(request))

@@ -24,10 +24,9 @@ from lmsteer_core.ui.figures.calibration import calibration_curves
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page import live_text
+from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING
-from lmsteer_core.ui.page.jobs import Trainings
-from lmsteer_core.ui.page.own_steers import SessionSteers
-from lmsteer_core.ui.page.request import asked_at, session_of
+from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.examples import EXAMPLE_PROMPTS
 from lmsteer_core.ui.tabs.transfer.second_model import SecondModel
@@ -75,25 +74,14 @@ class _Carried:
     fit: FitReport
 
 
-def create_transfer_tab(
-    workbench: Workbench,
-    own: SessionSteers,
-    changed: gr.State,
-    tabs: gr.Tabs,
-    tab: gr.Tab,
-    trainings: Trainings,
-    demo: gr.Blocks,
-) -> None:
-    """Add the tab's widgets and events to the open Blocks; arguments as for the New steer tab.
+def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
+    """Add the tab's widgets and events to the open Blocks.
 
     `tab` is this tab, which lists the page's steers whenever it is opened.
     """
-    models, runs, writing, ticks = (
-        SecondModel(workbench),
-        Runs(),
-        Runs(),
-        itertools.count(1_000_000),
-    )
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
+    tabs, trainings = page.tabs, page.jobs
+    models, runs, writing = SecondModel(workbench), Runs(), Runs()
     carried: dict[str, _Carried] = {}
     here, others = workbench.lm.model_id, [known for _, known in models.choices[1:]]
     # Pretrained steers come with the embedded model.
@@ -125,7 +113,7 @@ def create_transfer_tab(
         request: gr.Request, from_id: str, name: str | None, to_id: str | None, method: Method
     ) -> AsyncIterator[dict[Any, Any]]:
         session = session_of(request)
-        number = runs.start(session, asked_at(request))
+        number = runs.start(session, requested_at(request))
 
         def is_wanted() -> bool:
             return runs.is_current(session, number)
@@ -152,7 +140,7 @@ def create_transfer_tab(
             if not name:
                 raise InputError("Choose a steer to carry over.")
             if models.is_own(to_id):
-                own.check_room(session, own.free_name(session, name))
+                own.check_addable(session, own.free_name(session, name))
             training = trainings.start(work, is_wanted)
             async for bar in training.bars():
                 yield {status: bar}
@@ -171,10 +159,10 @@ def create_transfer_tab(
         card, told, updates = found.made.card, "", {}
         is_here = models.is_own(found.target.lm.model_id)
         if is_here:
-            own.keep(session, found.made)
+            own.add(session, found.made)
             told, updates = (
                 " Its slider is now on the Steer tab.",
-                {changed: (next(ticks), card.name)},
+                {changed: page.announce(card.name)},
             )
         carried[session] = found
         curve = calibration_curves(card.calibration, card.epsilon_range, card.collapse_range)
@@ -211,7 +199,7 @@ def create_transfer_tab(
         yield from writing.follow(request, 2, lines)
 
     def stop(request: gr.Request) -> None:
-        runs.stop(session_of(request), asked_at(request))
+        runs.stop(session_of(request), requested_at(request))
 
     def forget(request: gr.Request) -> None:
         for held in (runs, writing):

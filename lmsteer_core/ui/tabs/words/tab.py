@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 from html import escape
 from typing import Any
 
@@ -15,13 +14,12 @@ from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.word_map import EXTENT
 from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import LOOK, QUIET
-from lmsteer_core.ui.page.own_steers import SessionSteers
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.tabs.examples import WORDS_EXAMPLES
 from lmsteer_core.ui.tabs.words import markup
 from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD, Lens
-from lmsteer_core.workbench import Workbench
 
 _TRY_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-try]");
@@ -52,12 +50,10 @@ _EQUATION = (
 )
 
 
-def create_words_tab(
-    workbench: Workbench, own: SessionSteers, changed: gr.State, demo: gr.Blocks
-) -> None:
-    """Add the tab's widgets and events to the open Blocks; arguments as for the Steer tab."""
+def create_words_tab(page: Page) -> None:
+    """Add the tab's widgets and events to the open Blocks."""
+    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
-    ticks = itertools.count(-1, -1)  # below zero: the New steer tab counts upwards
 
     @functools.lru_cache(maxsize=32)
     def lens_of(steer: Steer, reading: str, raw: bool) -> Lens:
@@ -121,11 +117,11 @@ def create_words_tab(
             if steer.card.notice and not unlocked:
                 raise InputError("These words are locked: read the notice and tick the box first.")
             part = dimension_steer(workbench.lm, steer, int(event.dimension))
-            own.keep(session_of(request), part)
+            own.add(session_of(request), part)
         except LMSteerError as error:
             return {tried: widgets.note(str(error), "error")}
         told = f"{part.card.negative} ↔ {part.card.positive}"
-        return {tried: markup.tried(part.name, told), changed: (next(ticks), part.name)}
+        return {tried: markup.tried(part.name, told), changed: page.announce(part.name)}
 
     def show_overlap(request: gr.Request) -> str:
         session = session_of(request)
@@ -227,7 +223,7 @@ def create_words_tab(
     which.input(lambda: "", None, hint, **QUIET)
     table.click(try_dimension, [which, unlock], [tried, changed], **LOOK)
     demo.load(show_overlap, None, cosines, **LOOK)
-    changed.change(own.offer, which, which, **QUIET).then(**look).then(**search)
+    changed.change(own.update_chooser, which, which, **QUIET).then(**look).then(**search)
     changed.change(show_overlap, None, cosines, **LOOK)
 
 

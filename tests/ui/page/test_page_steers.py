@@ -7,7 +7,7 @@ import torch
 from lmsteer_core.errors import InputError, SteerError
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.steers.steer import Steer
-from lmsteer_core.ui.page.own_steers import N_SLOTS, SessionSteers
+from lmsteer_core.ui.page.page_steers import N_SLOTS, PageSteers
 
 
 def named(name: str) -> Steer:
@@ -28,64 +28,64 @@ class Shared:
 
 
 @pytest.fixture
-def own() -> SessionSteers:
-    return SessionSteers(Shared())
+def own() -> PageSteers:
+    return PageSteers(Shared())
 
 
 def test_a_steer_is_its_pages_alone_and_forgotten_with_it(own) -> None:
-    own.keep("a", named("mine"))
+    own.add("a", named("mine"))
     assert own.names("a") == ["sentiment", "mine"]
     assert own.names("b") == ["sentiment"]
     assert own.steer("a", "mine").name == "mine"
     with pytest.raises(SteerError):
         own.steer("b", "mine")
     own.forget("a")
-    assert own.own("a") == {}
+    assert own.by_name("a") == {}
 
 
 def test_a_steer_of_the_same_name_replaces_the_earlier_one_in_its_slot(own) -> None:
-    own.keep("a", named("one"))
-    own.keep("a", named("two"))
+    own.add("a", named("one"))
+    own.add("a", named("two"))
     again = named("one")
-    own.keep("a", again)
+    own.add("a", again)
     assert own.slots("a")[0] is again
-    assert len(own.own("a")) == 2
+    assert len(own.by_name("a")) == 2
 
 
 def test_a_shared_name_is_refused_in_any_case(own) -> None:
     with pytest.raises(InputError, match="already here"):
-        own.keep("a", named("Sentiment"))
+        own.add("a", named("Sentiment"))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "<script>", "x" * 65])
 def test_a_name_that_is_no_name_is_refused(own, name: str) -> None:
     with pytest.raises(InputError, match="name"):
-        own.check_room("a", name)
+        own.check_addable("a", name)
 
 
 def test_a_suggested_name_makes_way_for_one_that_is_there(own) -> None:
     assert own.free_name("a", "mine") == "mine"
     assert own.free_name("a", "Sentiment") == "Sentiment-2"
-    own.keep("a", named("sentiment-2"))
+    own.add("a", named("sentiment-2"))
     assert own.free_name("a", "sentiment") == "sentiment-3"
 
 
 def test_full_slots_say_what_could_go_and_removing_makes_room(own) -> None:
     for i in range(N_SLOTS):
-        own.keep("a", named(f"s{i}"))
+        own.add("a", named(f"s{i}"))
     with pytest.raises(InputError, match="s0, s1, s2, s3"):
-        own.keep("a", named("another"))
+        own.add("a", named("another"))
     own.remove("a", "s1")
-    own.keep("a", named("another"))
+    own.add("a", named("another"))
     assert [steer.name for steer in own.slots("a")] == ["s0", "another", "s2", "s3"]
 
 
 def test_choosers_keep_what_was_chosen_while_it_is_there(own) -> None:
     request = SimpleNamespace(session_hash="a")
-    own.keep("a", named("mine"))
-    assert own.offer(request, "mine")["value"] == "mine"
+    own.add("a", named("mine"))
+    assert own.update_chooser(request, "mine")["value"] == "mine"
     own.remove("a", "mine")
-    update = own.offer(request, "mine")
+    update = own.update_chooser(request, "mine")
     assert update["value"] == "sentiment"
     assert "mine" not in str(update["choices"])
 

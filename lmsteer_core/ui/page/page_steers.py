@@ -1,4 +1,4 @@
-"""Steers a visitor made or uploaded: held for that page alone, forgotten when it closes."""
+"""Steers that visitors made or uploaded: each is held for one page and forgotten with it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ from lmsteer_core.workbench import Workbench
 N_SLOTS = 4
 """Steers one page may hold; each has a slider waiting for it on the Steer tab."""
 
-Latest = tuple[int, str | None]
-"""A number new at every change of a page's steers, and which to
-look at: the State every tab hears."""
 
-
-class SessionSteers:
-    """Every page's own steers, by the session hash that gradio gives the page."""
+class PageSteers:
+    """The steers of every page, by the session hash that gradio gives the page."""
 
     def __init__(self, workbench: Workbench) -> None:
         """Start with no page; `workbench` has the steers all pages share."""
@@ -34,13 +30,13 @@ class SessionSteers:
         """Return what is in each of the page's N_SLOTS slots."""
         return list(self._slots.get(session, [None] * N_SLOTS))
 
-    def own(self, session: str) -> dict[str, Steer]:
+    def by_name(self, session: str) -> dict[str, Steer]:
         """Return the page's own steers by name."""
         return {steer.name: steer for steer in self.slots(session) if steer}
 
     def names(self, session: str) -> list[str]:
         """Return the names a page can choose from: the shared ones, then its own."""
-        return [*self._workbench.names, *self.own(session)]
+        return [*self._workbench.names, *self.by_name(session)]
 
     def steer(self, session: str, name: str | None) -> Steer:
         """Return a steer by name, the page's own or a shared one.
@@ -51,20 +47,20 @@ class SessionSteers:
         """
         if not name:
             raise InputError("No steer fits this model yet: make one on the New steer tab.")
-        return self.own(session).get(name) or self._workbench.steer(name)
+        return self.by_name(session).get(name) or self._workbench.steer(name)
 
-    def check_room(self, session: str, name: str) -> None:
-        """Raise InputError unless the page may keep a steer of this name."""
+    def check_addable(self, session: str, name: str) -> None:
+        """Raise InputError unless the page may hold a steer of this name."""
         check_name(name)
         if name.casefold() in map(str.casefold, self._workbench.names):
             raise InputError(
                 f"'{name}' is the name of a steer that is already here; choose another name."
             )
-        own = self.own(session)
-        if name not in own and len(own) == N_SLOTS:
+        page_steers = self.by_name(session)
+        if name not in page_steers and len(page_steers) == N_SLOTS:
             raise InputError(
-                f"This page holds {N_SLOTS} steers ({', '.join(own)}), which is all it can; "
-                "remove one of them first."
+                f"This page holds {N_SLOTS} steers ({', '.join(page_steers)}), which is all it "
+                "can; remove one of them first."
             )
 
     def free_name(self, session: str, name: str) -> str:
@@ -73,14 +69,14 @@ class SessionSteers:
         tries = (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3)))
         return next(free for free in tries if free.casefold() not in taken)
 
-    def keep(self, session: str, steer: Steer) -> None:
+    def add(self, session: str, steer: Steer) -> None:
         """Put a steer in a slot, in place of the page's earlier one of that name.
 
         Raises:
             InputError: If the name is not free or every slot is taken.
         """
         with self._lock:
-            self.check_room(session, steer.name)
+            self.check_addable(session, steer.name)
             slots = self._slots.setdefault(session, [None] * N_SLOTS)
             names = [held and held.name for held in slots]
             slots[names.index(steer.name if steer.name in names else None)] = steer
@@ -96,7 +92,7 @@ class SessionSteers:
         with self._lock:
             self._slots.pop(session, None)
 
-    def offer(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
+    def update_chooser(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
         """Return the update that lists the page's steers in a chooser and keeps what was chosen."""
         names = self.names(session_of(request))
         return gr.update(
