@@ -21,9 +21,17 @@ from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.workbench import Workbench
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks of this suite."""
-    config.addinivalue_line("markers", "slow: takes half a minute; leave out with -m 'not slow'")
+_MARKED_BY_FIXTURE = {"lm": "model", "app_url": "model", "browser": "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the embedded model or a browser, by the fixtures that a test asks for.
+
+    `pytest -m "not model and not browser"` is the inner loop.
+    """
+    for item in items:
+        for fixture in _MARKED_BY_FIXTURE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_MARKED_BY_FIXTURE[fixture])
 
 
 @pytest.fixture(params=list(TINY_CONFIGS))
