@@ -20,7 +20,6 @@ from lmsteer_core import LanguageModel, Sampling, Steer, load_model
 from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.workbench import Workbench
 
-
 _MARKED_BY_FIXTURE = {"lm": "model", "app_url": "model", "browser": "browser"}
 
 
