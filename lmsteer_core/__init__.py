@@ -26,6 +26,8 @@ from lmsteer_core.training.sources.examples import Examples
 from lmsteer_core.training.sources.labelled_text import LabelledText
 from lmsteer_core.training.train import train
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Cancelled",
     "Combined",

