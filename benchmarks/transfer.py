@@ -47,7 +47,7 @@ from lmsteer_core.training.neutral_text import neutral_text
 from lmsteer_core.training.train import calibrated
 from lmsteer_core.transfer.behaviour import Behaviour
 from lmsteer_core.transfer.embedding_map import EmbeddingMap, carried, fit_map, shared_words
-from lmsteer_core.transfer.transfer import transfer
+from lmsteer_core.transfer.transfer import transfer_steer
 
 METHODS = ("made", "behaviour", "ridge", "transpose", "procrustes", "official")
 EPSILONS = (1.5, 3.0, 4.5)
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
                 )
                 made = calibrated(target, moved, Behaviour(source, steer))
             else:
-                made = transfer(source, steer, target, method=method)
+                made = transfer_steer(source, steer, target, method=method)
             made.save(kept)
         return Steer.load(kept)
 
@@ -273,8 +273,8 @@ def round_trip(source: LanguageModel, target: LanguageModel) -> None:
     steer = train(source, "sentiment", STYLES["sentiment"].descriptions)
     w, curvature = product(steer), neutral_text(source).curvature
     for method in ("behaviour", "ridge"):
-        there = transfer(source, steer, target, method=method)
-        w_back = product(transfer(target, there, source, method=method))
+        there = transfer_steer(source, steer, target, method=method)
+        w_back = product(transfer_steer(target, there, source, method=method))
 
         def natural(a: Tensor, b: Tensor) -> float:
             """Return the inner product in which a steer's squared length is its divergence."""

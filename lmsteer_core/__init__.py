@@ -9,45 +9,13 @@ Dimensions, by the names that every docstring uses:
     d_model      width of the last hidden state and of a word embedding
     rank         columns of a steer's factors
     vocab_size   rows of the output embedding E
+
+The public names stand in `__init__.pyi`. Each is imported at its first use, so that
+`import lmsteer_core` and `--help` answer at once, without torch.
 """
 
-from lmsteer_core.errors import Cancelled, InputError, LMSteerError, ModelError, SteerError
-from lmsteer_core.generation.generate import Generated, Row, generate, stream
-from lmsteer_core.generation.live_row import Token
-from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.models.language_model import LanguageModel
-from lmsteer_core.models.loading import load_model
-from lmsteer_core.steers.card import SteerCard
-from lmsteer_core.steers.hook import Steering
-from lmsteer_core.steers.steer import Steer
-from lmsteer_core.training.sources.combined import Combined
-from lmsteer_core.training.sources.descriptions import Descriptions
-from lmsteer_core.training.sources.examples import Examples
-from lmsteer_core.training.sources.labelled_text import LabelledText
-from lmsteer_core.training.train import train
+import lazy_loader
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "Cancelled",
-    "Combined",
-    "Descriptions",
-    "Examples",
-    "Generated",
-    "InputError",
-    "LMSteerError",
-    "LabelledText",
-    "LanguageModel",
-    "ModelError",
-    "Row",
-    "Sampling",
-    "Steer",
-    "SteerCard",
-    "SteerError",
-    "Steering",
-    "Token",
-    "generate",
-    "load_model",
-    "stream",
-    "train",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,10 +13,12 @@ import lmsteer_core
 from lmsteer_core import Cancelled, InputError, LMSteerError, ModelError, SteerError
 from lmsteer_core.resources import PACKAGE
 
+ROOT = PACKAGE.parent
 PUBLIC = [
     "Cancelled",
     "Combined",
     "Descriptions",
+    "Dimension",
     "Examples",
     "Generated",
     "InputError",
@@ -24,17 +26,34 @@ PUBLIC = [
     "LabelledText",
     "LanguageModel",
     "ModelError",
+    "NextWords",
+    "ReadText",
     "Row",
     "Sampling",
+    "Span",
     "Steer",
     "SteerCard",
     "SteerError",
     "Steering",
     "Token",
+    "Weighed",
+    "Workbench",
+    "dimensions",
+    "export_merged",
+    "export_peft",
     "generate",
     "load_model",
+    "next_words",
+    "pull",
+    "push",
+    "read_labelled",
+    "read_official",
+    "read_text",
     "stream",
+    "strongest_spans",
     "train",
+    "transfer_steer",
+    "weigh",
 ]
 
 
@@ -63,14 +82,42 @@ def test_module_says_what_it_is_for(file):
     assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
 
 
-def test_importing_the_core_imports_no_user_interface():
-    code = (
-        "import sys, lmsteer_core\n"
-        "unwanted = ('gradio', 'plotly', 'fastapi', 'vllm', 'ray')\n"
-        "print(sorted(m for m in sys.modules if m.split('.')[0] in unwanted))"
+UNWANTED = {"fastapi", "gradio", "plotly", "ray", "vllm"}
+
+
+def packages_after(code: str) -> set[str]:
+    """Return the top-level packages that a fresh Python holds after some code."""
+    code += "\nprint(*{module.split('.')[0] for module in sys.modules}, file=sys.stderr)"
+    command = [sys.executable, "-c", f"import sys\n{code}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_importing_the_core_imports_neither_torch_nor_a_user_interface():
+    loaded = packages_after("import lmsteer_core; dir(lmsteer_core)")
+    assert not loaded & {*UNWANTED, "numpy", "torch", "transformers"}
+
+
+def test_every_public_name_together_imports_no_user_interface():
+    loaded = packages_after("from lmsteer_core import *")
+    assert "torch" in loaded
+    assert not loaded & UNWANTED
+
+
+def test_help_of_every_verb_is_there_without_torch_or_a_user_interface():
+    verbs = "models install steers generate nextword words analyze train transfer import export"
+    loaded = packages_after(
+        "from lmsteer_core.cli.main import main\n"
+        f"for verb in '{verbs} push evaluate app serve'.split():\n"
+        "    try: main([verb, '--help'])\n"
+        "    except SystemExit as stop: assert not stop.code"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert not loaded & {*UNWANTED, "torch", "transformers"}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nothing_of_ours"):
+        lmsteer_core.nothing_of_ours  # noqa: B018
 
 
 @pytest.mark.parametrize("error", [ModelError, SteerError, InputError, Cancelled])

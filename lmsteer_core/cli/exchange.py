@@ -7,13 +7,13 @@ from pathlib import Path
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
 from lmsteer_core.errors import InputError
-from lmsteer_core.steers.library import user_steers_of
 
 
 def run_import(args: argparse.Namespace) -> Result:
     """Read the steers of an official checkpoint and save them."""
     from lmsteer_core.exchange.checkpoint import read_official
     from lmsteer_core.exchange.hub import save_repository
+    from lmsteer_core.steers.library import user_steers_of
 
     if args.index and len(args.index) != len(args.name):
         raise InputError(

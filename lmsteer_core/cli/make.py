@@ -10,12 +10,12 @@ from typing import Any
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench
 from lmsteer_core.cli.progress_line import progress_line
 from lmsteer_core.errors import InputError
-from lmsteer_core.steers.library import user_steers_of
 
 
 def run_train(args: argparse.Namespace) -> Result:
     """Make a steer and save it."""
     from lmsteer_core.steers.card import check_name
+    from lmsteer_core.steers.library import user_steers_of
     from lmsteer_core.training.train import calibrated, train
 
     check_name(args.name)
@@ -91,7 +91,8 @@ def show_train(result: Result) -> str:
 def run_transfer(args: argparse.Namespace) -> Result:
     """Carry steers to another model and save them."""
     from lmsteer_core.steers.card import check_name
-    from lmsteer_core.transfer.transfer import fit_report, transfer
+    from lmsteer_core.steers.library import user_steers_of
+    from lmsteer_core.transfer.transfer import fit_report, transfer_steer
     from lmsteer_core.workbench import Workbench
 
     if len(args.steer) != 1 and (args.name or args.out):
@@ -104,7 +105,7 @@ def run_transfer(args: argparse.Namespace) -> Result:
     steers = [find_steer(workbench, name) for name in names]
     done = []
     for steer in steers:
-        made = transfer(
+        made = transfer_steer(
             workbench.lm,
             steer,
             target.lm,

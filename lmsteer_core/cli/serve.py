@@ -51,9 +51,7 @@ def add_app_options(parser: argparse.ArgumentParser) -> None:
 def run_app(args: argparse.Namespace) -> Result:
     """Serve the app until interrupted."""
     if args.mcp and not find_spec("mcp"):
-        raise InputError(
-            '--mcp needs the package mcp; install it with: pip install "gradio[mcp]".'
-        )
+        raise InputError('--mcp needs the package mcp; install it with: pip install "gradio[mcp]".')
     try:
         from lmsteer_core.ui.app import serve_app
     except ImportError as error:

@@ -16,7 +16,7 @@ from lmsteer_core.training.projection import whitened
 from lmsteer_core.training.train import steer_from_shift
 from lmsteer_core.transfer.behaviour import Behaviour, _word_ends
 from lmsteer_core.transfer.embedding_map import carried, fit_map, shared_words
-from lmsteer_core.transfer.transfer import fit_report, transfer
+from lmsteer_core.transfer.transfer import fit_report, transfer_steer
 
 OTHER_TEXTS = [
     *NEUTRAL,
@@ -152,7 +152,7 @@ def test_a_steer_travels_to_a_model_with_another_tokenizer_and_width(
     plain = make_plain(other, OTHER_TEXTS)
     monkeypatch.setattr("lmsteer_core.transfer.transfer.neutral_text", lambda *_a, **_k: plain)
     monkeypatch.setattr("lmsteer_core.training.train.neutral_text", lambda *_a, **_k: plain)
-    made = transfer(small, small_steer, other, method=method, name="style-there")
+    made = transfer_steer(small, small_steer, other, method=method, name="style-there")
     check_fingerprint(made, other.fingerprint_rows, "other")
     assert made.d_model == 24
     assert (made.card.negative, made.card.positive) == ("cold", "warm")
@@ -176,10 +176,10 @@ def test_the_fit_report_finds_each_word_again_on_a_twin(
 
 def test_another_models_steer_is_refused(small, lm, steer):
     with pytest.raises(SteerError):
-        transfer(small, steer, lm)
+        transfer_steer(small, steer, lm)
 
 
 def test_too_few_shared_words_are_refused_with_their_number(small, other, small_steer, monkeypatch):
     monkeypatch.setattr("lmsteer_core.transfer.embedding_map.LEAST_SHARED_WORDS", 10**6)
     with pytest.raises(InputError, match=r"share \d+ words; a transfer needs at least 1000000"):
-        transfer(small, small_steer, other, method="ridge")
+        transfer_steer(small, small_steer, other, method="ridge")

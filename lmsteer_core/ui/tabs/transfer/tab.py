@@ -19,7 +19,7 @@ from lmsteer_core.models.catalogue import EMBEDDED
 from lmsteer_core.progress import Progress
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.transfer.embedding_map import Method
-from lmsteer_core.transfer.transfer import FitReport, fit_report, transfer
+from lmsteer_core.transfer.transfer import FitReport, fit_report, transfer_steer
 from lmsteer_core.ui.figures.calibration import calibration_curves
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text
@@ -127,7 +127,7 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
             new_name = (
                 own.free_name(session, steer.name) if models.is_own(to_id or "") else steer.name
             )
-            made = transfer(
+            made = transfer_steer(
                 source.lm, steer, target.lm, method=method, name=new_name, progress=progress
             )
             return _Carried(source, steer, target, made, fit_report(source.lm, steer, target.lm))
