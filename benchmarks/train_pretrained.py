@@ -29,7 +29,7 @@ from lmsteer_core import (
 )
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.prompts import read_prompts
-from lmsteer_core.models.catalogue import EMBEDDED
+from lmsteer_core.models.packages import EMBEDDED
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.sources.source import Source
 

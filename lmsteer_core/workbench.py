@@ -11,9 +11,9 @@ from lmsteer_core.analysis.next_word import NextWords, next_words
 from lmsteer_core.errors import SteerError
 from lmsteer_core.generation.generate import Row, live_rows
 from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.models.catalogue import EMBEDDED
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
+from lmsteer_core.models.packages import EMBEDDED
 from lmsteer_core.progress import Progress, finished
 from lmsteer_core.serving.engine import Engine, Step
 from lmsteer_core.steers.card import CARD_FILE

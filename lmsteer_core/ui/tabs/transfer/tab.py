@@ -15,7 +15,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.exchange import archive
 from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.models.catalogue import EMBEDDED
+from lmsteer_core.models.packages import EMBEDDED
 from lmsteer_core.progress import Progress
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.transfer.embedding_map import Method
