@@ -157,6 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "data", nargs="?", metavar="DATA", help="JSONL or CSV with text and label in [−1, 1]"
     )
+    sub.add_argument(
+        "--zero-is-negative",
+        action="store_true",
+        help="the labels of DATA are 0 and 1, and 0 is the − pole",
+    )
     sub.add_argument("--name", required=True)
     sub.add_argument("--plus", metavar="TEXT", help="describe what +ε should read like")
     sub.add_argument("--minus", metavar="TEXT", help="describe what −ε should read like")

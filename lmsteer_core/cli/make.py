@@ -59,6 +59,8 @@ def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
     if args.plus_examples is not None:
         taught.append(Examples(read_lines(args.plus_examples), read_lines(args.minus_examples)))
     if args.data is None:
+        if args.zero_is_negative:
+            raise InputError("--zero-is-negative says what the labels of DATA mean; give DATA.")
         if not taught or args.method == "adam":
             raise InputError(
                 "Give a DATA file, or both --plus and --minus; --method adam needs DATA alone."
@@ -68,10 +70,12 @@ def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
         raise InputError(
             "--method adam learns from DATA alone; leave out the descriptions and examples."
         )
-    found = read_labelled(args.data)
-    if found.n_duplicates:
-        sys.stderr.write(f"lmsteer: left out {found.n_duplicates} repeated texts.\n")
-    data = LabelledText(found.texts, found.labels)
+    labelled = read_labelled(args.data, zero_is_negative=args.zero_is_negative)
+    for note in labelled.notes:
+        sys.stderr.write(f"lmsteer: {args.data}: {note}\n")
+    if labelled.n_duplicates:
+        sys.stderr.write(f"lmsteer: left out {labelled.n_duplicates} repeated texts.\n")
+    data = LabelledText(labelled.texts, labelled.labels)
     if not taught:
         return [(data, 1.0)]
     return [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,34 +16,72 @@ from lmsteer_core.errors import InputError
 
 MAX_BYTES = 200_000_000
 
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+
 
 @dataclass(frozen=True)
 class Labelled:
-    """The distinct texts of a file, their labels, and how many repeated texts were dropped."""
+    """The distinct texts of a file and their labels.
+
+    Attributes:
+        texts: The texts.
+        labels: Their labels, in [−1, 1].
+        n_duplicates: Repeated texts that were dropped.
+        notes: A sentence for each thing that was not read as it stands in the file.
+    """
 
     texts: list[str]
     labels: list[float]
     n_duplicates: int
+    notes: tuple[str, ...] = ()
 
 
-def read_labelled(path: Path | str) -> Labelled:
-    """Return the distinct texts of a `.jsonl` or `.csv` file and their labels.
+def read_labelled(path: Path | str, *, zero_is_negative: bool = False) -> Labelled:
+    """Return the distinct texts of a `.jsonl`, `.csv` or `.tsv` file and their labels.
+
+    A CSV's columns may be separated by commas, semicolons, tabs or bars, as its first line tells.
+
+    Args:
+        path: The file.
+        zero_is_negative: Its labels are 0 and 1 alone, and 0 means the − pole.
 
     Raises:
         InputError: If the file or one of its lines cannot be used; the sentence names the line.
     """
     path = Path(path)
     content = _content(path)
-    records = _csv(content) if path.suffix.lower() == ".csv" else _jsonl(content)
+    notes: list[str] = []
+    if path.suffix.lower() in (".csv", ".tsv"):
+        separator = _separator(content)
+        if separator != ",":
+            notes.append(f"Its columns are separated by {_SEPARATORS[separator]}.")
+        records = _csv(content, separator)
+    else:
+        separator, records = "", _jsonl(content)
     labelled: dict[str, float] = {}
     n_rows = 0
     for line, record in records:
-        text, label = _text_and_label(line, record)
+        text, label = _text_and_label(line, record, separator)
+        if zero_is_negative and label not in (0, 1):
+            raise InputError(
+                f"Line {line} has the label {label:g}; with 0 as the − pole "
+                "every label must be 0 or 1."
+            )
         labelled.setdefault(text, label)
         n_rows += 1
     if not labelled:
         raise InputError(f"{path.name} holds no labelled text.")
-    return Labelled(list(labelled), list(labelled.values()), n_rows - len(labelled))
+    labels = list(labelled.values())
+    if zero_is_negative:
+        labels = [2 * label - 1 for label in labels]
+        notes.append("Its label 0 is read as −1, the − pole.")
+    elif set(labels) == {0, 1}:
+        raise InputError(
+            f"Every label in {path.name} is 0 or 1, and 0 means neither pole: write −1 for the "
+            "− pole, or say that 0 is the − pole (--zero-is-negative, or the box below the file)."
+        )
+    return Labelled(list(labelled), labels, n_rows - len(labelled), tuple(notes))
 
 
 def read_lines(path: Path | str) -> list[str]:
@@ -85,21 +124,51 @@ def _jsonl(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
 
 
-def _csv(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-    line = 0  # where the last whole record ended; DictReader.line_num is late after blank lines
+def _separator(content: str) -> str:
+    """Return what separates the names in the first line; prose further down misleads a sniffer."""
     try:
-        if not {"text", "label"} <= set(reader.fieldnames or ()):
-            raise InputError("Line 1 of a CSV file must name the columns text and label.")
+        names = re.split("[\r\n]", content, maxsplit=1)[0]
+        return csv.Sniffer().sniff(names, "".join(_SEPARATORS)).delimiter
+    except csv.Error:  # one column, or none
+        return ","
+
+
+def _csv(content: str, separator: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
+    line = 0  # where the last whole record ended
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        counts = Counter(names)
+        if not {"text", "label"} <= set(names):
+            raise InputError(
+                "Line 1 of a CSV file must name the columns text and label, separated by commas, "
+                "semicolons or tabs."
+            )
+        if counts["text"] > 1 or counts["label"] > 1:
+            raise InputError("Line 1 names a column text or label twice; keep one of each.")
         line = 1
-        for record in reader:
-            line = reader.reader.line_num
-            yield line, record
+        for values in reader:
+            line = reader.line_num
+            if not values:
+                continue
+            if any(value.strip() for value in _nameless(names, values)):
+                raise InputError(
+                    f"Line {line} has more values than line 1 names columns; put a text that "
+                    f'holds “{separator}” in double quotes (").'
+                )
+            yield line, dict(zip(names, values, strict=False))
     except csv.Error as error:
         raise InputError(f"Line {line + 1} is not valid CSV: {error}.") from error
 
 
-def _text_and_label(line: int, record: dict[str, Any]) -> tuple[str, float]:
+def _nameless(names: list[str], values: list[str]) -> Iterator[str]:
+    """Yield the values of columns without a name: a spreadsheet may write them, all empty."""
+    for i, value in enumerate(values):
+        if i >= len(names) or not names[i]:
+            yield value
+
+
+def _text_and_label(line: int, record: dict[str, Any], separator: str) -> tuple[str, float]:
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"Line {line} has no text.")
@@ -107,12 +176,24 @@ def _text_and_label(line: int, record: dict[str, Any]) -> tuple[str, float]:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"Line {line} holds half of a character (a lone surrogate).") from error
-    try:
-        label = float(record.get("label"))  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        label = math.nan
-    if not -1 <= label <= 1:
+    label = _label(record.get("label"), separator)
+    if label is None or not -1 <= label <= 1:
         raise InputError(
             f"Line {line} has the label {record.get('label')!r}; it must be from −1 to 1."
         )
     return text.strip(), label
+
+
+def _label(value: Any, separator: str) -> float | None:
+    """Return a label's number, or None; true and false are none, for 0 is not the − pole."""
+    if isinstance(value, str):
+        number = value.strip().replace("−", "-")
+        if separator in (";", "\t"):  # a spreadsheet that writes decimal commas writes these
+            number = number.replace(",", ".")
+        return float(number) if _NUMBER.fullmatch(number) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None

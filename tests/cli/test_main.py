@@ -211,6 +211,22 @@ def test_every_source_trains_by_command(
     assert not (on_small / "home").exists()
 
 
+def test_labels_0_and_1_are_the_poles_when_that_is_said(
+    capsys: Capture, on_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(on_small)
+    rows = "".join(
+        f"{days} number {i};{int(label > 0)}\n" for i in range(10) for days, label in DAYS
+    )
+    Path("binary.csv").write_text(f"text;label\n{rows}")
+    args = ["train", "binary.csv", "--zero-is-negative", "--name", "mood", "--out", "made"]
+    assert main([*args, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "columns are separated by semicolons" in captured.err
+    assert "label 0 is read as −1" in captured.err
+    assert json.loads(captured.out)["card"]["data"] == "20 labelled texts"
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -230,6 +246,9 @@ def test_every_source_trains_by_command(
         (["rows.csv", "--rank", "0"], "--rank"),
         (["one.csv"], "Both poles"),
         (["bad.csv"], "Line 3 has the label 'good'"),
+        (["binary.csv"], "--zero-is-negative"),
+        (["one.csv", "--zero-is-negative"], "Line 3 has the label 0.5"),
+        ([*DESCRIBED, "--zero-is-negative"], "give DATA"),
     ],
 )
 def test_a_source_that_cannot_teach_is_refused_before_a_model_is_opened(
@@ -239,6 +258,7 @@ def test_a_source_that_cannot_teach_is_refused_before_a_model_is_opened(
     monkeypatch.setattr(Workbench, "open", pytest.fail)
     Path("one.csv").write_text("text,label\na,1\nb,0.5\n")
     Path("bad.csv").write_text("text,label\na,1\nb,good\n")
+    Path("binary.csv").write_text("text,label\na,1\nb,0\n")
     assert says in refused(capsys, "train", *args, "--name", "mood")
 
 

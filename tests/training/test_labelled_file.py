@@ -87,6 +87,9 @@ JSONL_FAULTS = {
     "label is infinite": ('{"text": "x", "label": Infinity}', "Line 2 has the label inf"),
     "label is a huge integer": ('{"text": "x", "label": 1' + "0" * 400 + "}", "Line 2"),
     "label is a word": ('{"text": "x", "label": "good"}', "Line 2 has the label 'good'"),
+    "label is true": ('{"text": "x", "label": true}', "Line 2 has the label True"),
+    "label is false": ('{"text": "x", "label": false}', "Line 2 has the label False"),
+    "label has an underscore": ('{"text": "x", "label": "0_1"}', "Line 2 has the label '0_1'"),
     "label is a list": ('{"text": "x", "label": [1]}', "Line 2 has the label"),
 }
 
@@ -98,7 +101,96 @@ def test_a_bad_jsonl_line_is_named(write, fault):
         read_labelled(write("d.jsonl", GOOD + line + "\n" + GOOD))
 
 
+COMMAS = "text,label\nI came,1\nI left,-1\n"
+SEPARATED = {
+    "semicolons": "Its columns are separated by semicolons.",
+    "tabs": "Its columns are separated by tabs.",
+    "bars": "Its columns are separated by bars.",
+}
+
+
+@pytest.mark.parametrize(
+    ("separator", "kind"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+)
+@pytest.mark.parametrize("name", ["d.csv", "d.tsv"])
+def test_other_separators_are_read_and_named(write, separator, kind, name):
+    read = read_labelled(write(name, COMMAS.replace(",", separator)))
+    assert read == Labelled(["I came", "I left"], [1.0, -1.0], 0, (SEPARATED[kind],))
+
+
+def test_what_separates_is_told_by_the_first_line_whatever_the_texts_hold(write):
+    prose = 'text;label\n"I came, I saw; it was so, so, so";1\nWell, well, well, no,;-1\n'
+    read = read_labelled(write("d.csv", prose))
+    assert read.texts == ["I came, I saw; it was so, so, so", "Well, well, well, no,"]
+    read = read_labelled(write("d.csv", "text,label\nyes; oh; yes;,1\nno; oh; no;,-1\n"))
+    assert (read.texts, read.labels) == (["yes; oh; yes;", "no; oh; no;"], [1.0, -1.0])
+
+
+def test_a_european_spreadsheet_is_read(write):
+    content = b'\xef\xbb\xbftext;label;\r\nsch\xc3\xb6n, gut;0,5;\r\n"b\xc3\xb6se;\nx";-1,0;\r\n'
+    read = read_labelled(write("d.csv", content))
+    assert (read.texts, read.labels) == (["schön, gut", "böse;\nx"], [0.5, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        ('"text","label"\n"a, b","1"\n"c","-1"\n', [1.0, -1.0]),
+        (" text , label \na, 1\nb, -.5\n", [1.0, -0.5]),
+        ("text,label,,\na,1,,\nb,-1, ,\n", [1.0, -1.0]),
+        ("text,label\na,1,\nb,-1,,\n", [1.0, -1.0]),
+        ("text,label\ra,1\rb,-1\r", [1.0, -1.0]),
+        ("id,text,label,id\n1,a,1,2\n3,b,-1,4\n", [1.0, -1.0]),
+        ("text,label\na,−1\nb,+1e0\n", [-1.0, 1.0]),
+    ],
+)
+def test_what_spreadsheets_and_hands_write_is_read(write, content, labels):
+    assert read_labelled(write("d.csv", content)).labels == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.csv", "text,label\ngood,1\nbad,0\nbad,0\n"),
+        ("d.jsonl", '{"text": "good", "label": 1}\n{"text": "bad", "label": 0}\n'),
+    ],
+)
+def test_zero_and_one_alone_are_poles_only_when_that_is_said(write, name, content):
+    with pytest.raises(InputError, match=r"0 or 1.*write −1 for the − pole.*--zero-is-negative"):
+        read_labelled(write(name, content))
+    read = read_labelled(write(name, content), zero_is_negative=True)
+    assert (read.texts, read.labels) == (["good", "bad"], [1.0, -1.0])
+    assert read.notes == ("Its label 0 is read as −1, the − pole.",)
+
+
+@pytest.mark.parametrize("label", ["-1", "0.5"])
+def test_zero_is_no_pole_beside_other_labels(write, label):
+    content = f"text,label\na,1\nb,0\nc,{label}\n"
+    assert read_labelled(write("d.csv", content)).labels == [1.0, 0.0, float(label)]
+    with pytest.raises(InputError, match=f"Line 4 has the label {label}; with 0 as the − pole"):
+        read_labelled(write("d.csv", content), zero_is_negative=True)
+
+
 CSV_FAULTS = {
+    "unquoted comma before the label": (
+        "text,label\nI rate it, 1,-1\n",
+        "Line 2 has more values than line 1 names columns; put .* in double quotes",
+    ),
+    "unquoted comma in the last column": ("label,text\n1,fine\n1,well, well\n", "Line 3 has more"),
+    "unquoted comma beside an empty column": ("text,label,\nI rate it, 1,-1\n", "Line 2 has more"),
+    "unquoted semicolon": ("text;label\nfine;1\nso; so;-1\n", "Line 3 has more .* “;”"),
+    "quotes after a space": ('label,text\n1, "so, so"\n', "Line 2 has more"),
+    "curly quotes": ("text,label\n“so, so”,1\n", "Line 2 has more"),
+    "quotes escaped by a backslash": ('text,label\n"he \\"so\\", so",1\n', "Line 2 is not valid"),
+    "text named twice": ("text,label,text\na,1,b\n", "Line 1 names a column .* twice"),
+    "label named twice": ("text,label, label\na,1,-1\n", "Line 1 names a column .* twice"),
+    "header is a line of its own": ("sep=;\ntext;label\na;1\n", "Line 1 .* text and label"),
+    "header beside other separators": ("text:label\na:1\n", "separated by commas, semicolons"),
+    "decimal comma in quotes": ('text,label\na,"0,5"\n', "Line 2 has the label '0,5'"),
+    "percent": ("text;label\na;50%\n", "Line 2 has the label '50%'"),
+    "thousands": ("text;label\na;1.000,0\n", "Line 2 has the label '1.000,0'"),
+    "underscore": ("text,label\na,0_1\n", "Line 2 has the label '0_1'"),
+    "true": ("text,label\na,True\n", "Line 2 has the label 'True'"),
     "no text column": ("sentence,label\nx,1\n", "Line 1 .* text and label"),
     "no label column": ("text,stars\nx,1\n", "Line 1 .* text and label"),
     "no header": ("x,1\ny,-1\n", "Line 1 .* text and label"),
