@@ -9,7 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lmsteer_core.ui.figures.look import BREAKS, NEGATIVE, NEUTRAL, POSITIVE, dressed
+from lmsteer_core.ui.colours import BREAKS, NEGATIVE, NEUTRAL, POSITIVE
+from lmsteer_core.ui.figures.look import dressed
 
 
 def calibration_curves(
@@ -44,7 +45,7 @@ def calibration_curves(
         (style, "style", "%{y:.3g}"),
         ([p / base for p in perplexity], "perplexity", "%{y:.2f} × the unsteered"),
     )
-    for row, (y, name, told) in enumerate(curves, 1):
+    for row, (y, name, value_format) in enumerate(curves, 1):
         figure.add_trace(
             go.Scatter(
                 x=epsilons,
@@ -52,7 +53,7 @@ def calibration_curves(
                 mode="lines+markers",
                 line={"color": NEUTRAL, "width": 2},
                 marker={"size": 9, "color": colours},
-                hovertemplate=f"ε = %{{x:+.3g}}<br>{name} {told}<extra></extra>",
+                hovertemplate=f"ε = %{{x:+.3g}}<br>{name} {value_format}<extra></extra>",
             ),
             row=row,
             col=1,

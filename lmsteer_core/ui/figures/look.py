@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-POSITIVE = "#2f7fd0"
-NEGATIVE = "#d9741a"
-DIVERGING = [[0.0, NEGATIVE], [0.5, "#b9bec6"], [1.0, POSITIVE]]
-NEUTRAL = "#808a99"
-BREAKS = "#d33b3b"
+from lmsteer_core.ui.colours import MIDDLE, NEGATIVE, NEUTRAL, POSITIVE
+
+DIVERGING = [[0.0, NEGATIVE], [0.5, MIDDLE], [1.0, POSITIVE]]
 
 
 def dressed(figure: go.Figure, *, x: str, y: str, height: int = 320) -> go.Figure:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from lmsteer_core.ui.figures.look import BREAKS, NEGATIVE, NEUTRAL, POSITIVE, dressed
+from lmsteer_core.ui.colours import BREAKS, NEGATIVE, NEUTRAL, POSITIVE
+from lmsteer_core.ui.figures.look import dressed
 from lmsteer_core.ui.markup.format import signed
 
 DASHES = (

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from lmsteer_core.ui.figures.look import NEGATIVE, NEUTRAL, POSITIVE, dressed
+from lmsteer_core.ui.colours import NEGATIVE, NEUTRAL, POSITIVE
+from lmsteer_core.ui.figures.look import dressed
 from lmsteer_core.ui.markup.format import signed
 
 _DASHES = ("solid", "dash")
@@ -26,7 +27,7 @@ def posterior_curves(
     colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else NEUTRAL for e in epsilons]
     peaks = [best for _, best in curves.values()]
     for nth, (name, (probability, best)) in enumerate(curves.items()):
-        told = f"{name}: " if name else ""
+        prefix = f"{name}: " if name else ""
         figure.add_trace(
             go.Scatter(
                 x=list(epsilons),
@@ -34,13 +35,13 @@ def posterior_curves(
                 mode="lines+markers",
                 line={"color": NEUTRAL, "width": 2.5, "dash": _DASHES[nth]},
                 marker={"size": 7, "color": colours, "symbol": _MARKS[nth]},
-                hovertemplate=f"{told}ε = %{{x:+g}}<br>probability %{{y:.1%}}<extra></extra>",
+                hovertemplate=f"{prefix}ε = %{{x:+g}}<br>probability %{{y:.1%}}<extra></extra>",
             )
         )
         figure.add_annotation(
             x=best,
             y=max(probability),
-            text=f"<b>{_peak(probability, best, told)}</b>",
+            text=f"<b>{_peak(probability, best, prefix)}</b>",
             showarrow=True,
             arrowhead=2,
             arrowcolor=NEUTRAL,
@@ -64,7 +65,7 @@ def _side(best: float, peaks: Sequence[float]) -> str:
     return "right" if best == min(peaks) < max(peaks) and best > -2 else "center"
 
 
-def _peak(probability: Sequence[float], best: float, told: str) -> str:
+def _peak(probability: Sequence[float], best: float, prefix: str) -> str:
     if max(probability) - min(probability) < 1e-6:
-        return f"{told}every ε alike"
-    return f"{told or 'best '}ε {signed(best, '+g')}"  # two labels must fit a phone
+        return f"{prefix}every ε alike"
+    return f"{prefix or 'best '}ε {signed(best, '+g')}"  # two labels must fit a phone

@@ -1,4 +1,4 @@
-"""Singular values of a steer as bars, with the share of its energy they hold together."""
+"""Singular values of a steer as bars, with the share of its energy they hold shares_up_to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from itertools import accumulate
 
 import plotly.graph_objects as go
 
-from lmsteer_core.ui.figures.look import POSITIVE, dressed
+from lmsteer_core.ui.colours import NEUTRAL, POSITIVE
+from lmsteer_core.ui.figures.look import dressed
 
 _MANY = 10
 """Bars of which only the tall carry a number: the others' would run into each other."""
@@ -22,16 +23,16 @@ def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -
         most: Only so many of them are drawn; the shares are of all.
     """
     total = sum(value**2 for value in values) or 1.0
-    own = [value**2 / total for value in values]
-    together = list(accumulate(own))
-    least_told = 0.1 if len(values) > _MANY else 0.02
+    shares = [value**2 / total for value in values]
+    shares_up_to = list(accumulate(shares))
+    least_labelled = 0.1 if len(values) > _MANY else 0.02
     x = list(range(1, len(values) + 1))[:most]
     figure = go.Figure(
         go.Bar(
             x=x,
             y=list(values)[:most],
-            customdata=list(zip(own, together, strict=True))[:most],
-            text=[f"{share:.0%}" if share >= least_told else "" for share in own[:most]],
+            customdata=list(zip(shares, shares_up_to, strict=True))[:most],
+            text=[f"{share:.0%}" if share >= least_labelled else "" for share in shares[:most]],
             textposition="outside",
             constraintext="none",
             textangle=0,
@@ -45,10 +46,10 @@ def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -
     figure.add_trace(
         go.Scatter(
             x=x,
-            y=together[:most],
+            y=shares_up_to[:most],
             yaxis="y2",
             mode="lines+markers",
-            line={"color": "#808a99", "width": 2, "dash": "dot"},
+            line={"color": NEUTRAL, "width": 2, "dash": "dot"},
             marker={"size": 7},
             hoverinfo="skip",
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
+from lmsteer_core.ui.colours import NEGATIVE, POSITIVE
+
+_COLOURS = f":root {{ color-scheme: light dark; --plus: {POSITIVE}; --minus: {NEGATIVE}; }}"
 _STYLE = """
-:root { color-scheme: light dark; --plus: #2f7fd0; --minus: #d9741a; }
 body { font: 17px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 .gen { white-space: pre-wrap; overflow-wrap: anywhere; }
 .tok.plus { background: color-mix(in srgb, var(--plus) calc(var(--t) * 55%), transparent);
@@ -30,7 +32,7 @@ def standalone(title: str, body: str) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         'content="width=device-width"><meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
+        f"<title>{escape(title)}</title><style>{_COLOURS}{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"{body}</body></html>"
     )
 
