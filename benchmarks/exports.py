@@ -18,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from lmsteer_core import LanguageModel, Steer
+from lmsteer_core import LanguageModel, Steer, load_model
 from lmsteer_core.exchange.export import export_merged, export_peft
 from lmsteer_core.workbench import Workbench
 
@@ -32,10 +32,11 @@ def main() -> None:
     logging.disable_progress_bar()
     print("| model | embeddings | moved by steering | peft | merged |")
     print("|---|---|---|---|---|")
-    workbench = Workbench.open(dtype="float32")
+    lm = load_model("embedded", dtype="float32")
+    workbench = Workbench(lm)
     parts = [(workbench.steer("sentiment"), 2.0), (workbench.steer("formality"), -1.0)]
-    ids = torch.tensor([workbench.lm.encode("The new neighbours turned out to be kind.")[0]])
-    print(line(workbench.lm, parts, ids), flush=True)
+    ids = torch.tensor([lm.encode("The new neighbours turned out to be kind.")[0]])
+    print(line(lm, parts, ids), flush=True)
     for architecture in CONFIGS:
         for tied in (True, False):
             lm = make_lm(architecture, tied=tied)

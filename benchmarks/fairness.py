@@ -13,27 +13,26 @@ import threading
 import time
 from collections.abc import Sequence
 
-from lmsteer_core.generation.generate import Row, live_rows
+from lmsteer_core import LanguageModel, load_model
+from lmsteer_core.generation.generate import Row
 from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.serving.engine import Engine, Job
+from lmsteer_core.serving.engine import Job
 from lmsteer_core.workbench import Workbench
 
 PROMPT = "The new neighbours turned out to be"
 N_TRIES = 5
 
 
-def submit(workbench: Workbench, engine: Engine, rows: Sequence[Row], n_tokens: int) -> Job:
+def submit(workbench: Workbench, rows: Sequence[Row], n_tokens: int) -> Job:
     """Put rows in line."""
     sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=n_tokens, seed=1)
-    return engine.submit(live_rows(workbench.lm, rows, workbench.steers, sampling))
+    return workbench.submit(rows, sampling)
 
 
-def beside(
-    workbench: Workbench, requests: Sequence[tuple[Sequence[Row], int]]
-) -> tuple[float, float]:
+def beside(lm: LanguageModel, requests: Sequence[tuple[Sequence[Row], int]]) -> tuple[float, float]:
     """Return median seconds to a small request's first and last token beside others."""
-    engine = Engine(workbench.lm)
-    jobs = [submit(workbench, engine, rows, n_tokens) for rows, n_tokens in requests]
+    workbench = Workbench(lm)
+    jobs = [submit(workbench, rows, n_tokens) for rows, n_tokens in requests]
     readers = [
         threading.Thread(target=lambda job=job: list(job.steps()), daemon=True) for job in jobs
     ]
@@ -44,7 +43,7 @@ def beside(
     for i in range(N_TRIES):
         start = time.perf_counter()
         rows = [Row(f"{PROMPT} {i}"), Row(f"{PROMPT} {i}", {"sentiment": 2.0})]
-        steps = submit(workbench, engine, rows, 10).steps()
+        steps = submit(workbench, rows, 10).steps()
         next(steps)
         first.append(time.perf_counter() - start)
         list(steps)
@@ -55,13 +54,13 @@ def beside(
         job.cancel()
     for reader in readers:
         reader.join()
-    engine.close()
+    workbench.close()
     return statistics.median(first), statistics.median(last)
 
 
 def main() -> None:
     """Print one row for each neighbour."""
-    workbench = Workbench.open()
+    lm = load_model()
     many = [Row(PROMPT, seed_offset=i) for i in range(64)]
     visitors = [
         ([Row(f"{PROMPT} {i}"), Row(f"{PROMPT} {i}", {"sentiment": 1.0})], 400) for i in range(32)
@@ -75,7 +74,7 @@ def main() -> None:
     print("| beside | first token, s | ten tokens, s |")
     print("|---|---|---|")
     for name, requests in neighbours.items():
-        first, last = beside(workbench, requests)
+        first, last = beside(lm, requests)
         print(f"| {name} | {first:.2f} | {last:.2f} |", flush=True)
 
 

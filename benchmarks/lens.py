@@ -21,7 +21,7 @@ import statistics
 import torch
 
 from benchmarks.measure import seconds
-from lmsteer_core import LanguageModel, Steer, Steering
+from lmsteer_core import LanguageModel, Steer, Steering, load_model
 from lmsteer_core.analysis.dimensions import (
     dimensions,
     displacement_pca,
@@ -55,8 +55,9 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    workbench = Workbench.open(dtype="float32")
-    lm, steers = workbench.lm, [workbench.steers[name] for name in workbench.names]
+    lm = load_model("embedded", dtype="float32")
+    workbench = Workbench(lm)
+    steers = [workbench.steers[name] for name in workbench.names]
     if "nextword" in options.only:
         nextword(lm, steers[0], options.repeats)
     if "words" in options.only:

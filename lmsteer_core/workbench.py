@@ -1,43 +1,64 @@
-"""One model, its steers, many callers: what the app and the command line both stand on."""
+"""One model, its steers, many callers: what app, HTTP API and command line stand on.
+
+Whatever computes on the model runs as a step of the engine, between two tokens of the texts that
+are being written. `train` and `transfer` alone run beside it, in the caller's thread: they take
+minutes, and mostly on the model's copy for batches.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lmsteer_core.analysis.dimensions import Dimension, dimension_steer, dimensions
+from lmsteer_core.analysis.evidence import Weighed, profiling
 from lmsteer_core.analysis.next_word import NextWords, next_words
-from lmsteer_core.errors import SteerError
-from lmsteer_core.generation.generate import Row, live_rows
+from lmsteer_core.analysis.plane import Plane, plane, styles
+from lmsteer_core.analysis.reading import ReadText, reading
+from lmsteer_core.analysis.word_map import WordMap, word_map
+from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.exchange import archive
+from lmsteer_core.exchange.checkpoint import read_official
+from lmsteer_core.exchange.export import export_merged, export_peft
+from lmsteer_core.generation.generate import Generated, Row, live_rows
+from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
 from lmsteer_core.models.packages import EMBEDDED
-from lmsteer_core.progress import Progress, finished
-from lmsteer_core.serving.engine import Engine, Step
-from lmsteer_core.steers.card import CARD_FILE
+from lmsteer_core.progress import Progress, Steps, finished
+from lmsteer_core.serving.endless_text import Drive
+from lmsteer_core.serving.engine import Engine, Job, Step
 from lmsteer_core.steers.library import discover, steer_folders
 from lmsteer_core.steers.steer import Steer, check_fingerprint
 from lmsteer_core.text import check_text
+from lmsteer_core.training.official_recipe import N_STEPS, train_official
+from lmsteer_core.training.sources.labelled_text import LabelledText
 from lmsteer_core.training.sources.source import Source
-from lmsteer_core.training.train import train
+from lmsteer_core.training.train import calibrated, train
+from lmsteer_core.transfer.embedding_map import Method
+from lmsteer_core.transfer.transfer import FitReport, fit_report, transfer_steer
+
+_NO_STEERS: Mapping[str, Steer] = MappingProxyType({})
 
 
 class Workbench:
     """A language model with every steer found for it.
 
     Attributes:
-        lm: The language model.
-        steers: Its steers by name.
+        steers: Its steers by name; nothing that a caller does changes them.
         problems: One sentence per steer on disk that cannot be read.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
         """Find the model's steers, a user's own before the shipped ones."""
-        self.lm = lm
-        self.steers, self.problems = discover(steer_folders(), lm.fingerprint_rows, lm.model_id)
-        self.engine = Engine(lm)
+        self._lm = lm
+        steers, self.problems = discover(steer_folders(), lm.fingerprint_rows, lm.model_id)
+        self.steers: Mapping[str, Steer] = MappingProxyType(steers)
+        self._engine = Engine(lm)
 
     @classmethod
     def open(
@@ -46,29 +67,36 @@ class Workbench:
         """Load a model and its steers; arguments and errors as for `load_model`."""
         return cls(load_model(model_id, device=device, dtype=dtype))
 
-    def steer(self, name: str) -> Steer:
-        """Return a steer by name, or by the path of its folder.
+    def close(self) -> None:
+        """Stop the engine; whoever still waits gets an error."""
+        self._engine.close()
 
-        Raises:
-            SteerError: If there is none, it cannot be read, or it is another model's.
+    @contextmanager
+    def replicated(
+        self, model_id: str, n: int, most: int | None = None, address: str | None = None
+    ) -> Iterator[None]:
+        """Let replicas write all texts until the context is left.
+
+        Arguments and errors as for `replicas.replicas`; needs Ray.
         """
-        check_text(name, "steer's name")
-        if name in self.steers:
-            return self.steers[name]
+        from lmsteer_core.serving.replicas import replicas
+
+        own = self._engine
         try:
-            folder = Path(name).expanduser()
-            is_steer = (folder / CARD_FILE).is_file()
-        except (OSError, RuntimeError, ValueError):  # too long for a path, an unknown ~user, a NUL
-            is_steer = False
-        if is_steer:
-            steer = Steer.load(folder)
-            check_fingerprint(steer, self.lm.fingerprint_rows, self.lm.model_id)
-            self.steers[name] = steer
-            return steer
-        known = ", ".join(sorted(self.steers)) or "none"
-        raise SteerError(
-            f"There is no steer named '{name}' for {self.lm.model_id}; available: {known}."
-        )
+            with replicas(self._lm, model_id, n, most, address) as self._engine:
+                yield
+        finally:
+            self._engine = own
+
+    @property
+    def model_id(self) -> str:
+        """What a user calls the model."""
+        return self._lm.model_id
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens the model can attend to."""
+        return self._lm.context_length
 
     @property
     def names(self) -> list[str]:
@@ -77,33 +105,222 @@ class Workbench:
             self.steers, key=lambda n: (bool(self.steers[n].card.notice), n != "sentiment", n)
         )
 
+    def steer(self, name: str) -> Steer:
+        """Return a steer by name.
+
+        Raises:
+            SteerError: If there is none.
+        """
+        check_text(name, "steer's name")
+        if name in self.steers:
+            return self.steers[name]
+        known = ", ".join(sorted(self.steers)) or "none"
+        raise SteerError(
+            f"There is no steer named '{name}' for {self.model_id}; available: {known}."
+        )
+
+    def checked(self, steer: Steer) -> Steer:
+        """Return a steer from elsewhere.
+
+        Raises:
+            SteerError: If it is another model's.
+        """
+        check_fingerprint(steer, self._lm.fingerprint_rows, self.model_id)
+        return steer
+
+    def unpacked(self, paths: Sequence[Path | str]) -> Steer:
+        """Return an uploaded steer; arguments and errors as for `archive.unpack`."""
+        return archive.unpack(paths, self._lm)
+
+    def read_official(self, checkpoint: Path | str, names: Mapping[int, str] | None) -> list[Steer]:
+        """Return the steers of an official checkpoint, as `checkpoint.read_official` does."""
+        return read_official(checkpoint, self._lm, names)
+
+    # Prompts
+
+    def prompt_tokens(self, prompt: str, reserve: int) -> tuple[int, bool]:
+        """Return how many tokens of a prompt are read, and whether its beginning is cut off.
+
+        Arguments and errors as for `LanguageModel.encode`.
+        """
+        ids, is_cut = self._lm.encode(prompt, reserve=reserve)
+        return len(ids), is_cut
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the model was made to chat."""
+        return bool(self._lm.tokenizer.chat_template)
+
+    def chat_prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return a chat in the model's own template, where the assistant is about to speak.
+
+        Args:
+            messages: Each with "role" and "content".
+
+        Raises:
+            InputError: If the model has no template, or its template refuses the messages.
+        """
+        if not self.has_chat_template:
+            raise InputError(f"{self.model_id} has no chat template; use /v1/completions.")
+        try:
+            text = self._lm.tokenizer.apply_chat_template(
+                [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # templates raise their own errors about the order of roles
+            raise InputError(
+                f"The model's chat template refuses these messages: {error}"
+            ) from error
+        return str(text)
+
+    # Writing
+
+    def submit(
+        self,
+        rows: Sequence[Row],
+        sampling: Sampling,
+        *,
+        extra: Mapping[str, Steer] = _NO_STEERS,
+        logprobs: bool = True,
+    ) -> Job:
+        """Put rows in line to be written, beside whatever others are writing.
+
+        Args:
+            rows: What is written in step.
+            sampling: Shared by all rows.
+            extra: Steers of this caller alone, by name, used next to the shared ones.
+            logprobs: Score every token; else log-probabilities are NaN.
+
+        Raises:
+            Busy: If the line is full.
+            InputError: If a prompt or setting cannot be used.
+            SteerError: If a row names a steer that is not there.
+        """
+        steers = {**self.steers, **extra}
+        return self._engine.submit(live_rows(self._lm, rows, steers, sampling, logprobs=logprobs))
+
     def stream(
         self,
         rows: Sequence[Row],
         sampling: Sampling,
         *,
-        extra: Mapping[str, Steer] = MappingProxyType({}),
+        extra: Mapping[str, Steer] = _NO_STEERS,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[Step]:
-        """Yield tokens step by step as `generate.stream` does, beside whatever others are writing.
+        """Yield tokens step by step as `generate.stream` does.
 
-        `extra` are steers of this caller alone, by name, used next to the shared ones.
-        Unknown steers and bad ε raise at once; a caller whose `is_wanted` turns False, while it
-        waits or later, ends without an error.
+        Arguments as for `submit`, whose errors raise at once. A caller whose `is_wanted` turns
+        False, while it waits or later, ends without an error.
         """
-        steers = {**self.steers, **extra}
-        return self.engine.submit(live_rows(self.lm, rows, steers, sampling)).steps(is_wanted)
+        return self.submit(rows, sampling, extra=extra).steps(is_wanted)
+
+    def generate(
+        self, rows: Sequence[Row], sampling: Sampling, *, extra: Mapping[str, Steer] = _NO_STEERS
+    ) -> list[Generated]:
+        """Return every row's finished continuation; arguments and errors as for `submit`."""
+        tokens: list[list[Token]] = [[] for _ in rows]
+        for step in self.stream(rows, sampling, extra=extra):
+            for row_tokens, token in zip(tokens, step, strict=True):
+                row_tokens.extend([] if token is None else [token])
+        return [Generated(row, row_tokens) for row, row_tokens in zip(rows, tokens, strict=True)]
+
+    def endless_text(self, prompt: str, sampling: Sampling) -> Drive:
+        """Return a text without end whose ε may change; arguments and errors as for `Drive`."""
+        return Drive(self._lm, self._engine, prompt, sampling)
+
+    # Looking
 
     def next_words(self, prompt: str, steer: Steer, **options: Any) -> NextWords:
-        """Return `next_word.next_words`, made in the engine's thread.
+        """Return `next_word.next_words`; a long prompt is read in several steps."""
+        self._read_prompt(prompt)
+        return self._engine.call(lambda: next_words(self._lm, prompt, steer, **options))
 
-        A long prompt is read in steps.
-        """
-        ids, _ = self.lm.encode(prompt, reserve=1)
-        finished(self.engine.work(self.lm.next_state(ids)))
-        return self.engine.call(lambda: next_words(self.lm, prompt, steer, **options))
+    def plane(
+        self, prompt: str, steer_a: Steer, steer_b: Steer, word: str, **options: Any
+    ) -> Plane:
+        """Return `plane.plane`; a long prompt is read in several steps."""
+        self._read_prompt(prompt)
+        return self._engine.call(lambda: plane(self._lm, prompt, steer_a, steer_b, word, **options))
 
-    def train(self, name: str, source: Source, progress: Progress) -> Steer:
+    def styles(
+        self, prompt: str, texts: Sequence[Sequence[Token]], steers: Sequence[Steer]
+    ) -> list[list[float]]:
+        """Return `plane.styles`."""
+        return self._engine.call(lambda: styles(self._lm, prompt, texts, steers))
+
+    def read(self, text: str) -> Steps[ReadText]:
+        """Do what `reading.read_text` does, a window at a time."""
+        return self._engine.work(reading(self._lm, text))
+
+    def profile(self, read: ReadText, steers: Sequence[Steer]) -> Steps[list[Weighed]]:
+        """Do what `evidence.profile` does, some tokens at a time."""
+        return self._engine.work(profiling(self._lm, read, steers))
+
+    def dimensions(self, steer: Steer, **options: Any) -> list[Dimension]:
+        """Return `dimensions.dimensions`."""
+        return self._engine.call(lambda: dimensions(self._lm, steer, **options))
+
+    def dimension_steer(self, steer: Steer, i: int) -> Steer:
+        """Return `dimensions.dimension_steer`."""
+        return self._engine.call(lambda: dimension_steer(self._lm, steer, i))
+
+    def word_map(self, steer: Steer, **options: Any) -> WordMap:
+        """Return `word_map.word_map`."""
+        return self._engine.call(lambda: word_map(self._lm, steer, **options))
+
+    def _read_prompt(self, prompt: str) -> None:
+        """Read a prompt in steps; the analysis that follows finds its last state kept."""
+        ids, _ = self._lm.encode(prompt, reserve=1)
+        finished(self._engine.work(self._lm.next_state(ids)))
+
+    # Making
+
+    def train(
+        self,
+        name: str,
+        source: Source | Sequence[tuple[Source, float]],
+        progress: Progress,
+        *,
+        rank: int | None = None,
+    ) -> Steer:
         """Return a steer made from a source, as `train.train` does; nothing here changes."""
-        self.engine.call(lambda: self.lm.for_batches)  # a copy of the model, while nobody steers it
-        return train(self.lm, name, source, progress=progress)
+        self._prepare_batches()
+        return train(self._lm, name, source, rank=rank, progress=progress)
+
+    def train_official(
+        self, name: str, data: LabelledText, progress: Progress, *, rank: int = 1000
+    ) -> Steer:
+        """Return a steer made by `official_recipe.train_official`, calibrated on the same texts."""
+        snapshots = train_official(
+            self._lm, name, data.texts, data.labels, rank=rank, progress=progress
+        )
+        return calibrated(self._lm, snapshots[N_STEPS], data, progress=progress)
+
+    def transfer(
+        self,
+        steer: Steer,
+        target: Workbench,
+        *,
+        method: Method = "behaviour",
+        name: str | None = None,
+        progress: Progress | None = None,
+    ) -> Steer:
+        """Return one of this model's steers made for another's; as `transfer_steer` does."""
+        self._prepare_batches()
+        target._prepare_batches()
+        return transfer_steer(
+            self._lm, steer, target._lm, method=method, name=name, progress=progress
+        )
+
+    def fit_report(self, steer: Steer, target: Workbench) -> FitReport:
+        """Return `transfer.fit_report` for one of this model's steers."""
+        return fit_report(self._lm, steer, target._lm)
+
+    def export(
+        self, parts: Sequence[tuple[Steer, float]], folder: Path | str, *, peft: bool
+    ) -> Path:
+        """Write the model with steers at a fixed ε, whole or as a PEFT adapter; as `export`."""
+        return (export_peft if peft else export_merged)(self._lm, parts, folder)
+
+    def _prepare_batches(self) -> None:
+        """Copy the model for batches, while nobody steers it."""
+        self._engine.call(lambda: self._lm.for_batches)

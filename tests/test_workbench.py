@@ -1,11 +1,17 @@
+import ast
+import threading
 from pathlib import Path
 
 import pytest
+from support.models import make_steer
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, SteerError
+from lmsteer_core.progress import finished
 from lmsteer_core.resources import PRETRAINED_STEERS
 from lmsteer_core.steers.steer import WEIGHTS_FILE
 from lmsteer_core.workbench import Workbench
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_shipped_steers_are_found_and_small(lm: LanguageModel) -> None:
@@ -40,7 +46,7 @@ def test_a_bad_row_raises_at_once_while_others_write(lm: LanguageModel) -> None:
     with pytest.raises(InputError, match="−10 and 10"):
         workbench.stream([Row("The garden", {"sentiment": 99.0})], Sampling())
     assert len(list(running)) == 7
-    workbench.engine.close()
+    workbench.close()
 
 
 def test_who_is_not_wanted_any_more_ends_without_an_error(lm: LanguageModel) -> None:
@@ -52,4 +58,62 @@ def test_who_is_not_wanted_any_more_ends_without_an_error(lm: LanguageModel) -> 
     next(steps)
     wanted[0] = False
     assert list(steps) == []
-    workbench.engine.close()
+    workbench.close()
+
+
+def test_looking_a_steer_up_changes_nothing(
+    lm: LanguageModel, steer: Steer, tmp_path: Path
+) -> None:
+    workbench = Workbench(lm)
+    names = list(workbench.steers)
+    with pytest.raises(SteerError, match="no steer named"):
+        workbench.steer(str(steer.save(tmp_path / "style")))  # a visitor cannot make it read files
+    workbench.checked(steer)
+    assert list(workbench.steers) == names
+    with pytest.raises(TypeError):
+        workbench.steers["style"] = steer  # type: ignore[index]
+
+
+def test_whatever_computes_on_the_model_is_a_step_of_the_engine(
+    small: LanguageModel,
+) -> None:
+    workbench, threads = Workbench(small), set()
+    a, b = (
+        make_steer(small.output_embedding, name=name, rank=2, norm=0.3, model_id=small.model_id)
+        for name in ("a", "b")
+    )
+    head = small.model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda *_: threads.add(threading.current_thread()))
+    done = workbench.generate(
+        [Row("The garden", {"a": 1.0})], Sampling(max_new_tokens=3), extra={"a": a}
+    )
+    workbench.next_words("The garden", a)
+    workbench.plane("The garden", a, b, " is")
+    workbench.styles("The garden", [row.tokens for row in done], [a, b])
+    finished(workbench.profile(finished(workbench.read("It is a kind house.")), [a]))
+    workbench.dimensions(a, n_dims=1)
+    workbench.word_map(b)
+    workbench.dimension_steer(a, 0)
+    hook.remove()
+    assert threads == {workbench._engine._thread}
+    workbench.close()
+
+
+def test_nothing_but_the_workbench_reaches_its_model_or_engine() -> None:
+    files = [
+        *(
+            path
+            for folder in ("lmsteer_core", "benchmarks")
+            for path in (ROOT / folder).rglob("*.py")
+        ),
+        ROOT / "app.py",
+    ]
+    assert len(files) > 100
+    for path in files:
+        if path == ROOT / "lmsteer_core/workbench.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("_lm", "_engine"):
+                assert isinstance(node.value, ast.Name) and node.value.id == "self", (
+                    f"{path}, line {node.lineno}: use a method of the workbench"
+                )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -58,14 +59,18 @@ class _Neutral:
 
 def find_word(lm: LanguageModel, word: str, *, raw: bool = False) -> int:
     """Return a word's index in the `vocabulary`; arguments and error as for `place`."""
-    words = vocabulary(lm, raw=raw).words
-    wanted = word if raw else word.strip()
-    folded = (i for i, known in enumerate(words) if known.casefold() == wanted.casefold())
-    index = words.index(wanted) if wanted in words else next(folded, None)
+    index = word_index(vocabulary(lm, raw=raw).words, word, raw=raw)
     if index is None:
         kind = "token" if raw else "whole word"
         raise InputError(f"'{word}' is no {kind} that {lm.model_id} uses; try another spelling.")
     return index
+
+
+def word_index(words: Sequence[str], word: str, *, raw: bool = False) -> int | None:
+    """Return where a word is among the words of a `vocabulary`, in another case if need be."""
+    wanted = word if raw else word.strip()
+    folded = (i for i, known in enumerate(words) if known.casefold() == wanted.casefold())
+    return words.index(wanted) if wanted in words else next(folded, None)
 
 
 def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:

@@ -11,7 +11,6 @@ from lmsteer_core.errors import InputError
 
 def run_import(args: argparse.Namespace) -> Result:
     """Read the steers of an official checkpoint and save them."""
-    from lmsteer_core.exchange.checkpoint import read_official
     from lmsteer_core.exchange.hub import save_repository
     from lmsteer_core.steers.library import user_steers_of
 
@@ -22,11 +21,12 @@ def run_import(args: argparse.Namespace) -> Result:
     indices = args.index or range(len(args.name))
     if len(set(indices)) < len(indices):
         raise InputError("Each --index may be given once.")
-    lm = open_workbench(args).lm
-    steers = read_official(args.checkpoint, lm, dict(zip(indices, args.name, strict=True)) or None)
-    parent = Path(args.out) if args.out else user_steers_of(lm.model_id)
+    workbench = open_workbench(args)
+    names = dict(zip(indices, args.name, strict=True)) or None
+    steers = workbench.read_official(args.checkpoint, names)
+    parent = Path(args.out) if args.out else user_steers_of(workbench.model_id)
     return {
-        "model": lm.model_id,
+        "model": workbench.model_id,
         "steers": [
             {
                 "steer": s.name,
@@ -48,17 +48,14 @@ def show_import(result: Result) -> str:
 
 def run_export(args: argparse.Namespace) -> Result:
     """Write steers at a fixed ε for tools that know no steers."""
-    from lmsteer_core.exchange.export import export_merged, export_peft
-
     epsilons = parse_epsilons([f"{args.steer}={args.epsilon}", *args.more])
     if len(epsilons) <= len(args.more):
         raise InputError("Each steer may be named once.")
     workbench = open_workbench(args, dtype="float32")
     parts = [(find_steer(workbench, name), epsilon) for name, epsilon in epsilons.items()]
-    write = export_peft if args.format == "peft" else export_merged
-    folder = write(workbench.lm, parts, args.out)
+    folder = workbench.export(parts, args.out, peft=args.format == "peft")
     return {
-        "model": workbench.lm.model_id,
+        "model": workbench.model_id,
         "epsilons": epsilons,
         "format": args.format,
         "folder": str(folder),

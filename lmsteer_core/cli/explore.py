@@ -8,6 +8,7 @@ import sys
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
 from lmsteer_core.errors import InputError
+from lmsteer_core.progress import finished
 
 
 def run_models(_args: argparse.Namespace) -> Result:
@@ -43,7 +44,7 @@ def run_steers(args: argparse.Namespace) -> Result:
     workbench = open_workbench(args)
     steers = [find_steer(workbench, name) for name in args.steer or sorted(workbench.steers)]
     cards = [dataclasses.asdict(steer.card) for steer in steers]
-    return {"model": workbench.lm.model_id, "steers": cards}
+    return {"model": workbench.model_id, "steers": cards}
 
 
 def show_steers(result: Result) -> str:
@@ -59,8 +60,6 @@ def show_steers(result: Result) -> str:
 
 def run_nextword(args: argparse.Namespace) -> Result:
     """Return the next word's probability over a grid of ε."""
-    from lmsteer_core.analysis.next_word import next_words
-
     axis = [item for item in args.steer if "=" not in item]
     if len(axis) != 1:
         raise InputError(
@@ -75,8 +74,7 @@ def run_nextword(args: argparse.Namespace) -> Result:
     if args.top < 1:
         raise InputError(f"--top must be at least 1, not {args.top}.")
     workbench = open_workbench(args, dtype="float32")
-    found = next_words(
-        workbench.lm,
+    found = workbench.next_words(
         args.prompt,
         find_steer(workbench, axis[0]),
         held=[(find_steer(workbench, name), epsilon) for name, epsilon in held.items()],
@@ -134,13 +132,11 @@ def show_nextword(result: Result) -> str:
 
 def run_words(args: argparse.Namespace) -> Result:
     """Return the words of a steer's strongest dimensions."""
-    from lmsteer_core.analysis.dimensions import dimensions
-
     if args.dims < 1 or args.top < 1:
         raise InputError("--dims and --top must be at least 1.")
     workbench = open_workbench(args)
-    found = dimensions(
-        workbench.lm, find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top
+    found = workbench.dimensions(
+        find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top
     )
     return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
 
@@ -156,19 +152,17 @@ def show_words(result: Result) -> str:
 
 def run_analyze(args: argparse.Namespace) -> Result:
     """Find the tokens of a text that carry a style."""
-    from lmsteer_core.analysis.evidence import weigh
-    from lmsteer_core.analysis.reading import read_text
     from lmsteer_core.analysis.spans import strongest_spans
 
     workbench = open_workbench(args, dtype="float32")
     steer = find_steer(workbench, args.steer)
-    read = read_text(workbench.lm, args.text)
+    read = finished(workbench.read(args.text))
     if read.cut:
         sys.stderr.write(
             "lmsteer: the text is too long; only its first "
             f"{len(read.token_ids)} tokens were read.\n"
         )
-    found = weigh(workbench.lm, read, steer)
+    (found,) = finished(workbench.profile(read, [steer]))
     return {
         "tokens": [
             {"text": text, "evidence": value}

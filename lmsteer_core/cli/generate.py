@@ -11,7 +11,7 @@ from lmsteer_core.errors import InputError
 
 def run_generate(args: argparse.Namespace) -> Result:
     """Generate steered texts beside the baseline."""
-    from lmsteer_core.generation.generate import Row, generate
+    from lmsteer_core.generation.generate import Row
     from lmsteer_core.generation.sampling import Sampling
 
     epsilons = parse_epsilons(args.steer)
@@ -20,17 +20,17 @@ def run_generate(args: argparse.Namespace) -> Result:
         raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
     workbench = open_workbench(args)
     steers = {name: find_steer(workbench, name) for name in epsilons}
-    if workbench.lm.encode(args.prompt, reserve=sampling.max_new_tokens)[1]:
+    if workbench.prompt_tokens(args.prompt, sampling.max_new_tokens)[1]:
         sys.stderr.write(
             f"lmsteer: the prompt's beginning was cut to fit the context of "
-            f"{workbench.lm.context_length} tokens.\n"
+            f"{workbench.context_length} tokens.\n"
         )
     rows = [Row(args.prompt, dict.fromkeys(epsilons, 0.0))]
     rows += [Row(args.prompt, epsilons, seed_offset=i) for i in range(args.samples)]
-    done = generate(workbench.lm, rows, steers, sampling)
+    done = workbench.generate(rows, sampling, extra=steers)
     return {
         "prompt": args.prompt,
-        "model": workbench.lm.model_id,
+        "model": workbench.model_id,
         "rows": [
             {
                 "epsilons": dict(row.row.epsilons),

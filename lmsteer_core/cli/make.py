@@ -16,7 +16,6 @@ def run_train(args: argparse.Namespace) -> Result:
     """Make a steer and save it."""
     from lmsteer_core.steers.card import check_name
     from lmsteer_core.steers.library import user_steers_of
-    from lmsteer_core.training.train import calibrated, train
 
     check_name(args.name)
     if args.rank is not None and args.rank < 1:
@@ -24,16 +23,12 @@ def run_train(args: argparse.Namespace) -> Result:
     sources = _sources(args)
     workbench = open_workbench(args)
     if args.method == "adam":
-        from lmsteer_core.training.official_recipe import N_STEPS, train_official
-
-        data, rank = sources[0][0], args.rank or 1000
-        raw = train_official(
-            workbench.lm, args.name, data.texts, data.labels, rank=rank, progress=progress_line()
-        )[N_STEPS]
-        steer = calibrated(workbench.lm, raw, data, progress=progress_line())
+        steer = workbench.train_official(
+            args.name, sources[0][0], progress_line(), rank=args.rank or 1000
+        )
     else:
-        steer = train(workbench.lm, args.name, sources, rank=args.rank, progress=progress_line())
-    folder = steer.save(args.out or user_steers_of(workbench.lm.model_id) / args.name)
+        steer = workbench.train(args.name, sources, progress_line(), rank=args.rank)
+    folder = steer.save(args.out or user_steers_of(workbench.model_id) / args.name)
     named = args.name if args.out is None else str(folder)
     return {"steer": named, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
 
@@ -96,7 +91,6 @@ def run_transfer(args: argparse.Namespace) -> Result:
     """Carry steers to another model and save them."""
     from lmsteer_core.steers.card import check_name
     from lmsteer_core.steers.library import user_steers_of
-    from lmsteer_core.transfer.transfer import fit_report, transfer_steer
     from lmsteer_core.workbench import Workbench
 
     if len(args.steer) != 1 and (args.name or args.out):
@@ -109,26 +103,21 @@ def run_transfer(args: argparse.Namespace) -> Result:
     steers = [find_steer(workbench, name) for name in names]
     done = []
     for steer in steers:
-        made = transfer_steer(
-            workbench.lm,
-            steer,
-            target.lm,
-            method=args.method,
-            name=args.name,
-            progress=progress_line(),
+        made = workbench.transfer(
+            steer, target, method=args.method, name=args.name, progress=progress_line()
         )
-        folder = made.save(args.out or user_steers_of(target.lm.model_id) / made.name)
+        folder = made.save(args.out or user_steers_of(target.model_id) / made.name)
         done.append(
             {
                 "steer": made.name if args.out is None else str(folder),
                 "folder": str(folder),
-                "fit": dataclasses.asdict(fit_report(workbench.lm, steer, target.lm)),
+                "fit": dataclasses.asdict(workbench.fit_report(steer, target)),
                 "card": dataclasses.asdict(made.card),
             }
         )
     return {
-        "source": workbench.lm.model_id,
-        "target": target.lm.model_id,
+        "source": workbench.model_id,
+        "target": target.model_id,
         "to": args.to,
         "steers": done,
     }

@@ -30,18 +30,20 @@ def open_workbench(args: argparse.Namespace, dtype: str = "auto") -> Any:
 
 def find_steer(workbench: Any, name: str) -> Any:
     """Return a steer by its name, its folder or, as OWNER/NAME, from the hub."""
-    if (
-        name not in workbench.steers
-        and re.fullmatch(r"[\w.-]+/[\w.-]+", name)
-        and not Path(name).exists()
-    ):
-        from lmsteer_core.exchange.hub import pull
-        from lmsteer_core.steers.steer import check_fingerprint
+    if name in workbench.steers:
+        return workbench.steer(name)
+    from lmsteer_core.exchange.hub import pull
+    from lmsteer_core.steers.card import CARD_FILE
+    from lmsteer_core.steers.steer import Steer
 
-        steer = pull(name)
-        check_fingerprint(steer, workbench.lm.fingerprint_rows, workbench.lm.model_id)
-        workbench.steers[name] = steer
-    return workbench.steer(name)
+    try:
+        folder = Path(name).expanduser()
+        if (folder / CARD_FILE).is_file():
+            return workbench.checked(Steer.load(folder))
+        is_hub_id = bool(re.fullmatch(r"[\w.-]+/[\w.-]+", name)) and not folder.exists()
+    except (OSError, RuntimeError, ValueError):  # too long for a path, an unknown ~user, a NUL
+        is_hub_id = False
+    return workbench.checked(pull(name)) if is_hub_id else workbench.steer(name)
 
 
 def parse_epsilons(items: Sequence[Any]) -> dict[str, float]:

@@ -75,15 +75,12 @@ def run_app(args: argparse.Namespace) -> Result:
 def run_serve(args: argparse.Namespace) -> Result:
     """Serve the app over replicas of the engine until interrupted."""
     try:
-        from lmsteer_core.serving.replicas import replicas
+        import lmsteer_core.serving.replicas  # noqa: F401
         from lmsteer_core.ui.app import serve_app
     except ImportError as error:
         raise _missing("serve", "app,serve", error) from error
     workbench = open_workbench(args)
-    with replicas(
-        workbench.lm, args.model, args.replicas, args.max_replicas, args.address
-    ) as engine:
-        workbench.engine = engine
+    with workbench.replicated(args.model, args.replicas, args.max_replicas, args.address):
         # at Ray's own, processes would stay behind
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         serve_app(workbench, host=args.host, port=args.port, auth=args.auth)

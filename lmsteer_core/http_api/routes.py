@@ -25,12 +25,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lmsteer_core.errors import LMSteerError
-from lmsteer_core.generation.generate import Row, check_number_of_rows, live_rows
+from lmsteer_core.generation.generate import Row, check_number_of_rows
 from lmsteer_core.generation.live_row import LiveRow
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.http_api.answer import Answer
 from lmsteer_core.http_api.schemas import Chat, Completion, GenerationRequest, TokenScores
-from lmsteer_core.serving.engine import Busy, Lost
+from lmsteer_core.serving.engine import Busy, Job, Lost
 from lmsteer_core.workbench import Workbench
 
 MAX_BYTES = 2_000_000
@@ -94,7 +94,7 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
 
     async def models(_request: Request) -> Response:
         model = {
-            "id": workbench.lm.model_id,
+            "id": workbench.model_id,
             "object": "model",
             "created": 0,
             "owned_by": "lmsteer",
@@ -137,7 +137,7 @@ async def _read(
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise _Refused(400, f"{place}: {first['msg']}." if place else f"{first['msg']}.") from error
-    known = workbench.lm.model_id
+    known = workbench.model_id
     if asked.model not in (None, known, "embedded"):
         raise _Refused(404, f"There is no model '{asked.model}' here; this is {known}.")
     return asked
@@ -168,21 +168,19 @@ async def _answer(workbench: Workbench, asked: GenerationRequest) -> Response:
     check_number_of_rows(len(prompts) * asked.n)  # before so many rows are made
     wanted = [Row(prompt, asked.steer, seed_offset=i) for prompt in prompts for i in range(asked.n)]
     # Tokenizing a long prompt must not hold up everybody's stream.
-    rows = await run_sync(
-        lambda: live_rows(
-            workbench.lm, wanted, workbench.steers, sampling, logprobs=asked.is_scored
-        ),
-        limiter=_WAITERS,
+    job = await run_sync(
+        lambda: workbench.submit(wanted, sampling, logprobs=asked.is_scored), limiter=_WAITERS
     )
+    rows = job.rows
     kind = "chatcmpl" if isinstance(asked, Chat) else "cmpl"
     head = {
         "id": f"{kind}-{secrets.token_hex(12)}",
         "object": asked.chunk if asked.stream else asked.object,
         "created": int(time.time()),
-        "model": workbench.lm.model_id,
+        "model": workbench.model_id,
     }
     answers = [Answer(stops) for _ in rows]
-    pieces = _pieces(workbench, rows, answers)
+    pieces = _pieces(job, answers)
     if asked.stream:
         sent = _events(asked, head, rows, answers, pieces)
         # Its first piece comes before the headers, so that a full line is a 429.
@@ -197,10 +195,9 @@ async def _answer(workbench: Workbench, asked: GenerationRequest) -> Response:
 
 
 async def _pieces(
-    workbench: Workbench, rows: Sequence[LiveRow], answers: Sequence[Answer]
+    job: Job, answers: Sequence[Answer]
 ) -> AsyncGenerator[tuple[int, str, TokenScores], None]:
     """Yield each row's new text as the engine writes it; leaving early frees the rows."""
-    job = workbench.engine.submit(rows)
     steps = job.steps(lambda: not job.is_cancelled)
     try:
         while True:

@@ -146,9 +146,6 @@ class Chat(GenerationRequest):
 
     def prompts(self, workbench: Workbench) -> list[str]:
         """Return the chat in the model's own template, where the assistant is about to speak."""
-        tokenizer = workbench.lm.tokenizer
-        if not tokenizer.chat_template:
-            raise InputError(f"{workbench.lm.model_id} has no chat template; use /v1/completions.")
         messages = [
             {
                 "role": message.role,
@@ -158,15 +155,7 @@ class Chat(GenerationRequest):
             }
             for message in self.messages
         ]
-        try:
-            text = tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # templates raise their own errors about the order of roles
-            raise InputError(
-                f"The model's chat template refuses these messages: {error}"
-            ) from error
-        return [str(text)]
+        return [workbench.chat_prompt(messages)]
 
     def choice(
         self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool

@@ -77,7 +77,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
         fill_width=True,
         delete_cache=(3600, 86400),
     ) as demo:
-        gr.HTML(_header(workbench.lm.model_id))
+        gr.HTML(_header(workbench.model_id))
         for problem in workbench.problems:
             gr.HTML(widgets.note(f"A steer was passed over: {problem}", "warning"))
         page = Page.create(workbench, demo)

@@ -10,9 +10,6 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 from gradio.events import api
 
-from lmsteer_core.analysis.dimensions import dimensions
-from lmsteer_core.analysis.evidence import profiling
-from lmsteer_core.analysis.reading import reading
 from lmsteer_core.analysis.spans import strongest_spans
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.generation.generate import Row, growing
@@ -88,10 +85,7 @@ def create_endpoints(workbench: Workbench) -> None:
             n_dims: Dimensions.
             n_words: Words at either end.
         """
-        chosen = workbench.steer(steer)
-        found = workbench.engine.call(
-            lambda: dimensions(workbench.lm, chosen, n_dims=n_dims, n_words=n_words)
-        )
+        found = workbench.dimensions(workbench.steer(steer), n_dims=n_dims, n_words=n_words)
         return [dataclasses.asdict(dimension) for dimension in found]
 
     def analyze(text: str, steer: str) -> dict[str, Any]:
@@ -102,8 +96,8 @@ def create_endpoints(workbench: Workbench) -> None:
             steer: The steer.
         """
         chosen = workbench.steer(steer)
-        read = finished(workbench.engine.work(reading(workbench.lm, text)))
-        (found,) = finished(workbench.engine.work(profiling(workbench.lm, read, [chosen])))
+        read = finished(workbench.read(text))
+        (found,) = finished(workbench.profile(read, [chosen]))
         spans = strongest_spans(read.token_texts, found.evidence)
         return {
             "tokens": read.token_texts,

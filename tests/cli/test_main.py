@@ -307,11 +307,11 @@ def test_all_steers_that_a_model_lacks_are_carried_at_once(
     )
     twin = LanguageModel(small.model, small.tokenizer, "twin")
     ours, theirs = Workbench(small), Workbench(twin)
-    for name in ("calm", "grand", "wild"):
-        ours.steers[name] = make_steer(
-            small.output_embedding, name=name, rank=2, norm=0.3, model_id="tiny"
-        )
-    theirs.steers["calm"] = ours.steers["calm"]
+    ours.steers = {
+        name: make_steer(small.output_embedding, name=name, rank=2, norm=0.3, model_id="tiny")
+        for name in ("calm", "grand", "wild")
+    }
+    theirs.steers = {"calm": ours.steers["calm"]}
     monkeypatch.setattr(
         Workbench, "open", lambda model_id, **_: theirs if model_id == "twin" else ours
     )

@@ -83,7 +83,7 @@ def good(url: str, **more: Any) -> httpx.Response:
 
 def test_a_thousand_bad_requests_among_good_ones(url: str, workbench: Workbench) -> None:
     expected = good(url).json()["choices"][0]["text"]
-    thread = workbench.engine._thread
+    thread = workbench._engine._thread
     are_over = threading.Event()
     answers: list[httpx.Response] = []
 
@@ -117,7 +117,7 @@ def test_a_thousand_bad_requests_among_good_ones(url: str, workbench: Workbench)
             asker.result()
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["choices"][0]["text"] for answer in answers} == {expected}
-    assert workbench.engine._thread is thread  # nothing that was sent ended the worker
+    assert workbench._engine._thread is thread  # nothing that was sent ended the worker
 
 
 def test_twenty_readers_who_leave_free_their_rows_and_the_one_who_stays_reads_on(
@@ -133,7 +133,7 @@ def test_twenty_readers_who_leave_free_their_rows_and_the_one_who_stays_reads_on
         for reader in [pool.submit(leave) for _ in range(20)]:
             reader.result()
         assert stays.result().status_code == 200
-    wait_until(lambda: not workbench.engine._running and not workbench.engine._waiting)
+    wait_until(lambda: not workbench._engine._running and not workbench._engine._waiting)
 
 
 def test_a_worker_killed_in_mid_stream_ends_what_it_wrote_with_a_sentence_and_serves_on(
@@ -143,7 +143,7 @@ def test_a_worker_killed_in_mid_stream_ends_what_it_wrote_with_a_sentence_and_se
     with httpx.stream("POST", f"{url}/completions", json=body, timeout=120) as answer:
         lines = answer.iter_lines()
         next(lines)
-        thread = workbench.engine._thread
+        thread = workbench._engine._thread
         assert thread is not None and thread.ident is not None
         # The nearest to killing a thread: SystemExit raised in it, wherever it is.
         ctypes.pythonapi.PyThreadState_SetAsyncExc(

@@ -198,8 +198,8 @@ def test_a_reader_who_leaves_frees_the_rows(url, workbench) -> None:
     body = {"prompt": PROMPT, "max_tokens": 2000, "stream": True}
     with httpx.stream("POST", f"{url}/completions", json=body, timeout=60) as answer:
         next(answer.iter_lines())
-        assert workbench.engine._running
-    wait_until(lambda: not workbench.engine._running)
+        assert workbench._engine._running
+    wait_until(lambda: not workbench._engine._running)
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -211,7 +211,7 @@ def test_a_client_who_goes_away_without_streaming_frees_the_rows(
     body = {"prompt": PROMPT, "n": 8, "max_tokens": 4000}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{url}/completions", json=body, timeout=httpx.Timeout(60, read=1.5))
-    wait_until(lambda: not workbench.engine._running and not workbench.engine._waiting)
+    wait_until(lambda: not workbench._engine._running and not workbench._engine._waiting)
 
 
 def test_values_of_another_kind_are_refused_and_whole_floats_taken(url) -> None:

@@ -128,7 +128,7 @@ def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tup
 
 def _shown(workbench: Workbench, prompt: str, sampling: Sampling) -> tuple[str, str]:
     """Return the part of the prompt to show, and a sentence if the model reads only its end."""
-    ids, cut = workbench.lm.encode(prompt, reserve=sampling.max_new_tokens)
+    n_tokens, cut = workbench.prompt_tokens(prompt, sampling.max_new_tokens)
     ellipsis = "… " if len(prompt) > _SHOWN_CHARACTERS else ""
-    note = f"The prompt was cut: the model reads its last {len(ids)} tokens." if cut else ""
+    note = f"The prompt was cut: the model reads its last {n_tokens} tokens." if cut else ""
     return ellipsis + prompt[-_SHOWN_CHARACTERS:], note

@@ -7,6 +7,7 @@ from lmsteer_core.analysis.reading import read_text
 from lmsteer_core.progress import told
 from lmsteer_core.ui.tabs.highlight import analysis as analysis_module
 from lmsteer_core.ui.tabs.highlight.analysis import Analyst
+from lmsteer_core.workbench import Workbench
 
 TEXT = "The soup was cold 🍲, but we loved the view."
 
@@ -35,7 +36,7 @@ def steers(small: LanguageModel):
 
 
 def test_an_analysis_is_the_librarys(small: LanguageModel, steers) -> None:
-    analyst = Analyst(small)
+    analyst = Analyst(Workbench(small))
     shares, analysis = finished(analyst.weigh(TEXT, steers[0]))
     assert shares == sorted(shares)
     assert shares[-1] == 1
@@ -49,16 +50,15 @@ def test_an_analysis_is_the_librarys(small: LanguageModel, steers) -> None:
 def test_what_is_known_is_not_computed_again(
     small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analyst = Analyst(small)
+    workbench = Workbench(small)
+    analyst = Analyst(workbench)
     _, first = finished(analyst.weigh(TEXT, steers[0]))
     weighed = []
-    original = analysis_module.profiling
+    original = workbench.profile
     monkeypatch.setattr(
-        analysis_module,
-        "profiling",
-        lambda lm, read, some: weighed.extend(some) or original(lm, read, some),
+        workbench, "profile", lambda read, some: weighed.extend(some) or original(read, some)
     )
-    monkeypatch.setattr(analysis_module, "reading", None)
+    monkeypatch.setattr(workbench, "read", None)
     _, found = finished(analyst.profile(TEXT, steers))
     assert weighed == steers[1:]
     assert found[0] is first.weighed
@@ -71,7 +71,7 @@ def test_a_long_texts_profile_is_of_its_beginning(
     small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analysis_module, "PROFILE_TOKENS", 6)
-    analyst = Analyst(small)
+    analyst = Analyst(Workbench(small))
     _, analysis = finished(analyst.weigh(TEXT, steers[0]))
     _, found = finished(analyst.profile(TEXT, steers))
     assert len(analysis.weighed.evidence) == analysis.n_tokens > 6
@@ -81,14 +81,13 @@ def test_a_long_texts_profile_is_of_its_beginning(
 def test_only_the_latest_texts_are_kept(
     small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analyst = Analyst(small)
+    workbench = Workbench(small)
+    analyst = Analyst(workbench)
     for i in range(6):
         finished(analyst.weigh(f"Text {i}", steers[0]))
     read = []
-    original = analysis_module.reading
-    monkeypatch.setattr(
-        analysis_module, "reading", lambda lm, text: read.append(text) or original(lm, text)
-    )
+    original = workbench.read
+    monkeypatch.setattr(workbench, "read", lambda text: read.append(text) or original(text))
     for i in (5, 0):
         finished(analyst.weigh(f"Text {i}", steers[0]))
     assert read == ["Text 0"]
@@ -96,7 +95,7 @@ def test_only_the_latest_texts_are_kept(
 
 def test_an_empty_text_is_refused(small: LanguageModel, steers) -> None:
     with pytest.raises(InputError, match="empty"):
-        finished(Analyst(small).weigh(" ", steers[0]))
+        finished(Analyst(Workbench(small)).weigh(" ", steers[0]))
 
 
 def test_steps_are_told_in_other_words() -> None:

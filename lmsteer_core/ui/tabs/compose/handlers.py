@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.analysis.plane import Plane, plane, styles
+from lmsteer_core.analysis.plane import Plane
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.generation.generate import Row, growing
 from lmsteer_core.generation.live_row import Token
@@ -148,15 +148,8 @@ class ComposeEvents:
         yield from self._map_runs.follow(request, 4, write)
 
     def _read_plane(self, setting: Setting, word: str) -> Plane:
-        return self._workbench.engine.call(
-            lambda: plane(
-                self._workbench.lm,
-                setting.prompt,
-                setting.across,
-                setting.up,
-                word,
-                held=setting.third,
-            )
+        return self._workbench.plane(
+            setting.prompt, setting.across, setting.up, word, held=setting.third
         )
 
     def _end_map(self, request: gr.Request) -> None:
@@ -297,7 +290,7 @@ def _score_texts(
         return
     yield "Scoring …"
     judges = [setting.across, setting.up]
-    scores = workbench.engine.call(lambda: styles(workbench.lm, setting.prompt, tokens, judges))
+    scores = workbench.styles(setting.prompt, tokens, judges)
     texts = ["".join(token.text for token in each) for each in tokens]
     found = dict(zip(points, zip(texts, scores, strict=True), strict=True))
     grid = [[found.get((x, y), ("", None)) for x in COARSE_GRID] for y in COARSE_GRID]

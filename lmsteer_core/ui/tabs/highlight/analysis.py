@@ -7,12 +7,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lmsteer_core.analysis.evidence import Weighed, profiling
-from lmsteer_core.analysis.reading import ReadText, reading
-from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.analysis.evidence import Weighed
+from lmsteer_core.analysis.reading import ReadText
 from lmsteer_core.progress import Steps, scaled
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.steers.steer import Steer
+from lmsteer_core.workbench import Workbench
 
 PROFILE_TOKENS = 2_048
 """Of a longer text only this much is weighed by every steer; the chosen one weighs all of it."""
@@ -72,9 +72,9 @@ class Shown:
 class Analyst:
     """Reads texts and weighs steers on one model; the latest results are kept."""
 
-    def __init__(self, lm: LanguageModel) -> None:
+    def __init__(self, workbench: Workbench) -> None:
         """Start with nothing kept."""
-        self._lm = lm
+        self._workbench = workbench
         self._texts: _Kept[ReadText] = _Kept(_KEPT_TEXTS)
         self._results: _Kept[Weighed] = _Kept(_KEPT_RESULTS)
 
@@ -96,7 +96,7 @@ class Analyst:
     def _read(self, text: str) -> Steps[ReadText]:
         read = self._texts.get(text)
         if read is None:
-            read = yield from reading(self._lm, text)
+            read = yield from self._workbench.read(text)
             self._texts.put(text, read)
         return read
 
@@ -110,7 +110,7 @@ class Analyst:
         missing = [steer for steer, weighed in found.items() if weighed is None]
         if missing:
             for steer, weighed in zip(
-                missing, (yield from profiling(self._lm, read, missing)), strict=True
+                missing, (yield from self._workbench.profile(read, missing)), strict=True
             ):
                 found[steer] = weighed
                 self._results.put(key(steer), weighed)

@@ -51,7 +51,7 @@ def create_highlight_tab(page: Page) -> None:
     """Add the tab's widgets and events to the open Blocks."""
     workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
     names = workbench.names
-    analyst, runs, work = Analyst(workbench.lm), Runs(), workbench.engine.work
+    analyst, runs = Analyst(workbench), Runs()
     on_page: dict[str, Shown] = {}  # by session: what its page shows and would save
     opening = EXAMPLE_TEXTS[0]
 
@@ -82,7 +82,7 @@ def create_highlight_tab(page: Page) -> None:
             for text, called in zip(texts, draw.NAMES, strict=False):
                 what = f"Reading the {called} …" if is_comparing else "Reading …"
                 yield saying(what)(0)
-                analyses.append((yield from told(work(analyst.weigh(text, steer)), saying(what))))
+                analyses.append((yield from told(analyst.weigh(text, steer), saying(what))))
             if not is_wanted():  # what is saved must be what is shown
                 return
             shown = on_page[session] = Shown(steer.card, tuple(analyses))
@@ -96,7 +96,7 @@ def create_highlight_tab(page: Page) -> None:
                 _bar(0, _WEIGHING),
             )
             for i, text in enumerate(texts):
-                profile = yield from told(work(analyst.profile(text, every)), saying(_WEIGHING))
+                profile = yield from told(analyst.profile(text, every), saying(_WEIGHING))
                 analyses[i] = replace(analyses[i], profile=profile)
             if not is_wanted():
                 return

@@ -113,12 +113,12 @@ class DriveView:
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             if seed is None:
                 raise InputError("The seed is empty; open Sampling and give it a whole number.")
-            session, lm = session_of(request), self._workbench.lm
+            session = session_of(request)
             setting = self._setting(request, unlocked, *values)
             drive = self._drives.get(session)
             if drive is None:
                 dice = Sampling(temperature, top_p, seed=int(seed))
-                drive = self._drives[session] = Drive(lm, self._workbench.engine, prompt, dice)
+                drive = self._drives[session] = self._workbench.endless_text(prompt, dice)
             drive.steer(*setting)
             began, n_before = time.monotonic(), len(drive.written)
             yield *_panels(drive), widgets.progress("Waiting …")
@@ -137,7 +137,7 @@ class DriveView:
             drive = self._drives.get(session_of(request))
             if not drive:
                 return ""
-            html = drive_markup.html_of(drive, self._workbench.lm.model_id)
+            html = drive_markup.html_of(drive, self._workbench.model_id)
             text = html if kind == "html" else drive_markup.csv_of(drive)
             return json.dumps({"name": f"drive.{kind}", "text": text})
 

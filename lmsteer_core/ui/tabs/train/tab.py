@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from lmsteer_core.analysis.dimensions import dimensions
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.exchange import archive
 from lmsteer_core.steers.steer import Steer
@@ -85,7 +84,7 @@ def create_train_tab(page: Page) -> None:
         if not paths:
             return {form.status: gr.skip()}
         try:
-            steer = archive.unpack(paths, workbench.lm)
+            steer = workbench.unpacked(paths)
             own.add(session_of(request), steer)
         except LMSteerError as error:
             return {form.upload: None, form.status: widgets.note(str(error), "error")}
@@ -120,7 +119,7 @@ def create_train_tab(page: Page) -> None:
         card, words = steer.card, ""
         if not card.notice:
             try:
-                found = dimensions(workbench.lm, steer, n_dims=_N_DIMS)
+                found = workbench.dimensions(steer, n_dims=_N_DIMS)
                 words = dimension_table(found, (card.negative, card.positive))
             except LMSteerError as error:  # a vocabulary without whole words
                 words = widgets.note(str(error), "error")

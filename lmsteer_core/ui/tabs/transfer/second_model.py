@@ -24,13 +24,13 @@ class SecondModel:
 
         Nothing else: a visitor must not make the server download or read what it likes.
         """
-        own = self._workbench.lm.model_id
+        own = self._workbench.model_id
         others = [(row["name"], row["id"]) for row in available_models() if row["name"] != own]
         return [(own, own), *others]
 
     def is_own(self, model_id: str) -> bool:
         """Return whether this is the app's model."""
-        return model_id == self._workbench.lm.model_id
+        return model_id == self._workbench.model_id
 
     def open(self, model_id: str) -> Workbench:
         """Return the workbench of a model; loading another takes seconds and lets the last one go.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -19,7 +18,7 @@ from lmsteer_core.models.packages import EMBEDDED
 from lmsteer_core.progress import Progress
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.transfer.embedding_map import Method
-from lmsteer_core.transfer.transfer import FitReport, fit_report, transfer_steer
+from lmsteer_core.transfer.transfer import FitReport
 from lmsteer_core.ui.figures.calibration import calibration_curves
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text
@@ -83,7 +82,7 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
     tabs, trainings = page.tabs, page.jobs
     models, runs, writing = SecondModel(workbench), Runs(), Runs()
     carried: dict[str, _Carried] = {}
-    here, others = workbench.lm.model_id, [known for _, known in models.choices[1:]]
+    here, others = workbench.model_id, [known for _, known in models.choices[1:]]
     # Pretrained steers come with the embedded model.
     first, second = (EMBEDDED, here) if EMBEDDED in others else (here, next(iter(others), None))
 
@@ -101,9 +100,7 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
         names = own.names(session_of(request)) if models.is_own(model_id) else opened.names
         value = chosen if chosen in names else next(iter(names), None)
         told = (
-            ""
-            if names
-            else f"{opened.lm.model_id} has no steers yet: make one on the New steer tab."
+            "" if names else f"{opened.model_id} has no steers yet: make one on the New steer tab."
         )
         if len(models.choices) == 1:
             told = _ONE_MODEL
@@ -122,15 +119,11 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
             progress(0.0, "loading the models")
             source, target = models.open(from_id), models.open(to_id or "")
             steer = own.steer(session, name) if models.is_own(from_id) else source.steer(name or "")
-            for side in (source, target):  # a copy of the model, while nobody steers it
-                side.engine.call(partial(getattr, side.lm, "for_batches"))
             new_name = (
                 own.free_name(session, steer.name) if models.is_own(to_id or "") else steer.name
             )
-            made = transfer_steer(
-                source.lm, steer, target.lm, method=method, name=new_name, progress=progress
-            )
-            return _Carried(source, steer, target, made, fit_report(source.lm, steer, target.lm))
+            made = source.transfer(steer, target, method=method, name=new_name, progress=progress)
+            return _Carried(source, steer, target, made, source.fit_report(steer, target))
 
         try:
             if not to_id or from_id == to_id:
@@ -157,7 +150,7 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
     def keep(session: str, found: _Carried) -> dict[Any, Any]:
         """Hold and show what was carried for its page, as a slider if it fits the app's model."""
         card, told, updates = found.made.card, "", {}
-        is_here = models.is_own(found.target.lm.model_id)
+        is_here = models.is_own(found.target.model_id)
         if is_here:
             own.add(session, found.made)
             told, updates = (
@@ -176,7 +169,7 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
             curves: gr.update(value=curve, visible=curve is not None),
             download: save_bytes_to_cache(packed, f"{card.name}.zip", download.GRADIO_CACHE),
             go: gr.update(visible=is_here),
-            heads[0]: f"<h3>{escape(found.source.lm.model_id)}</h3><p>where the steer was made</p>",
+            heads[0]: f"<h3>{escape(found.source.model_id)}</h3><p>where the steer was made</p>",
             heads[1]: f"<h3>{escape(card.model_id)}</h3><p>{escape(card.method)}</p>",
         }
 
@@ -299,7 +292,7 @@ def _report(found: _Carried) -> str:
         for word, near in fit.neighbours
     )
     heads = "".join(
-        f'<th scope="col">{escape(each.lm.model_id)}</th>' for each in (found.source, found.target)
+        f'<th scope="col">{escape(each.model_id)}</th>' for each in (found.source, found.target)
     )
     return (
         f"<p><b>{escape(card.name)}</b> on {escape(card.model_id)}: − {escape(card.negative)} ↔ "

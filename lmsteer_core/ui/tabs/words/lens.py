@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from html import escape
 from typing import Any
 
-from lmsteer_core.analysis.dimensions import (
-    Place,
-    dimensions,
-    displacement_dimensions,
-    displacement_pca,
-    displacement_scores,
-    mean_logit_shift,
-    ranks,
-    word_moves,
-    word_scores,
-)
-from lmsteer_core.analysis.vocabulary import find_word, vocabulary
+from lmsteer_core.analysis.dimensions import Place, ranks
+from lmsteer_core.analysis.vocabulary import word_index
+from lmsteer_core.analysis.word_map import WordMap
 from lmsteer_core.errors import InputError
-from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.spectrum import spectrum
 from lmsteer_core.ui.figures.word_map import word_map
@@ -51,23 +40,13 @@ READINGS = {
 class Lens:
     """A steer's dimensions (SVD) or components (PCA) and the vocabulary on them."""
 
-    def __init__(self, lm: LanguageModel, steer: Steer, reading: str, raw: bool) -> None:
-        """Read the steer; `raw` counts all tokens as words."""
-        self._lm, self._steer, self._raw, self._reading = lm, steer, raw, reading
+    def __init__(self, steer: Steer, reading: str, raw: bool, found: WordMap) -> None:
+        """Show the map of a steer under a reading; with `raw` all tokens count as words."""
+        self._steer, self._raw, self._reading = steer, raw, reading
         self._kind = KINDS[reading]
-        describe = dimensions if reading == SVD else displacement_dimensions
-        self._dimensions = describe(lm, steer, n_dims=N_DIMS, raw=raw)
-        if reading == SVD:
-            self._scores = self._at = word_scores(lm, steer, raw=raw)[:, :N_DIMS]
-            self._moves = word_moves(lm, steer, raw=raw)[:, :N_DIMS]
-            self._sizes = steer.svd()[1].tolist()
-        else:
-            every = displacement_pca(lm, steer, n_components=steer.rank, raw=raw)
-            self._scores = self._moves = every[:, :N_DIMS]
-            self._at = displacement_scores(lm, steer, n_components=N_DIMS, raw=raw)
-            self._sizes = every.std(dim=0).tolist()
-        self._style = mean_logit_shift(lm, steer, raw=raw)
-        self._words = vocabulary(lm, raw=raw).words
+        self._dimensions, self._sizes, self._words = found.dimensions, found.sizes, found.words
+        self._scores, self._at, self._moves = found.scores, found.positions, found.moves
+        self._style = found.shifts
         self._maps: dict[tuple[int, int], Any] = {}
 
     def table(self) -> str:
@@ -147,11 +126,9 @@ class Lens:
 
         A token may be there with a space before it too.
         """
-        indices = []
-        for spelled in (f" {word}", word) if self._raw else (word,):
-            with contextlib.suppress(InputError):
-                indices.append(find_word(self._lm, spelled, raw=self._raw))
-        return indices
+        spellings = (f" {word}", word) if self._raw else (word,)
+        places = [word_index(self._words, each, raw=self._raw) for each in spellings]
+        return [place for place in places if place is not None]
 
     def _axes(self, x: int, y: int) -> list[int]:
         return [min(i, len(self._dimensions)) - 1 for i in (x, y)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.analysis.dimensions import dimension_steer, overlap
+from lmsteer_core.analysis.dimensions import overlap
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.word_map import EXTENT
@@ -57,7 +57,8 @@ def create_words_tab(page: Page) -> None:
 
     @functools.lru_cache(maxsize=32)
     def lens_of(steer: Steer, reading: str, raw: bool) -> Lens:
-        return workbench.engine.call(lambda: Lens(workbench.lm, steer, reading, raw))
+        found = workbench.word_map(steer, n_dims=N_DIMS, raw=raw, of_displacements=reading != SVD)
+        return Lens(steer, reading, raw, found)
 
     @functools.lru_cache(maxsize=32)
     def overlaps(steers: tuple[Steer, ...]) -> str:
@@ -116,7 +117,7 @@ def create_words_tab(page: Page) -> None:
             steer = own.steer(session_of(request), name)
             if steer.card.notice and not unlocked:
                 raise InputError("These words are locked: read the notice and tick the box first.")
-            part = dimension_steer(workbench.lm, steer, int(event.dimension))
+            part = workbench.dimension_steer(steer, int(event.dimension))
             own.add(session_of(request), part)
         except LMSteerError as error:
             return {tried: widgets.note(str(error), "error")}
