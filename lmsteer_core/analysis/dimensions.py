@@ -114,13 +114,13 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
     if not 0 <= i < n_dims:
         raise InputError(f"'{steer.name}' has {n_dims} dimensions; there is no dimension {i + 1}.")
     sign = _signs(lm, u)[i]
-    found = dimensions(lm, steer, n_dims=i + 1, n_words=_N_POLE_WORDS)[i]
+    dimension = dimensions(lm, steer, n_dims=i + 1, n_words=_N_POLE_WORDS)[i]
     suffix = f"-dimension-{i + 1}"
     card = dataclasses.replace(
         steer.card,
         name=steer.name[: 64 - len(suffix)] + suffix,
-        negative=", ".join(found.negative),
-        positive=", ".join(found.positive),
+        negative=", ".join(dimension.negative),
+        positive=", ".join(dimension.positive),
         rank=1,
         method="singular dimension",
         data=(
@@ -128,7 +128,7 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
             "likelier in ordinary text"
         ),
         calibration={},
-        metrics={"energy_share": round(found.energy, 4)},
+        metrics={"energy_share": round(dimension.energy, 4)},
     )
     # σ split between both, so that neither leaves a half-precision file's range.
     root = sigma[i].sqrt() * sign
@@ -283,15 +283,15 @@ def _described(
     n_words = check_whole_number(n_words, "The number of words", 1, _MAX_WORDS)
     energy = sigma.square() / sigma.square().sum()
     words = vocabulary(lm, raw=raw).words
-    found = []
+    described = []
     for i in range(min(n_dims, int((sigma > 1e-6 * sigma[0]).sum()))):
         coordinates = _rounded(scores[:, i])
         rising, falling = (
             _distinct(words, torch.argsort(sign * coordinates, stable=True).tolist(), n_words, raw)
             for sign in (1, -1)
         )
-        found.append(Dimension(float(sigma[i]), float(energy[i]), falling, rising))
-    return found
+        described.append(Dimension(float(sigma[i]), float(energy[i]), falling, rising))
+    return described
 
 
 def _rounded(scores: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ def next_words(
     grid = [check_epsilon(epsilon, steer.name) for epsilon in epsilons]
     at = abs(check_epsilon(at, steer.name))
     ids, cut = lm.encode(prompt, reserve=1)
-    asked = [first_token(lm, prompt, word) for word in follow]
+    followed = [first_token(lm, prompt, word) for word in follow]
     hidden = finished(lm.next_state(ids))
     base, moved = logits_over_epsilon(lm, steer, hidden)
     for other, epsilon in held:
@@ -128,7 +128,7 @@ def next_words(
         return lm.finish(torch.add(base, moved, alpha=epsilon))[0].softmax(dim=0).cpu()
 
     table = torch.stack([probabilities(epsilon) for epsilon in grid])
-    found = _largest(table.amax(dim=0), top)
+    likeliest = _largest(table.amax(dim=0), top)
     rankings = []
     for epsilon in (0.0 - at, 0.0, at) if ranked is None else ranked:
         p = table[grid.index(epsilon)] if epsilon in grid else probabilities(epsilon)
@@ -142,10 +142,10 @@ def next_words(
 
     return NextWords(
         grid,
-        [curve(token_id) for token_id in found],
+        [curve(token_id) for token_id in likeliest],
         [
             curve(token_id, word, whole)
-            for word, (token_id, whole) in zip(follow, asked, strict=True)
+            for word, (token_id, whole) in zip(follow, followed, strict=True)
         ],
         rankings,
         cut,

@@ -117,10 +117,10 @@ def styles(
     ids, _ = lm.encode(prompt, reserve=max(map(len, texts)), n_rows=len(texts))
     written = [[ids[-1], *(token.id for token in text)] for text in texts]
     hidden = lm.hidden_states(written, prefix=ids[:-1])
-    found = []
+    text_scores = []
     for token_ids, states in zip(written, hidden, strict=True):
         n_new = len(token_ids) - 1
         read = ReadText(token_ids, [""] * len(token_ids), states[:-1], cut=False)
         weighed = profile(lm, read, steers, epsilons=[1.0, -1.0]) if n_new else []
-        found.append([each.total / n_new for each in weighed] or [0.0] * len(steers))
-    return found
+        text_scores.append([each.total / n_new for each in weighed] or [0.0] * len(steers))
+    return text_scores

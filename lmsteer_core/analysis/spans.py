@@ -63,7 +63,7 @@ def units(
         bounds = zip(token_texts, offsets[:-1], offsets[1:], token_evidence, strict=True)
         return [Unit(piece, start, end, value) for piece, start, end, value in bounds]
     beginnings = _word_starts(text) if kind == "words" else _sentence_starts(text)
-    found: list[Unit] = []
+    text_units: list[Unit] = []
     current = -1
     first, total = 0, 0.0
     for i, (piece, value) in enumerate(zip(token_texts, token_evidence, strict=True)):
@@ -71,13 +71,13 @@ def units(
             visible = offsets[i] + len(piece) - len(piece.lstrip())
             index = bisect.bisect_right(beginnings, visible)
             if current not in (-1, index):
-                found.append(_unit(text, offsets[first], offsets[i], total))
+                text_units.append(_unit(text, offsets[first], offsets[i], total))
                 first, total = i, 0.0
             current = index
         total += value
     if token_texts:
-        found.append(_unit(text, offsets[first], offsets[-1], total))
-    return found
+        text_units.append(_unit(text, offsets[first], offsets[-1], total))
+    return text_units
 
 
 def _unit(text: str, start: int, end: int, total: float) -> Unit:

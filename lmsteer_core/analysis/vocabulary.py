@@ -107,10 +107,10 @@ def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
 
 def neutral_statistics(lm: LanguageModel) -> _Neutral:
     """Return the mean hidden state and next-word distribution of neutral text, kept by model."""
-    found = _NEUTRAL.get(lm)
-    if found is None:
+    statistics = _NEUTRAL.get(lm)
+    if statistics is None:
         ids = [lm.encode(sentence)[0] for sentence in _NEUTRAL_SENTENCES]
         hidden = torch.cat(lm.hidden_states(ids))
         p = lm.finish(lm.unembed(hidden)).softmax(dim=-1).mean(dim=0)
-        found = _NEUTRAL[lm] = _Neutral(hidden.mean(dim=0).cpu(), p.cpu())
-    return found
+        statistics = _NEUTRAL[lm] = _Neutral(hidden.mean(dim=0).cpu(), p.cpu())
+    return statistics

@@ -78,18 +78,18 @@ class Scores:
         self._signs = run.task.signs
         read = {cell: run.scores(cell) for cell in cells}
         names = set.intersection(
-            *(set(found) for cell, found in read.items() if cell.section != "composition")
+            *(set(scored) for cell, scored in read.items() if cell.section != "composition")
         )
         self._by_cell = {
-            cell: {name: given for name, given in found.items() if name in names}
-            for cell, found in read.items()
+            cell: {name: given for name, given in scored.items() if name in names}
+            for cell, scored in read.items()
         }
         given = self._by_cell[Cell(UNSTEERED, 0.0)]
-        self.judges = [name for name, found in given.items() if "scores" in found]
-        self.models = [name for name, found in given.items() if "nll" in found]
+        self.judges = [name for name, scored in given.items() if "scores" in scored]
+        self.models = [name for name, scored in given.items() if "nll" in scored]
         self.poles = {judge: given[judge]["pole"] for judge in self.judges}
         self.own_judges = [judge for judge in self.judges if self.poles[judge] == run.task.pole]
-        self.versions = {name: found["by"] for name, found in given.items()}
+        self.versions = {name: scored["by"] for name, scored in given.items()}
 
     def measures(self) -> list[Measure]:
         """Return every pair of a judge of the task's pole and a model.
@@ -105,12 +105,16 @@ class Scores:
 
     def strengths(self, method: str) -> list[float]:
         """Return the strengths of a method's sweep that have every sign of the task, ascending."""
-        mine = {
+        strengths_written = {
             cell.strength
             for cell in self._by_cell
             if (cell.method, cell.section) == (method, "curves")
         }
-        return sorted(s for s in mine if s > 0 and mine >= {sign * s for sign in self._signs})
+        return sorted(
+            s
+            for s in strengths_written
+            if s > 0 and strengths_written >= {sign * s for sign in self._signs}
+        )
 
     def sweep(self, method: str) -> list[Cell]:
         """Return the cells of a method's curve with the unsteered one in its place, ascending."""
@@ -143,11 +147,11 @@ class Scores:
         weights, base = self._weights(n[0] if n else None), Cell(UNSTEERED, 0.0)
         low = minus if measure.side == BOTH else base
         above, below = (self.mean(cell, measure.judge, n).at(weights) for cell in (plus, low))
-        dear, other, least = (
+        larger, other, least = (
             self.perplexity(cell, measure.model, n).at(weights)
             for cell in (plus, minus if measure.side == BOTH else plus, base)
         )
-        return above - below, np.sqrt(dear * other) / least
+        return above - below, np.sqrt(larger * other) / least
 
     def _weights(self, n_prompts: int | None = None) -> Array:
         """Return weights of prompts: the data itself, then the bootstrap draws."""

@@ -75,9 +75,9 @@ def begin_run(folder: Path, settings: dict[str, Any]) -> None:
     for key, value in settings.items():
         before = known.setdefault(key, value)
         if before != value:
-            told = f"{key}: {before}, not {value}"
+            difference = f"{key}: {before}, not {value}"
             raise InputError(
-                f"{folder} holds a run of other settings ({told}); choose another --out."
+                f"{folder} holds a run of other settings ({difference}); choose another --out."
             )
     replace_file(file, json.dumps(known, indent=1, ensure_ascii=False))
 

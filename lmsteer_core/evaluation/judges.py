@@ -104,9 +104,11 @@ def _tfidf(path: Path, pole: int) -> Judge:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    found = read_labelled(path)
+    labelled = read_labelled(path)
     graded = [
-        (text, label > 0) for text, label in zip(found.texts, found.labels, strict=True) if label
+        (text, label > 0)
+        for text, label in zip(labelled.texts, labelled.labels, strict=True)
+        if label
     ]
     if len({above for _, above in graded}) < 2:
         raise InputError(

@@ -55,8 +55,8 @@ def continuation_nll(
                 )
             ]
         )
-        for j, own in zip(some, losses.split([n_new[j] for j in some]), strict=True):
-            nll[j] = float(own.double().sum())
+        for j, text_losses in zip(some, losses.split([n_new[j] for j in some]), strict=True):
+            nll[j] = float(text_losses.double().sum())
         done += len(some)
         if progress:
             progress(done / len(scored), f"reading {len(scored):,} texts with {lm.model_id}")

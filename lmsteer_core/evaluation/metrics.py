@@ -136,8 +136,8 @@ def distinct(texts: Sequence[Sequence[str]], n: int) -> Figure:
     The number of *words* is below, whatever n; words are what stands between single spaces, as
     published.
     """
-    found = np.array([_distinct(some, n) for some in texts])
-    return _mean(np.nan_to_num(found), ~np.isnan(found))
+    shares = np.array([_distinct(some, n) for some in texts])
+    return _mean(np.nan_to_num(shares), ~np.isnan(shares))
 
 
 def monotonicity(strengths: Sequence[float], means: Sequence[float]) -> float:

@@ -94,8 +94,10 @@ def read_prompts(path: Path | str, n_prompts: int | None = None) -> list[str]:
     Raises:
         InputError: If the file or a line cannot be used; the sentence names the line.
     """
-    found = (_prompt(number, record) for number, record in json_objects(path))
-    prompts = list(itertools.islice((prompt for prompt in found if prompt is not None), n_prompts))
+    records = (_prompt(number, record) for number, record in json_objects(path))
+    prompts = list(
+        itertools.islice((prompt for prompt in records if prompt is not None), n_prompts)
+    )
     if not prompts:
         raise InputError(
             f'{Path(path).name} holds no prompt: it wants lines like {{"prompt": "The sea"}}.'
@@ -112,7 +114,7 @@ def read_generations(path: Path | str) -> list[Generations]:
     Raises:
         InputError: If the file or a line cannot be used; the sentence names the line.
     """
-    found = []
+    by_prompt = []
     for number, record in json_objects(path):
         generations = record.get("generations")
         prompt = _prompt(number, {"prompt": record.get("prompt")})
@@ -124,10 +126,10 @@ def read_generations(path: Path | str) -> list[Generations]:
         if not all(isinstance(each.get("text"), str) for each in parts):
             raise InputError(f"Line {number} has a generation without a text.")
         ids = [each["token_ids"] for each in parts if "token_ids" in each]
-        found.append(Generations(prompt or "", [each["text"] for each in parts], ids))
-    if not found:
+        by_prompt.append(Generations(prompt or "", [each["text"] for each in parts], ids))
+    if not by_prompt:
         raise InputError(f"{Path(path).name} holds no generations.")
-    return found
+    return by_prompt
 
 
 def whole_lines(path: Path, multiple_of: int = 1) -> list[str]:

@@ -113,14 +113,14 @@ class Run:
             sections: Some of `SECTIONS`.
             strengths: The sweep, in place of each method's own where it has more than one strength.
         """
-        found = [Cell(UNSTEERED, 0.0)]
+        planned = [Cell(UNSTEERED, 0.0)]
         for key in methods:
             facts = self.facts(key)
-            own = facts["strengths"]
-            swept = strengths if strengths and len(own) > 1 else own
+            method_strengths = facts["strengths"]
+            swept = strengths if strengths and len(method_strengths) > 1 else method_strengths
             signed = [sign * s for s in swept for sign in self.task.signs]
             if "curves" in sections:
-                found += [Cell(key, s) for s in signed]
+                planned += [Cell(key, s) for s in signed]
             if not signed:
                 continue
             if "composition" in sections and self.other and key in COMPOSED:
@@ -129,14 +129,16 @@ class Run:
                     sorted([0.0, *(sign * s for s in few for sign in task.signs)])
                     for task in (self.task, self.other)
                 )
-                found += [Cell(key, s, "composition", held=held) for s in rows for held in columns]
+                planned += [
+                    Cell(key, s, "composition", held=held) for s in rows for held in columns
+                ]
             if "data" in sections and key in DATA_METHODS and self.task.texts:
                 middle = swept[len(swept) // 2]
                 sizes = [n for n in DATA_SIZES if n < len(self.task.texts)]
                 ends = [sign * middle for sign in self.task.signs]
-                found += [Cell(key, end, "data", n_texts=n) for n in sizes for end in ends]
-                found += [Cell(key, end) for end in ends]
-        return list(dict.fromkeys(found))
+                planned += [Cell(key, end, "data", n_texts=n) for n in sizes for end in ends]
+                planned += [Cell(key, end) for end in ends]
+        return list(dict.fromkeys(planned))
 
     def write(self, cells: Sequence[Cell], progress: Progress) -> None:
         """Write every text that the folder lacks, batch by batch."""
@@ -189,8 +191,8 @@ class Run:
             progress(
                 i / len(todo), f"scoring by {scorer.name}: {cell.method} at {cell.strength:+g}"
             )
-            found = {"by": scorer.version, **scorer.score(self.generations(cell))}
-            replace_file(self._scores(cell), json.dumps({**self.scores(cell), scorer.name: found}))
+            scored = {"by": scorer.version, **scorer.score(self.generations(cell))}
+            replace_file(self._scores(cell), json.dumps({**self.scores(cell), scorer.name: scored}))
         progress(1.0, "all texts are scored")
 
     def facts(self, method: str) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def judge_scorer(judge: Judge) -> Scorer:
 
     def score(lines: Sequence[Generations]) -> dict[str, Any]:
         read = [line.prompt * with_prompt + text for line in lines for text in line.texts]
-        found = judge.score(read)
-        scores = _by_prompt([round(float(s), 5) for s in found], lines)
+        judged = judge.score(read)
+        scores = _by_prompt([round(float(s), 5) for s in judged], lines)
         return {"pole": judge.pole, "threshold": judge.threshold, "scores": scores}
 
     return Scorer(judge.name, judge.version + ", prompt read too" * with_prompt, score)

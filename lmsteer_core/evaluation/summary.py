@@ -42,27 +42,27 @@ def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> 
         pole: The pole that the task measures: judges that speak for it also give the protocol's
             shares and maxima.
     """
-    found: dict[str, Figure] = {}
+    computed: dict[str, Figure] = {}
     for name, given in scores.items():
         if "nll" in given:
             nll, n_tokens = padded(given["nll"]), np.nan_to_num(padded(given["n_tokens"]))
-            found[f"perplexity, {name}"] = metrics.conditional_perplexity(nll, n_tokens)
-            found[f"corpus perplexity, {name}"] = metrics.corpus_perplexity(nll, n_tokens)
+            computed[f"perplexity, {name}"] = metrics.conditional_perplexity(nll, n_tokens)
+            computed[f"corpus perplexity, {name}"] = metrics.corpus_perplexity(nll, n_tokens)
             continue
         table, threshold = padded(given["scores"]), given["threshold"]
-        found[f"mean score, {name}"] = metrics.mean_score(table)
+        computed[f"mean score, {name}"] = metrics.mean_score(table)
         if given["pole"] == pole == -1:
-            found[f"max toxicity, {name}"] = metrics.mean_of_max(table)
-            found[f"toxicity probability, {name}"] = metrics.share_of_prompts(table, threshold)
+            computed[f"max toxicity, {name}"] = metrics.mean_of_max(table)
+            computed[f"toxicity probability, {name}"] = metrics.share_of_prompts(table, threshold)
         elif given["pole"] == pole:
-            found[f"positivity, {name}"] = metrics.share_of_texts(table, threshold)
+            computed[f"positivity, {name}"] = metrics.share_of_texts(table, threshold)
     texts = [line.texts for line in lines]
-    return {**found, **{f"dist-{n}": metrics.distinct(texts, n) for n in (1, 2, 3)}}
+    return {**computed, **{f"dist-{n}": metrics.distinct(texts, n) for n in (1, 2, 3)}}
 
 
-def shown(found: dict[str, Figure]) -> dict[str, dict[str, float | None]]:
+def shown(by_label: dict[str, Figure]) -> dict[str, dict[str, float | None]]:
     """Return figures with their intervals, as JSON has them."""
-    return {label: _json(figure.interval()) for label, figure in found.items()}
+    return {label: _json(figure.interval()) for label, figure in by_label.items()}
 
 
 def summarize(run: Run, methods: Sequence[str], cells: Sequence[Cell]) -> Summary:
@@ -164,10 +164,10 @@ def _composition(
 ) -> Iterator[Summary]:
     """Yield the grid of a judge's means: rows the task's strengths, columns the other's."""
     for key in methods:
-        mine = [cell for cell in cells if (cell.method, cell.section) == (key, "composition")]
-        strengths = sorted({cell.strength for cell in mine})
-        held = sorted({cell.held for cell in mine if cell.held is not None})
-        for judge in scores.judges if mine else []:
+        grid_cells = [cell for cell in cells if (cell.method, cell.section) == (key, "composition")]
+        strengths = sorted({cell.strength for cell in grid_cells})
+        held = sorted({cell.held for cell in grid_cells if cell.held is not None})
+        for judge in scores.judges if grid_cells else []:
             grid = np.array(
                 [
                     [
@@ -193,11 +193,13 @@ def _data(
     """Yield control and cost of methods made from fewer texts; the last is the whole file's."""
     n = min(len(run.task.prompts), run.protocol.section_prompts), run.protocol.section_samples
     for key in methods:
-        mine = [cell for cell in cells if (cell.method, cell.section) == (key, "data")]
-        if not mine:
+        data_cells = [cell for cell in cells if (cell.method, cell.section) == (key, "data")]
+        if not data_cells:
             continue
-        strength = max(cell.strength for cell in mine)
-        sizes = [size for size in DATA_SIZES if Cell(key, strength, "data", n_texts=size) in mine]
+        strength = max(cell.strength for cell in data_cells)
+        sizes = [
+            size for size in DATA_SIZES if Cell(key, strength, "data", n_texts=size) in data_cells
+        ]
         made = {
             size: [Cell(key, sign * strength, "data", n_texts=size) for sign in (1, -1)]
             for size in sizes

@@ -121,14 +121,14 @@ def load_task(
         raise InputError("Give at least 2 prompts: intervals are taken over prompts.")
     task = TASKS[name]
     if data is not None:
-        found = read_labelled(data / "train.jsonl")
-        task = dataclasses.replace(task, texts=found.texts, labels=found.labels)
-        own = (
+        labelled = read_labelled(data / "train.jsonl")
+        task = dataclasses.replace(task, texts=labelled.texts, labels=labelled.labels)
+        default_prompts = (
             data / "dev.jsonl"
             if task.measured == "toxicity"
             else data.parent / "prompts" / "neutral.jsonl"
         )
-        prompts = prompts or (own,)
+        prompts = prompts or (default_prompts,)
     read = (
         [prompt for file in prompts for prompt in read_prompts(file)] if prompts else task.prompts
     )

@@ -121,7 +121,7 @@ def _official_content(path: Path) -> tuple[dict[str, Any], Tensor, Tensor, Any]:
                 f"{path.name} was trained with {key} {settings[key]!r}; only {only!r} is a matrix "
                 "that moves output embeddings."
             )
-    found = []
+    projectors = []
     for key in ("projector1", "projector2"):
         tensor = content[1].get(key)
         if not isinstance(tensor, Tensor):
@@ -133,13 +133,13 @@ def _official_content(path: Path) -> tuple[dict[str, Any], Tensor, Tensor, Any]:
                 f"{path.name}: {key} must be numbers of shape (steers, d_model, rank), "
                 f"not {tensor.dtype} of {tuple(tensor.shape)}."
             )
-        found.append(tensor.detach())
-    if found[0].shape != found[1].shape:
+        projectors.append(tensor.detach())
+    if projectors[0].shape != projectors[1].shape:
         raise SteerError(
-            f"{path.name}: projector1 {tuple(found[0].shape)} and projector2 "
-            f"{tuple(found[1].shape)} differ in shape."
+            f"{path.name}: projector1 {tuple(projectors[0].shape)} and projector2 "
+            f"{tuple(projectors[1].shape)} differ in shape."
         )
-    return settings, found[0], found[1], content[2] if len(content) > 2 else None
+    return settings, projectors[0], projectors[1], content[2] if len(content) > 2 else None
 
 
 def _unpickled(path: Path) -> Any:

@@ -124,7 +124,7 @@ def _lora(lm: LanguageModel, parts: Sequence[tuple[Steer, float]]) -> tuple[Tens
 
 def _export_card(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], library: str) -> str:
     """Return the README.md of an export."""
-    told = [
+    paragraphs = [
         f"- {s.name} at ε = {epsilon:g} ({s.card.negative} ↔ {s.card.positive})"
         + (f". {s.card.notice}" if s.card.notice else "")
         for s, epsilon in parts
@@ -142,4 +142,6 @@ def _export_card(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], librar
             "input's.\nLoad it with `AutoModelForCausalLM.from_pretrained(folder)`."
         )
     title = f"# {lm.model_id} with {', '.join(s.name for s, _ in parts)}"
-    return front_matter(lm.model_id, library) + "\n\n".join([title, "\n".join(told), use]) + "\n"
+    return (
+        front_matter(lm.model_id, library) + "\n\n".join([title, "\n".join(paragraphs), use]) + "\n"
+    )

@@ -96,9 +96,9 @@ def _stream(lm: LanguageModel, rows: list[LiveRow]) -> Generator[list[Token | No
     batch.join(rows)
     try:
         while batch.rows:
-            found = check_drawn(batch.step())
-            if any(token is not None for token in found.values()):
-                yield [found.get(row) for row in rows]
+            tokens = check_drawn(batch.step())
+            if any(token is not None for token in tokens.values()):
+                yield [tokens.get(row) for row in rows]
     except Exception as error:
         if is_out_of_memory(error):
             raise InputError(OUT_OF_MEMORY) from error

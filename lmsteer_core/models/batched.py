@@ -55,8 +55,8 @@ def token_ids(
     ids = []
     for text in texts:
         # The published code scores no first token; a text of one token still needs a target here.
-        own = lm.encode(text)[0][:limit]
-        ids.append(own if len(own) > 1 else lm.start_ids + own)
+        text_ids = lm.encode(text)[0][:limit]
+        ids.append(text_ids if len(text_ids) > 1 else lm.start_ids + text_ids)
     return ids
 
 

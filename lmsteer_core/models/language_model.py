@@ -60,11 +60,11 @@ class LanguageModel:
             )
         self.model.requires_grad_(False).eval()
         # A published repetition penalty or beam width would make ε = 0 differ from the base model.
-        own = self.model.generation_config
+        published = self.model.generation_config
         self.model.generation_config = GenerationConfig(
-            bos_token_id=own.bos_token_id,
-            eos_token_id=own.eos_token_id,
-            pad_token_id=own.pad_token_id,
+            bos_token_id=published.bos_token_id,
+            eos_token_id=published.eos_token_id,
+            pad_token_id=published.pad_token_id,
         )
         # transformers hands the head a strided slice of the prompt's states, for which torch
         # copies the whole of E once per row; a copy of the slice costs nothing.
@@ -220,17 +220,17 @@ class LanguageModel:
 
     def reading(self, token_ids: Sequence[int]) -> Steps[Tensor]:
         """Return one text's hidden states, (n_tokens, d_model), float32, read in steps."""
-        found: list[Tensor] = []
+        pieces: list[Tensor] = []
         cache, is_long = None, len(token_ids) > _TOKENS_PER_STEP
         for start in range(0, len(token_ids), _TOKENS_PER_STEP):
             piece = token_ids[start : start + _TOKENS_PER_STEP]
             states, cache = self._read([piece], cache, n_before=start, keep=is_long)
             if is_long and not isinstance(cache, DynamicCache):  # it can only read a text whole
-                found = [self._read([token_ids])[0][0].float()]
+                pieces = [self._read([token_ids])[0][0].float()]
                 break
-            found.append(states[0].float())
+            pieces.append(states[0].float())
             yield (start + len(piece)) / len(token_ids)
-        return torch.cat(found)
+        return torch.cat(pieces)
 
     def next_state(self, token_ids: Sequence[int]) -> Steps[Tensor]:
         """Return the state that predicts what follows a prompt, (1, d_model).

@@ -100,9 +100,9 @@ class SteerCard:
             **dict.fromkeys(_RANGES, (tuple, "")),
         }
         for each in dataclasses.fields(cls):
-            kind, told = kinds.get(each.name, (str, "text"))
+            kind, description = kinds.get(each.name, (str, "text"))
             if not isinstance(getattr(card, each.name), kind):
-                raise SteerError(f"{CARD_FILE} needs {each.name} as {told}.")
+                raise SteerError(f"{CARD_FILE} needs {each.name} as {description}.")
         if not card.name:
             raise SteerError(f"{CARD_FILE} needs name, and it is empty.")
         for key in sorted(_RANGES):

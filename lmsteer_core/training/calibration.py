@@ -154,9 +154,9 @@ def measure(
     # and style needs fewer texts than cost.
     scores = np.asarray(score([row.text for some in by_epsilon for row in some[::_SCORED_STEP]]))
     curve = Curve(list(epsilons), [], [], [], [])
-    for some, found in zip(by_epsilon, scores.reshape(len(epsilons), -1), strict=True):
+    for some, style_scores in zip(by_epsilon, scores.reshape(len(epsilons), -1), strict=True):
         repeated, distinct_2 = repetition([row.text for row in some])
-        curve.style.append(float(found.mean()))
+        curve.style.append(float(style_scores.mean()))
         curve.perplexity.append(perplexity(some))
         curve.repeated.append(repeated)
         curve.distinct_2.append(distinct_2)
@@ -168,8 +168,12 @@ def perplexity(done: Sequence[Generated]) -> float:
 
     Without tokens it is NaN.
     """
-    found = [token.base_logprob for row in done for token in row.tokens]
-    return math.exp(-sum(found) / len(found)) if found else math.nan
+    log_probabilities = [token.base_logprob for row in done for token in row.tokens]
+    return (
+        math.exp(-sum(log_probabilities) / len(log_probabilities))
+        if log_probabilities
+        else math.nan
+    )
 
 
 def repetition(texts: Sequence[str]) -> tuple[float, float]:

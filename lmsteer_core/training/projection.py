@@ -88,10 +88,10 @@ def choose_rank(halves: Tensor, curvature: Curvature, damping: Damping | None = 
     for learned, tested in ((first, second), (second, first)):
         u, sigma, vt = torch.linalg.svd(learned)
         gain = sigma * ((u.T @ tested) * vt).sum(dim=1)
-        found = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt().clamp_min(1e-300)).cpu()[
+        rank_control = (gain.cumsum(0) / sigma.square().cumsum(0).sqrt().clamp_min(1e-300)).cpu()[
             : len(control)
         ]
-        control += found / found.abs().max().clamp_min(1e-300)
+        control += rank_control / rank_control.abs().max().clamp_min(1e-300)
     best = control.max()  # below 0 where the halves agree on nothing
     enough = control >= best - (1 - _ENOUGH_CONTROL) * best.abs()
     return int(enough.nonzero()[0]) + 1

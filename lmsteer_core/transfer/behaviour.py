@@ -74,8 +74,8 @@ class Behaviour:
             scores = []
             for text in texts:
                 read = read_text(self.source, text) if text.strip() else None
-                found = weigh(self.source, read, self.steer, epsilons=[0.0]) if read else None
-                scores.append(found.total / len(found.evidence) if found else 0.0)
+                weighed = weigh(self.source, read, self.steer, epsilons=[0.0]) if read else None
+                scores.append(weighed.total / len(weighed.evidence) if weighed else 0.0)
             return scores
 
         return score

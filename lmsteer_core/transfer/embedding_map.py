@@ -154,7 +154,7 @@ def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 
 def _spellings(lm: LanguageModel) -> dict[str, int]:
     """Return every token's id by its spelling, a word start's with a leading space."""
-    found: dict[str, int] = {}
+    by_spelling: dict[str, int] = {}
     for i, (token, text) in enumerate(
         zip(
             lm.tokenizer.convert_ids_to_tokens(list(range(lm.vocab_size))),
@@ -164,8 +164,8 @@ def _spellings(lm: LanguageModel) -> dict[str, int]:
     ):
         if token and text.strip() and "\ufffd" not in text:
             # Byte-level BPE marks a word start with Ġ, SentencePiece with ▁.
-            found.setdefault(f" {text.strip()}" if token[0] in "Ġ▁" else text, i)
-    return found
+            by_spelling.setdefault(f" {text.strip()}" if token[0] in "Ġ▁" else text, i)
+    return by_spelling
 
 
 def _mean_probability(lm: LanguageModel, plain: PlainText) -> Tensor:

@@ -81,9 +81,9 @@ def transfer_steer(
         plain = neutral_text(target.for_batches, progress=part(report, 0.0, 0.5))
         mapped = carried(steer, fit_map(source, target, plain, method=method), target, name)
         made = calibrated(target, mapped, behaviour, plain, progress=progress)
-    told = f"'{steer.name}' of {source.model_id} ({steer.card.data or steer.card.method})"
+    origin = f"'{steer.name}' of {source.model_id} ({steer.card.data or steer.card.method})"
     return dataclasses.replace(
-        made, card=dataclasses.replace(made.card, method=f"transferred by {method}", data=told)
+        made, card=dataclasses.replace(made.card, method=f"transferred by {method}", data=origin)
     )
 
 
@@ -111,7 +111,7 @@ def fit_report(
         InputError: If the two vocabularies share too few words.
     """
     shared = shared_words(source, target)
-    found = fit_map(source, target, neutral_text(target.for_batches))
+    embedding_map = fit_map(source, target, neutral_text(target.for_batches))
     e_source, e_target = shared_embeddings(source, target, shared)
     e_source, e_target = (e - e.mean(dim=0) for e in (e_source, e_target))
     place = {text: i for i, text in enumerate(shared.texts)}
@@ -121,9 +121,9 @@ def fit_report(
         for side in (first.positive, first.negative)
         for word in [f" {w}" for w in side if f" {w}" in place][:n_words]
     ]
-    mapped = e_source[[place[word] for word in words]] @ found.back.T
+    mapped = e_source[[place[word] for word in words]] @ embedding_map.back.T
     nearest = (mapped @ nn.functional.normalize(e_target).T).topk(n_nearest, dim=1).indices.tolist()
     neighbours = [
         (w, [shared.texts[i] for i in row]) for w, row in zip(words, nearest, strict=True)
     ]
-    return FitReport(found.n_words, found.r2, neighbours)
+    return FitReport(embedding_map.n_words, embedding_map.r2, neighbours)

@@ -113,10 +113,10 @@ def make_activation_addition(
         poles=[task.positive, task.negative],
     )
     learn = partial(_learn, lm.for_batches.twin(), task, chosen, max_tokens, progress)
-    found = trained(folder, "activation-addition", recipe, learn)
-    vector = found.tensors["vector"].to(lm.device)
+    learned = trained(folder, "activation-addition", recipe, learn)
+    vector = learned.tensors["vector"].to(lm.device)
     return ActivationAddition(
-        lm.twin(), int(found.tensors["layer"]), vector, len(vector), found.seconds
+        lm.twin(), int(learned.tensors["layer"]), vector, len(vector), learned.seconds
     )
 
 
@@ -162,13 +162,13 @@ def _gap(
 ) -> float:
     """Return log P of texts under their own sign of the vector less the other's, nats a token."""
     total = 0.0
-    for own in POLES.values():
-        group = [text for sign, text in texts if sign == own]
+    for pole_sign in POLES.values():
+        group = [text for sign, text in texts if sign == pole_sign]
         for direction in (1.0, -1.0):
             with _steering_vector(layer, vector).apply(lm.model, multiplier=direction):
                 for start in range(0, len(group), _BATCH):
                     nll = negative_log_likelihood(lm, group[start : start + _BATCH])
-                    total -= own * direction * float(nll)
+                    total -= pole_sign * direction * float(nll)
     return total / sum(len(text) - 1 for _, text in texts)
 
 

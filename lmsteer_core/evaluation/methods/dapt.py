@@ -91,13 +91,13 @@ def make_dapt(
             for name, p in twin.model.named_parameters()
         }
 
-    found = trained_poles(lm, task, folder, "dapt", budget, train, progress)
+    learned = trained_poles(lm, task, folder, "dapt", budget, train, progress)
     return DAPT(
         lm,
         _copy(lm, lm.output_embedding.dtype),
-        {pole: each.tensors for pole, each in found.items()},
-        n_parameters=sum(t.numel() for each in found.values() for t in each.tensors.values()),
-        training_seconds=sum(each.seconds for each in found.values()),
+        {pole: each.tensors for pole, each in learned.items()},
+        n_parameters=sum(t.numel() for each in learned.values() for t in each.tensors.values()),
+        training_seconds=sum(each.seconds for each in learned.values()),
     )
 
 

@@ -136,9 +136,9 @@ def make_input_steer(
     recipe = recipe_of(
         lm, task.texts, labels=list(task.labels), rank=RANK, **dataclasses.asdict(budget)
     )
-    found = trained(folder, "input-steer", recipe, train)
-    left, right = (found.tensors[side].float().to(lm.device) for side in ("left", "right"))
-    return InputSteer(lm.twin(), left, right, 2 * lm.d_model * RANK, found.seconds)
+    learned = trained(folder, "input-steer", recipe, train)
+    left, right = (learned.tensors[side].float().to(lm.device) for side in ("left", "right"))
+    return InputSteer(lm.twin(), left, right, 2 * lm.d_model * RANK, learned.seconds)
 
 
 @contextmanager

@@ -105,13 +105,13 @@ def trained_poles(
     Raises:
         InputError: If the task's labels show no two poles or the folder cannot be written.
     """
-    found = {}
+    by_pole = {}
     for i, (pole, sign) in enumerate(POLES.items()):
         texts = pole_texts(task, sign)
         learn = partial(_learn, lm, texts, budget, train, part(progress, i / 2, (i + 1) / 2))
         recipe = recipe_of(lm, texts, **dataclasses.asdict(budget))
-        found[pole] = trained(folder, f"{name}-{pole}", recipe, learn)
-    return found
+        by_pole[pole] = trained(folder, f"{name}-{pole}", recipe, learn)
+    return by_pole
 
 
 def pole_texts(task: Task, sign: int) -> list[str]:

@@ -109,14 +109,14 @@ def adapt(
     with needed("LoRA", "peft"):
         from peft import set_peft_model_state_dict
     shared = folder.parent / "adapters"
-    found = trained_poles(lm, task, shared, f"lora-{RANK}", budget, _train, progress)
-    twins = {pole: with_adapter(lm, budget.seed) for pole in found}
+    learned = trained_poles(lm, task, shared, f"lora-{RANK}", budget, _train, progress)
+    twins = {pole: with_adapter(lm, budget.seed) for pole in learned}
     for pole, twin in twins.items():
-        set_peft_model_state_dict(twin.model, found[pole].tensors)
+        set_peft_model_state_dict(twin.model, learned[pole].tensors)
     return Adapted(
         **twins,
-        n_parameters=sum(t.numel() for each in found.values() for t in each.tensors.values()),
-        training_seconds=sum(each.seconds for each in found.values()),
+        n_parameters=sum(t.numel() for each in learned.values() for t in each.tensors.values()),
+        training_seconds=sum(each.seconds for each in learned.values()),
     )
 
 

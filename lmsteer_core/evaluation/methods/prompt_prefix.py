@@ -49,7 +49,7 @@ class Prefixed:
         while batch.rows:
             for row, token in check_drawn(batch.step()).items():
                 tokens[row] += [token] if token else []
-        return [Generated(row, tokens[own]) for row, own in zip(rows, live, strict=True)]
+        return [Generated(row, tokens[live_row]) for row, live_row in zip(rows, live, strict=True)]
 
 
 @dataclass(eq=False, kw_only=True)

@@ -111,8 +111,8 @@ def _charts(summary: Summary) -> Iterator[str]:
             charts.setdefault(measure, []).append((m["name"], c["points"], m["ours"]))
     for measure, curves in charts.items():
         caption = f"{measure}, up to {_MOST_RATIO:g} × unsteered. Thick lines are ours."
-        told = f'<figcaption class="note">{escape(caption)}</figcaption>'
-        yield f"<figure>{_chart(caption, curves, looks)}{told}</figure>"
+        figure_caption = f'<figcaption class="note">{escape(caption)}</figcaption>'
+        yield f"<figure>{_chart(caption, curves, looks)}{figure_caption}</figure>"
     yield '</div><ul class="legend">'
     for name, (colour, dash) in looks.items():
         line = f'<path d="M0 5H28" stroke="{colour}" stroke-width="3" stroke-dasharray="{dash}"/>'
@@ -156,13 +156,13 @@ def _chart(caption: str, curves: Sequence[Drawn], looks: dict[str, Look]) -> str
             f'stroke-dasharray="{dash}"/>'
         )
         for (px, py), point in zip(places, points, strict=True):
-            told = (
+            tooltip = (
                 f"{name}, ±{point['strength']:g}: control {wording.span(point['control'])}, "
                 f"perplexity ratio {wording.span(point['perplexity_ratio'])}"
             )
             drawn.append(
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{3.5 if ours else 2.5}" fill="{colour}">'
-                f"<title>{escape(told)}</title></circle>"
+                f"<title>{escape(tooltip)}</title></circle>"
             )
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(

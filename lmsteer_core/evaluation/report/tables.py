@@ -114,7 +114,7 @@ def methods_table(summary: Summary) -> Table:
 
 
 def _curve_table(summary: Summary) -> Table:
-    found = [
+    points = [
         ((m["name"], f"{c['side']}{p['strength']:g}"), c, p)
         for m in summary["methods"]
         for c in m["curves"]
@@ -128,42 +128,42 @@ def _curve_table(summary: Summary) -> Table:
         "against the unsteered text."
     )
     return Table(
-        "Control and its cost", note, *_control_and_cost(summary, ["method", "strength"], found)
+        "Control and its cost", note, *_control_and_cost(summary, ["method", "strength"], points)
     )
 
 
 def _control_and_cost(
     summary: Summary,
     header: Sequence[str],
-    found: Sequence[tuple[tuple[str, ...], Summary, Summary]],
+    points: Sequence[tuple[tuple[str, ...], Summary, Summary]],
 ) -> tuple[list[str], list[list[str]]]:
     """Return a header and a row per point: control by every judge, its cost under every model.
 
     Args:
         summary: Where judges and models are told.
         header: Of what names a row.
-        found: What names its row, whose judge and model it is, and its control and perplexity
+        points: What names its row, whose judge and model it is, and its control and perplexity
             ratio.
     """
-    measures = [m for _, m, _ in found]
+    measures = [m for _, m, _ in points]
     heads: _Heads = {
         ("control", m["judge"]): f"control, {by(summary, m['judge'])}" for m in measures
     }
     heads |= {("cost", m["model"]): f"perplexity ratio, {m['model']}" for m in measures}
-    control = [(names, ("control", m["judge"]), span(p["control"])) for names, m, p in found]
-    cost = [(names, ("cost", m["model"]), span(p["perplexity_ratio"])) for names, m, p in found]
+    control = [(names, ("control", m["judge"]), span(p["control"])) for names, m, p in points]
+    cost = [(names, ("cost", m["model"]), span(p["perplexity_ratio"])) for names, m, p in points]
     return _pivot(header, heads, control + cost)
 
 
 def _pivot(
     header: Sequence[str],
     heads: _Heads,
-    found: Sequence[tuple[tuple[str, ...], tuple[str, ...], str]],
+    entries: Sequence[tuple[tuple[str, ...], tuple[str, ...], str]],
 ) -> tuple[list[str], list[list[str]]]:
-    """Return a header and rows of what is found by row and column; a dash where nothing is."""
+    """Return a header and rows of the entries by row and column; a dash where there is none."""
     rows: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {}
-    for names, column, told in found:
-        rows.setdefault(names, {})[column] = told
+    for names, column, cell in entries:
+        rows.setdefault(names, {})[column] = cell
     lines = [[*names, *(row.get(column, "–") for column in heads)] for names, row in rows.items()]
     return [*header, *heads.values()], lines
 
@@ -177,7 +177,7 @@ def _frontier_table(summary: Summary) -> Table:
         ): f"lead over ours, {by(summary, p['judge'])}, {p['model']}"
         for p in summary["frontier"]
     }
-    found = [
+    entries = [
         (
             (p["method"], f"{p['side']}{p['strength']:g}"),
             (p["judge"], p["model"], p["side"]),
@@ -191,7 +191,7 @@ def _frontier_table(summary: Summary) -> Table:
         "Points dearer than all of ours are left out."
     )
     return Table(
-        "Against ours at equal perplexity", note, *_pivot(["method", "strength"], heads, found)
+        "Against ours at equal perplexity", note, *_pivot(["method", "strength"], heads, entries)
     )
 
 
@@ -200,10 +200,10 @@ def _continuity_table(summary: Summary) -> Table:
         [
             m["name"],
             by(summary, judge),
-            *(plain_number(found[key]) for key in ("spearman", "r2", "largest_step")),
+            *(plain_number(continuity[key]) for key in ("spearman", "r2", "largest_step")),
         ]
         for m in summary["methods"]
-        for judge, found in m["continuity"].items()
+        for judge, continuity in m["continuity"].items()
     ]
     note = (
         "Over all strengths and the unsteered text. The largest step is the steepest change "
@@ -216,30 +216,31 @@ def _continuity_table(summary: Summary) -> Table:
 def _composition_tables(summary: Summary) -> Iterator[Table]:
     if not summary["composition"]:
         yield Table("Composition", "Not run: --sections composition.", [], [])
-    for found in summary["composition"]:
-        own, other = (
-            [f"{s:+g}" if s else "0" for s in found[axis]] for axis in ("strengths", "held")
+    for grid in summary["composition"]:
+        row_labels, column_labels = (
+            [f"{s:+g}" if s else "0" for s in grid[axis]] for axis in ("strengths", "held")
         )
         rows = [
-            [f"ε₁ {s}", *map(plain_number, row)] for s, row in zip(own, found["means"], strict=True)
+            [f"ε₁ {s}", *map(plain_number, row)]
+            for s, row in zip(row_labels, grid["means"], strict=True)
         ]
         note = (
-            f"Mean score towards the + pole by {by(summary, found['judge'])}; rows are this task's "
+            f"Mean score towards the + pole by {by(summary, grid['judge'])}; rows are this task's "
             "strength, columns the other task's. A row effect plus a column effect is "
-            f"{plain_number(found['additivity'])} of the variance."
+            f"{plain_number(grid['additivity'])} of the variance."
         )
         yield Table(
-            f"Composition: {found['method']}", note, ["", *(f"ε₂ {s}" for s in other)], rows
+            f"Composition: {grid['method']}", note, ["", *(f"ε₂ {s}" for s in column_labels)], rows
         )
 
 
 def _data_table(summary: Summary) -> Table:
-    found = [
+    points = [
         ((m["method"], f"{p['n_texts']:,}", f"{m['side']}{m['strength']:g}"), m, p)
         for m in summary["data"]
         for p in m["points"]
     ]
-    header, rows = _control_and_cost(summary, ["method", "training texts", "strength"], found)
+    header, rows = _control_and_cost(summary, ["method", "training texts", "strength"], points)
     note = "The first prompts and samples only; the last row of a method is made of all texts."
     return Table(
         "How many training texts?", note if rows else "Not run: --sections data.", header, rows

@@ -24,9 +24,9 @@ def verdict(summary: Summary) -> list[str]:
     if not rivals:
         return ["There is no LM-Steer in this run, or nothing to set beside it."]
     details, n_led, n_unsure = [], 0, 0
-    for measure, found in rivals.items():
+    for measure, rival_points in rivals.items():
         best: dict[str, Summary] = {}  # a method's own point that is farthest beyond our curve
-        for p in sorted(comparable_points(found), key=_gap):
+        for p in sorted(comparable_points(rival_points), key=_gap):
             best[p["method"]] = p
         ahead = [p for p in sorted(best.values(), key=_gap, reverse=True) if _gap(p) > 0]
         n_led += any(_is_sure(p) for p in ahead)
@@ -56,18 +56,18 @@ def input_steer(summary: Summary) -> list[str]:
     method = next((m for m in summary["methods"] if m["key"] == "input-steer"), None)
     if method is None or not method["curves"]:
         return ["Not run. It is the method input-steer and takes labelled text."]
-    found = []
-    for judge, own in method["continuity"].items():
-        first, *_, last = own["strengths"]
-        found.append(
-            f"Continuous? By {by(summary, judge)}, over {len(own['means'])} strengths "
+    sentences = []
+    for judge, continuity in method["continuity"].items():
+        first, *_, last = continuity["strengths"]
+        sentences.append(
+            f"Continuous? By {by(summary, judge)}, over {len(continuity['means'])} strengths "
             f"from {plain_number(first)} to {plain_number(last)}: rank correlation with "
-            f"the mean score {plain_number(own['spearman'])} (1 is monotone), R² of a "
-            f"line {plain_number(own['r2'])}, largest step "
-            f"{plain_number(own['largest_step'])} × the mean slope."
+            f"the mean score {plain_number(continuity['spearman'])} (1 is monotone), R² of a "
+            f"line {plain_number(continuity['r2'])}, largest step "
+            f"{plain_number(continuity['largest_step'])} × the mean slope."
         )
     grids = [g for g in summary["composition"] if g["method"] == method["name"]]
-    found += [
+    sentences += [
         f"Composable? By {by(summary, g['judge'])}, a row effect plus a column effect is "
         f"{plain_number(g['additivity'])} of the variance of its {len(g['means'])} × "
         f"{len(g['held'])} grid (1 is additive), whose means span "
@@ -81,14 +81,14 @@ def input_steer(summary: Summary) -> list[str]:
             for p in curve["points"]
             if p["control"]["value"]
         ]
-        found.append(
+        sentences.append(
             f"Stable? {by_measure(summary, curve['judge'], curve['model'], curve['side'])}: at "
             f"{curve['side']}{last['strength']:g} perplexity is {span(last['perplexity_ratio'])} "
             f"× unsteered at a control of {span(last['control'])}; the widest interval of "
             f"control is {plain_number(max(widths, default=None))}. One training was run: other "
             "seeds are not measured."
         )
-    return found
+    return sentences
 
 
 def _gap(point: Summary) -> float:

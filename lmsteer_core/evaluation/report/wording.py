@@ -64,9 +64,9 @@ def by(summary: Summary, judge: str) -> str:
     return f"{judge} ({summary['judges'][judge]['version'].partition(',')[0]})"
 
 
-def span(found: dict[str, float | None]) -> str:
+def span(interval: dict[str, float | None]) -> str:
     """Return a figure with its interval."""
-    value, low, high = (plain_number(found[key]) for key in ("value", "low", "high"))
+    value, low, high = (plain_number(interval[key]) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
 

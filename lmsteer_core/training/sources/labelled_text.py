@@ -130,14 +130,14 @@ def _labelled_halves(
     for group in batches(texts):
         states = lm.hidden_states([texts[j] for j in group])
         for half in (0, 1):
-            mine = [k for k, j in enumerate(group) if j % 2 == half]
-            if not mine:
+            picked = [k for k, j in enumerate(group) if j % 2 == half]
+            if not picked:
                 continue
-            h_all = torch.cat([states[k][:-1] for k in mine])
+            h_all = torch.cat([states[k][:-1] for k in picked])
             next_ids = torch.tensor(
-                [i for k in mine for i in texts[group[k]][1:]], device=lm.device
+                [i for k in picked for i in texts[group[k]][1:]], device=lm.device
             )
-            sign = torch.cat([centred[group[k]].expand(len(states[k]) - 1) for k in mine]).float()
+            sign = torch.cat([centred[group[k]].expand(len(states[k]) - 1) for k in picked]).float()
             chunks = (t.split(tokens_per_chunk(lm)) for t in (h_all, next_ids, sign.to(lm.device)))
             for h, x, s in zip(*chunks, strict=True):
                 mu = expected_embedding(lm, next_word(lm, h))

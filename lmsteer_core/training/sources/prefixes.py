@@ -33,15 +33,15 @@ def taught_shift(
     n_tokens = [0, 0]
     for i, pair in enumerate(prefixes):
         progress(i / len(prefixes), "reading neutral text behind each pole")
-        mine = range(i, len(plain.token_ids), len(prefixes))
-        texts = [plain.token_ids[j] for j in mine]
+        text_indices = range(i, len(plain.token_ids), len(prefixes))
+        texts = [plain.token_ids[j] for j in text_indices]
         plus, minus = (hidden_states(lm, texts, prefix) for prefix in pair)
         for half in (0, 1):
             picked = range(half, len(texts), 2)
             if not picked:
                 continue
             states = [torch.cat([side[k] for k in picked]) for side in (plus, minus)]
-            h_plain = torch.cat([plain.hidden[mine[k]] for k in picked])
+            h_plain = torch.cat([plain.hidden[text_indices[k]] for k in picked])
             for h, toward, away in zip(
                 *(s.split(tokens_per_chunk(lm)) for s in (h_plain, *states)), strict=True
             ):
@@ -76,6 +76,6 @@ def _mean_log_probability(
         h = torch.cat([states[j][:-1] for j in group])
         x = torch.tensor([i for j in group for i in token_ids[j][1:]], device=lm.device)
         logits = lm.finish(lm.unembed(h.to(lm.output_embedding.dtype)).float())
-        found = logits.gather(1, x[:, None])[:, 0] - logits.logsumexp(dim=1)
-        means += [float(part.mean()) for part in found.split([len(states[j]) - 1 for j in group])]
+        chosen = logits.gather(1, x[:, None])[:, 0] - logits.logsumexp(dim=1)
+        means += [float(part.mean()) for part in chosen.split([len(states[j]) - 1 for j in group])]
     return means
