@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.errors import InputError
 from lmsteer_core.http_api.routes import routes
@@ -18,7 +18,7 @@ from lmsteer_core.ui.page.theme import theme
 from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab
 from lmsteer_core.ui.tabs.highlight.tab import create_highlight_tab
-from lmsteer_core.ui.tabs.next_word.tab import create_nextword_tab
+from lmsteer_core.ui.tabs.next_word.tab import create_next_word_tab
 from lmsteer_core.ui.tabs.steer.tab import create_steer_tab
 from lmsteer_core.ui.tabs.train.layout import MAX_UPLOAD
 from lmsteer_core.ui.tabs.train.tab import create_train_tab
@@ -87,7 +87,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
             with gr.Tab("New steer", id="train"):
                 create_train_tab(page)
             with gr.Tab("Next word", id="nextword"):
-                create_nextword_tab(page)
+                create_next_word_tab(page)
             with gr.Tab("Words", id="words"):
                 create_words_tab(page)
             with gr.Tab("Highlight", id="highlight"):
@@ -119,12 +119,12 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def _header(model_id: str) -> str:
-    return (
+def _header(model_id: str) -> Markup:
+    return Markup(
         '<header class="masthead"><div><h1>LM-Steer Workbench</h1>'
         "<p>A steer moves every output word embedding: "
         "<code>e′ = (I + ε W) e</code>. Drag ε and watch the style change.</p></div>"
-        f'<div class="aside"><span class="model">model <b>{escape(model_id)}</b></span>'
+        '<div class="aside"><span class="model">model <b>{}</b></span>'
         '<button type="button" class="mode" onclick="window.lmsteer.toggleTheme()" '
         'aria-label="Switch between light and dark">◐</button></div></header>'
-    )
+    ).format(model_id)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from itertools import accumulate
+
+from markupsafe import Markup
 
 from lmsteer_core.analysis.dimensions import Dimension
 
@@ -15,7 +16,7 @@ def dimension_table(
     *,
     kind: str = "dimension",
     can_try: bool = False,
-) -> str:
+) -> Markup:
     """Return a table of dimensions with the words at both ends.
 
     Args:
@@ -24,30 +25,38 @@ def dimension_table(
         kind: What they are called.
         can_try: Give each a button with its index in `data-try`.
     """
-    shares = accumulate(d.energy for d in dimensions)
-    rows = "".join(
-        (
-            f'<tr><th scope="row">{i}</th><td class="num">{d.energy:.0%}</td><td '
-            f'class="num">{share:.0%}</td><td '
-            f'class="minus">{escape(", ".join(d.negative))}</td><td '
-            f'class="plus">{escape(", ".join(d.positive))}</td>'
+    row = Markup(
+        '<tr><th scope="row">{}</th><td class="num">{:.0%}</td><td class="num">{:.0%}</td>'
+        '<td class="minus">{}</td><td class="plus">{}</td>{}</tr>'
+    )
+    shares = accumulate(dimension.energy for dimension in dimensions)
+    rows = Markup().join(
+        row.format(
+            i,
+            dimension.energy,
+            share,
+            ", ".join(dimension.negative),
+            ", ".join(dimension.positive),
+            _try_cell(i) if can_try else "",
         )
-        + (f"<td>{_try_button(i)}</td>" if can_try else "")
-        + "</tr>"
-        for i, (d, share) in enumerate(zip(dimensions, shares, strict=True), 1)
+        for i, (dimension, share) in enumerate(zip(dimensions, shares, strict=True), 1)
     )
-    return (
-        f'<div class="scroll"><table class="dims {kind}"><thead><tr><th scope="col">{kind}</th>'
+    return Markup(
+        '<div class="scroll"><table class="dims {kind}"><thead><tr><th scope="col">{kind}</th>'
         '<th scope="col">energy</th><th scope="col">up to here</th>'
-        f'<th scope="col">likelier at −ε ({escape(poles[0])})</th>'
-        f'<th scope="col">likelier at +ε ({escape(poles[1])})</th>'
-        + ('<th scope="col">on its own</th>' if can_try else "")
-        + f"</tr></thead><tbody>{rows}</tbody></table></div>"
+        '<th scope="col">likelier at −ε ({minus})</th><th scope="col">likelier at +ε ({plus})</th>'
+        "{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    ).format(
+        kind=kind,
+        minus=poles[0],
+        plus=poles[1],
+        head=Markup('<th scope="col">on its own</th>') if can_try else "",
+        rows=rows,
     )
 
 
-def _try_button(i: int) -> str:
-    label = f"Try dimension {i} as a steer of its own"
-    return (
-        f'<button type="button" class="try" data-try="{i - 1}" aria-label="{label}">Try it</button>'
-    )
+def _try_cell(i: int) -> Markup:
+    return Markup(
+        '<td><button type="button" class="try" data-try="{}" '
+        'aria-label="Try dimension {} as a steer of its own">Try it</button></td>'
+    ).format(i - 1, i)

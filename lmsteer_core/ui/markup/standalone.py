@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from lmsteer_core.ui.colours import NEGATIVE, POSITIVE
 
@@ -26,15 +26,15 @@ th small { display: block; font-weight: 400; }
 """
 
 
-def standalone(title: str, body: str) -> str:
-    """Return a page that needs no other file, no script and no network; `body` is HTML."""
-    return (
+def standalone(title: str, body: Markup) -> Markup:
+    """Return a page that needs no other file, no script and no network."""
+    return Markup(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         'content="width=device-width"><meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_COLOURS}{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"{body}</body></html>"
-    )
+        "<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>"
+        "{body}</body></html>"
+    ).format(title=title, style=Markup(_COLOURS + _STYLE), body=body)
 
 
 def plain_cell(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.generation.generate import Row, growing
 from lmsteer_core.generation.live_row import Token
@@ -83,7 +84,7 @@ def panel(title: str, subtitle: str, kind: str, elem_id: str) -> gr.HTML:
     `kind`, baseline or steered, is how it looks.
     """
     with gr.Column(elem_classes=["card", kind], min_width=240):
-        gr.HTML(f"<h2>{title}</h2><p>{subtitle}</p>", elem_classes="card-title")
+        gr.HTML(Markup("<h2>{}</h2><p>{}</p>").format(title, subtitle), elem_classes="card-title")
         return gr.HTML(elem_id=elem_id)
 
 
