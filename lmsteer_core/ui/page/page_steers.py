@@ -34,6 +34,11 @@ class PageSteers:
         """Return the page's own steers by name."""
         return {steer.name: steer for steer in self.slots(session) if steer}
 
+    def behind_sliders(self, session: str) -> list[Steer | None]:
+        """Return the steer behind each slider: the shared ones, then those in the page's slots."""
+        shared = (self._workbench.steer(name) for name in self._workbench.names)
+        return [*shared, *self.slots(session)]
+
     def names(self, session: str) -> list[str]:
         """Return the names a page can choose from: the shared ones, then its own."""
         return [*self._workbench.names, *self.by_name(session)]

@@ -7,23 +7,17 @@ from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.errors import LMSteerError
-from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import LOOK, QUIET
-from lmsteer_core.ui.page.request import session_of
-from lmsteer_core.ui.tabs.next_word.chart import Question, View
+from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs
+from lmsteer_core.ui.tabs.next_word.chart import Chart
+from lmsteer_core.ui.tabs.next_word.handlers import CardHandlers, CardSettings
+from lmsteer_core.ui.tabs.next_word.view import ChartView, pause_js
 
-_CARD_READS = 2000
-"""Characters of a long prompt that the card reads: it must not keep generation waiting."""
+_ASK_ID = "steer-next-ask"
 
 
-def create_nextword_card(
-    page: Page,
-    *,
-    prompt: gr.Textbox,
-    unlock: gr.Checkbox,
-    sliders: Sequence[gr.Slider],
+def create_next_word_card(
+    page: Page, *, prompt: gr.Textbox, unlock: gr.Checkbox, sliders: Sequence[gr.Slider]
 ) -> None:
     """Add a card that shows the Steer tab's next word; its line follows one of the tab's sliders.
 
@@ -34,35 +28,10 @@ def create_nextword_card(
         page: What the tabs share.
         prompt: The tab's prompt.
         unlock: Whether offensive poles may be shown.
-        sliders: One per shared steer in the order of `workbench.names`, then one per slot of the
-            page.
+        sliders: In the order of `PageSteers.behind_sliders`.
     """
-    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
-    names = workbench.names
-
-    def show(
-        request: gr.Request, text: str, name: str | None, unlocked: bool, *values: float | None
-    ) -> tuple[Any, ...]:
-        session = session_of(request)
-        steers = [*(workbench.steers[n] for n in names), *own.slots(session)]
-        try:
-            axis = own.steer(session, name)
-            rows = list(zip(sliders, steers, values, strict=True))
-            at = next((s.elem_id for s, steer, _ in rows if steer and steer.name == axis.name), "")
-            held = tuple((st, float(e)) for s, st, e in rows if st and e and s.elem_id != at)
-            note = f"The card reads the prompt's last {_CARD_READS} characters."
-            return view.show(
-                Question(text[-_CARD_READS:], axis, held, (), unlocked),
-                at or "",
-                note=note if len(text) > _CARD_READS else "",
-                ask=ask.elem_id,
-                unlock=unlock.elem_id,
-                unlocked=unlocked,
-                held={s.elem_id: e or 0.0 for s, _, e in rows if s.elem_id != at},
-            )
-        except LMSteerError as error:
-            return gr.skip(), gr.skip(), widgets.note(str(error), "error")
-
+    names = page.workbench.names
+    chart = Chart(page.workbench, "steer-next", height=330, n_ranked=6)
     with gr.Column(elem_classes=["card", "next-card"]):
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
@@ -71,28 +40,26 @@ def create_nextword_card(
                     "every ε of one steer; the others stay at their sliders. The line is that "
                     "steer's slider above.</p>"
                 )
-            which = gr.Dropdown(
+            axis = gr.Dropdown(
                 names,
                 value=names[0] if names else None,
                 label="Steer on the axis",
                 min_width=200,
                 elem_id="steer-next-axis",
             )
-        view = View(workbench, "steer-next", height=330, n_ranked=6)
+        view = ChartView(chart.elem_id)
         view.add_words()
         view.add_lists()
-        ask = gr.Button("Ask", visible="hidden", elem_id="steer-next-ask")
-    look: dict[str, Any] = {
-        "fn": show,
-        "inputs": [prompt, which, unlock, *sliders],
-        "outputs": view.outputs,
-        **LOOK,
-    }
-    gr.on([demo.load, ask.click, which.change], **look)
-    prompt.change(js=pause_js("card"), **look)
-    changed.change(own.update_chooser, which, which, **QUIET).then(**look)
-
-
-def pause_js(of: str) -> str:
-    """Return the script that lets an event through once its widgets have come to rest."""
-    return f"(...values) => window.lmsteerNextword.pause('{of}', values)"
+        ask = gr.Button("Ask", visible="hidden", elem_id=_ASK_ID)
+    handlers = CardHandlers(
+        page.steers,
+        chart,
+        [slider.elem_id or "" for slider in sliders],
+        ask_id=_ASK_ID,
+        unlock_id=unlock.elem_id or "",
+    )
+    inputs = Inputs(CardSettings, prompt=prompt, steer_name=axis, unlocked=unlock, epsilons=sliders)
+    show: dict[str, Any] = inputs.event(handlers.show, view.outputs, **LOOK)
+    gr.on([page.demo.load, ask.click, axis.change], **show)
+    prompt.change(js=pause_js("card"), **show)
+    page.announcement.change(page.steers.update_chooser, axis, axis, **QUIET).then(**show)

@@ -10,10 +10,9 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.analysis.next_word import EPSILON_GRID, NextWords, WordCurve
 from lmsteer_core.errors import InputError
@@ -25,10 +24,6 @@ from lmsteer_core.ui.markup.format import epsilon_text, visible
 from lmsteer_core.workbench import Workbench
 
 _N_LINES = 8
-_KEY = (
-    "Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of one colour apart. "
-    "The ground is grey where the steer is useful; a dashed red line marks where its text breaks."
-)
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Question:
     prompt: str
     axis: Steer
     held: tuple[tuple[Steer, float], ...] = ()
-    follow: tuple[str, ...] = ()
+    followed: tuple[str, ...] = ()
     unlocked: bool = False
 
     @property
@@ -59,20 +54,19 @@ class Question:
             check_unlocked(steer, epsilon, self.unlocked)
 
 
-class View:
-    """The chart with its words: the same on both tabs."""
+class Chart:
+    """Computes what one chart shows.
+
+    Attributes:
+        elem_id: Element id of the chart's widgets.
+    """
 
     def __init__(self, workbench: Workbench, elem_id: str, *, height: int, n_ranked: int) -> None:
-        """Add a chart of `height` pixels and lists of `n_ranked` words to the open Blocks."""
-        self._height = height
-        with gr.Row(elem_classes="next-words", elem_id=elem_id):
-            with gr.Column(scale=3, min_width=320):
-                self.plot = gr.Plot(show_label=False, elem_id=f"{elem_id}-chart")
-            self.side = gr.Column(scale=2, min_width=260)
-        self._elem_id = elem_id
+        """Draw figures of `height` pixels, and lists of `n_ranked` words."""
+        self.elem_id, self._height = elem_id, height
 
         @functools.lru_cache(maxsize=32)
-        def answer(question: Question) -> NextWords:
+        def next_words(question: Question) -> NextWords:
             question.check()
             grid = question.epsilons
             return workbench.next_words(
@@ -83,46 +77,39 @@ class View:
                 ranked=grid,
                 n_ranked=n_ranked,
                 top=_N_LINES,
-                follow=question.follow,
+                follow=question.followed,
             )
 
-        self._answer = answer
+        self._next_words = next_words
 
-    def add_words(self) -> None:
-        """Add the words at the slider's ε to the column beside the chart."""
-        with self.side:
-            self.now = gr.HTML(elem_id=f"{self._elem_id}-now")
-
-    def add_lists(self) -> None:
-        """Add what stands below the chart."""
-        gr.HTML(f'<p class="limits">{_KEY}</p>', padding=False)
-        self.status = gr.HTML(elem_id=f"{self._elem_id}-status", padding=False)
-        gr.HTML(f'<div class="nw-lists" data-of="{self._elem_id}"></div>', padding=False)
-
-    @property
-    def outputs(self) -> list[Any]:
-        """The widgets that `show` fills."""
-        return [self.plot, self.now, self.status]
-
-    def show(
-        self, question: Question, slider: str, *, is_log: bool = False, note: str = "", **given: Any
+    def draw(
+        self,
+        question: Question,
+        slider_id: str,
+        *,
+        is_log: bool = False,
+        note: str = "",
+        **for_browser: Any,
     ) -> tuple[Any, str, str]:
         """Return the figure, the words for the browser, and a status line.
 
         Args:
             question: What to show.
-            slider: Element id of the slider that the line follows.
+            slider_id: Element id of the slider that the line follows.
             is_log: Whether probabilities are on a logarithmic axis.
             note: Said first in the status line.
-            given: What else the browser needs to know.
+            for_browser: What else the browser needs to know.
+
+        Raises:
+            InputError: If the question cannot be answered.
         """
-        found = self._answer(question)
-        words = _shown_words(found)
+        result = self._next_words(question)
+        words = _shown_words(result)
         drawn = lines([(shown_curve(word), word.probability) for word in words])
         card = question.axis.card
         figure = next_word_curves(
             drawn,
-            found.epsilons,
+            result.epsilons,
             title=f"← {card.negative} · ε of {card.name} · {card.positive} →",
             useful=card.epsilon_range,
             breaks=card.collapse_range,
@@ -130,15 +117,15 @@ class View:
             height=self._height,
         )
         data = {
-            **given,
-            "view": self._elem_id,
-            "slider": slider,
+            **for_browser,
+            "view": self.elem_id,
+            "slider": slider_id,
             "locked": question.is_locked,
             "poles": (card.negative, card.positive),
             "isHeld": bool(question.held),
-            **_payload(found, words, drawn),
+            **_payload(result, words, drawn),
         }
-        return figure, _data_html(data), widgets.note(_status(question, found, note))
+        return figure, _data_html(data), widgets.note(_status(question, result, note))
 
 
 def shown_token(text: str) -> str:
@@ -157,16 +144,18 @@ def shown_curve(curve: WordCurve) -> str:
     return shown_token(curve.text) + ("" if curve.is_whole else "…")
 
 
-def _shown_words(found: NextWords) -> list[WordCurve]:
+def _shown_words(result: NextWords) -> list[WordCurve]:
     """Return the words that were asked for, then the likeliest others."""
-    ids = {word.token_id for word in found.followed}
-    return [*found.followed, *(word for word in found.words if word.token_id not in ids)]
+    ids = {word.token_id for word in result.followed}
+    return [*result.followed, *(word for word in result.words if word.token_id not in ids)]
 
 
-def _payload(found: NextWords, words: Sequence[WordCurve], drawn: Sequence[Line]) -> dict[str, Any]:
+def _payload(
+    result: NextWords, words: Sequence[WordCurve], drawn: Sequence[Line]
+) -> dict[str, Any]:
     """Return what the browser draws from: words over the grid, and the likeliest ones at each ε."""
     return {
-        "epsilons": found.epsilons,
+        "epsilons": result.epsilons,
         "words": [
             {
                 "text": line.text,
@@ -182,7 +171,7 @@ def _payload(found: NextWords, words: Sequence[WordCurve], drawn: Sequence[Line]
                 (shown_token(text), _short(p))
                 for text, p in zip(at.texts, at.probability, strict=True)
             ]
-            for at in found.rankings
+            for at in result.rankings
         ],
     }
 
@@ -191,21 +180,21 @@ def _short(p: float) -> float:
     return float(f"{p:.4g}")
 
 
-def _data_html(data: dict[str, Any]) -> str:
+def _data_html(data: dict[str, Any]) -> Markup:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f'<div class="nw-now" data-next="{escape(text)}"></div>'
+    return Markup('<div class="nw-now" data-next="{}"></div>').format(text)
 
 
-def _status(question: Question, found: NextWords, note: str) -> str:
+def _status(question: Question, result: NextWords, note: str) -> str:
     """Return what a reader must know about these curves, in sentences."""
     held = ", ".join(f"{steer.name} at {epsilon_text(e)}" for steer, e in question.held)
-    told = [note, f"Held: {held}." if held else ""]
-    if found.cut:
-        told.append("The prompt was cut: the model reads its end.")
-    told += [
+    sentences = [note, f"Held: {held}." if held else ""]
+    if result.cut:
+        sentences.append("The prompt was cut: the model reads its end.")
+    sentences += [
         f"“{word.word.strip()}” is several tokens: its curve is that of the first, "
         f"{shown_token(word.text)}, and so of every word that begins with it."
-        for word in found.followed
+        for word in result.followed
         if not word.is_whole
     ]
-    return " ".join(filter(None, told))
+    return " ".join(filter(None, sentences))

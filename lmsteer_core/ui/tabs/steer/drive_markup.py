@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.serving.endless_text import Drive
@@ -20,42 +21,48 @@ _FULL_EPSILON = 3.0
 """|ε| at which the tint is at its strongest, and a ribbon as high as it gets."""
 
 
-def flowing(prompt: str, tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> str:
+def flowing(prompt: str, tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> Markup:
     """Return the end of a driven text, each token tinted by its strongest ε."""
     shown = tokens[-limit:] if limit else tokens
-    parts = ["… " if len(shown) < len(tokens) else f'<span class="prompt">{escape(prompt)}</span>']
+    parts = ["… " if len(shown) < len(tokens) else token_markup.prompt_html(prompt)]
     for token in shown:
         if token.text:
             strongest = max(token.epsilons.values(), key=abs, default=0.0)
             nats = strongest / _FULL_EPSILON * token_markup.FULL_TINT_NATS
             parts.append(token_markup.tinted(token.text, nats, _setting(token.epsilons)))
-    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
+    return token_markup.text_html(parts)
 
 
-def ribbons(tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> str:
+def ribbons(tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> Markup:
     """Return ε over the tokens shown, a ribbon for each used steer: + above the line, − below."""
     shown = tokens[-limit:] if limit else tokens
     names = list(dict.fromkeys(name for token in shown for name in token.epsilons))
     width = max(len(shown), SHOWN_TOKENS)
-    return "".join(
+    return Markup().join(
         _ribbon(name, [t.epsilons.get(name, 0.0) for t in shown], width) for name in names
     )
 
 
-def _ribbon(name: str, epsilons: Sequence[float], width: int) -> str:
-    bars = "".join(
-        f'<rect class="{"plus" if epsilon > 0 else "minus"}" x="{start}" width="{stop - start}" '
-        f'y="{-height if height > 0 else 0:.2f}" height="{abs(height):.2f}"/>'
+def _ribbon(name: str, epsilons: Sequence[float], width: int) -> Markup:
+    bar = Markup('<rect class="{}" x="{}" width="{}" y="{:.2f}" height="{:.2f}"/>')
+    bars = Markup().join(
+        bar.format(
+            "plus" if epsilon > 0 else "minus",
+            start,
+            stop - start,
+            -height if height > 0 else 0,
+            abs(height),
+        )
         for start, stop, epsilon in _runs(epsilons)
         if (height := max(-1.0, min(1.0, epsilon / _FULL_EPSILON)))
     )
     now, low, high = (epsilon_text(e) for e in (epsilons[-1], min(epsilons), max(epsilons)))
-    told = f"ε of {name} over the last {len(epsilons)} tokens: from {low} to {high}, now {now}"
-    return (
-        f'<div class="ribbon"><span>{escape(name)} <b>{now}</b></span><svg viewBox="0 -1 {width} '
-        f'2" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">{bars}<line x1="0" '
-        f'x2="{width}" y1="0" y2="0"/></svg></div>'
-    )
+    label = f"ε of {name} over the last {len(epsilons)} tokens: from {low} to {high}, now {now}"
+    return Markup(
+        '<div class="ribbon"><span>{name} <b>{now}</b></span><svg viewBox="0 -1 {width} 2" '
+        'preserveAspectRatio="none" role="img" aria-label="{label}">{bars}<line x1="0" '
+        'x2="{width}" y1="0" y2="0"/></svg></div>'
+    ).format(name=name, now=now, width=width, label=label, bars=bars)
 
 
 def _runs(epsilons: Sequence[float]) -> list[tuple[int, int, float]]:
@@ -64,15 +71,18 @@ def _runs(epsilons: Sequence[float]) -> list[tuple[int, int, float]]:
     return [(a, b, epsilons[a]) for a, b in zip(starts, [*starts[1:], len(epsilons)], strict=True)]
 
 
-def html_of(drive: Drive, model_id: str) -> str:
+def html_of(drive: Drive, model_id: str) -> Markup:
     """Return the whole run as a page that needs no other file."""
-    n_tokens = len(drive.written)
-    return standalone(
-        "A driven text",
-        f"{flowing(drive.prompt, drive.written, limit=None)}{ribbons(drive.written, limit=None)}"
-        f"<p>{n_tokens:,} tokens of {escape(model_id)}; a token's colour is the strongest ε it was "
-        "written under, blue + and orange −. Made with LM-Steer Workbench.</p>",
+    body = Markup(
+        "{}{}<p>{:,} tokens of {}; a token's colour is the strongest ε it was "
+        "written under, blue + and orange −. Made with LM-Steer Workbench.</p>"
+    ).format(
+        flowing(drive.prompt, drive.written, limit=None),
+        ribbons(drive.written, limit=None),
+        len(drive.written),
+        model_id,
     )
+    return standalone("A driven text", body)
 
 
 def csv_of(drive: Drive) -> str:

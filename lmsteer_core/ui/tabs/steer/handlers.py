@@ -1,0 +1,132 @@
+"""What the Steer tab does when its widgets are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.errors import LMSteerError
+from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page import live_text
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.request import requested_at, session_of
+from lmsteer_core.ui.page.runs import Runs, Wanted
+from lmsteer_core.ui.page.theme import SLIDER_EXTENT
+from lmsteer_core.ui.tabs.steer.drive_handlers import DriveHandlers
+from lmsteer_core.ui.tabs.steer.settings import (
+    DRIVE,
+    SIDE_BY_SIDE,
+    SLOT_BOXES,
+    ContinuumSettings,
+    SliderSettings,
+    chosen_steers,
+)
+
+
+class SteerHandlers:
+    """The handlers of the tab's events.
+
+    Attributes:
+        drive: The handlers of the view Drive.
+    """
+
+    def __init__(self, page: Page) -> None:
+        """Start with nothing being written."""
+        self._page = page
+        self._column_runs, self._continuum_runs = Runs(), Runs()
+        self.drive = DriveHandlers(page)
+
+    def write_columns(
+        self, request: gr.Request, settings: SliderSettings
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the baseline, the steered text and a status line."""
+        session = session_of(request)
+
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+            epsilons, _ = chosen_steers(self._page.steers, session, settings)
+            yield from live_text.side_by_side(
+                self._page.workbench,
+                settings.prompt,
+                epsilons,
+                settings.sampling,
+                is_wanted,
+                self._page.steers.by_name(session),
+            )
+
+        yield from self._column_runs.follow(request, 2, write)
+
+    def follow_slider(
+        self, request: gr.Request, settings: SliderSettings
+    ) -> Iterator[tuple[Any, ...]]:
+        """Write the columns anew, or set ε of the driven text from its next token on."""
+        if settings.view == SIDE_BY_SIDE:
+            yield from self.write_columns(request, settings)
+            return
+        try:
+            self.drive.steer(request, settings)
+        except LMSteerError as error:
+            raise gr.Error(str(error)) from error
+        yield gr.skip(), gr.skip(), gr.skip()
+
+    def write_continuum(
+        self, request: gr.Request, settings: ContinuumSettings
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the lines of the continuum and a status line."""
+
+        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+            steer = self._page.steers.steer(session_of(request), settings.steer_name)
+            low, high = steer.card.epsilon_range
+            low = 0.0 if steer.card.notice and not settings.unlocked else low
+            n_lines = int(settings.n_lines)
+            grid = [round(low + (high - low) * i / (n_lines - 1), 2) for i in range(n_lines)]
+            yield from live_text.continuum(
+                self._page.workbench, settings.prompt, steer, grid, settings.sampling, is_wanted
+            )
+
+        yield from self._continuum_runs.follow(request, 1, write)
+
+    def show_view(self, request: gr.Request, view: str) -> tuple[Any, Any]:
+        """Stop what is being written and show the columns or the driven text."""
+        self.stop(request)
+        return gr.update(visible=view == SIDE_BY_SIDE), gr.update(visible=view == DRIVE)
+
+    def lock_sliders(self, request: gr.Request, unlocked: bool) -> list[Any]:
+        """Return updates that lock or unlock offensive poles, one per slider, and the notice."""
+        low = -SLIDER_EXTENT if unlocked else 0.0
+        steers = self._page.steers.behind_sliders(session_of(request))
+        notices = [steer.card.notice if steer else "" for steer in steers]
+        text = " ".join(dict.fromkeys(filter(None, notices))) if unlocked else ""
+        return [
+            *(gr.update(minimum=low, value=0.0) if notice else gr.skip() for notice in notices),
+            gr.update(value=widgets.note(text, "warning"), visible=bool(text)),
+        ]
+
+    def show_slots(self, request: gr.Request, unlocked: bool) -> list[Any]:
+        """Return updates of every slot's box, slider and poles, and of the offer to unlock."""
+        session = session_of(request)
+        updates: list[Any] = []
+        for box_id, steer in zip(SLOT_BOXES, self._page.steers.slots(session), strict=True):
+            if steer:
+                low = 0.0 if steer.card.notice and not unlocked else -SLIDER_EXTENT
+                slider = gr.update(label=steer.name, minimum=low)
+                updates += [gr.update(visible=True), slider, widgets.poles(steer.card, box_id)]
+            else:
+                updates += [gr.update(visible=False), 0.0, gr.skip()]
+        has_notice = any(
+            steer and steer.card.notice for steer in self._page.steers.behind_sliders(session)
+        )
+        return [*updates, gr.update(visible=has_notice)]
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop whatever is being written for the page."""
+        for runs in (self._column_runs, self._continuum_runs):
+            runs.stop(session_of(request), requested_at(request))
+        self.drive.stop(request)
+
+    def forget(self, request: gr.Request) -> None:
+        """Drop all of a page that was closed, its steers too."""
+        for kept in (self._column_runs, self._continuum_runs, self._page.steers):
+            kept.forget(session_of(request))
+        self.drive.forget(request)
