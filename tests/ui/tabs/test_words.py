@@ -243,7 +243,9 @@ def test_html_escapes_words_and_names() -> None:
     places = markup.place_table([place], [0.1], [0.5, 0.5], "dimension")
     pins = markup.pins(evil, [evil], [[0.1, 0.2, 0.3, 0.4, 0.5]])
     cosines = markup.overlap_table([evil, "b"], torch.tensor([[1.0, -0.3], [-0.3, 1.0]]))
-    for html in (table, places, pins, cosines, markup.tried(evil, evil)):
+    card = SteerCard(evil, evil, "good", "tiny")
+    tried, about = markup.tried(card), markup.about(card, 4, "SVD of W", evil)
+    for html in (table, places, pins, cosines, tried, about):
         assert "<b>&'" not in html
         assert "&lt;b&gt;&amp;" in html
     assert table.count("data-try") == 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from lmsteer_core.analysis.dimensions import Place, ranks
 from lmsteer_core.analysis.vocabulary import word_index
@@ -40,16 +41,16 @@ READINGS = {
 class Lens:
     """A steer's dimensions (SVD) or components (PCA) and the vocabulary on them."""
 
-    def __init__(self, steer: Steer, reading: str, raw: bool, found: WordMap) -> None:
+    def __init__(self, steer: Steer, reading: str, raw: bool, mapped: WordMap) -> None:
         """Show the map of a steer under a reading; with `raw` all tokens count as words."""
         self._steer, self._raw, self._reading = steer, raw, reading
         self._kind = KINDS[reading]
-        self._dimensions, self._sizes, self._words = found.dimensions, found.sizes, found.words
-        self._scores, self._at, self._moves = found.scores, found.positions, found.moves
-        self._style = found.shifts
+        self._dimensions, self._sizes, self._words = mapped.dimensions, mapped.sizes, mapped.words
+        self._scores, self._positions, self._moves = mapped.scores, mapped.positions, mapped.moves
+        self._shifts = mapped.shifts
         self._maps: dict[tuple[int, int], Any] = {}
 
-    def table(self) -> str:
+    def table(self) -> Markup:
         """Return the words at both ends of every dimension; singular ones can be tried alone."""
         poles = (self._steer.card.negative, self._steer.card.positive)
         return dimension_table(
@@ -64,22 +65,22 @@ class Lens:
         """Return the figure of the words on two dimensions, counted from 1."""
         if (x, y) not in self._maps:
             # The vocabulary rises by token id, and a tokenizer numbers the commonest first.
-            moved = self._style.abs().topk(min(_N_MOVED, len(self._words))).indices.tolist()
+            moved = self._shifts.abs().topk(min(_N_MOVED, len(self._words))).indices.tolist()
             shown = sorted({*range(min(_N_COMMON, len(self._words))), *moved})
             axes = self._axes(x, y)
             if len(self._maps) >= _N_MAPS:
                 self._maps.clear()
             self._maps[x, y] = word_map(
                 [self._words[i] for i in shown],
-                self._at[shown][:, axes].tolist(),
+                self._positions[shown][:, axes].tolist(),
                 self._moves[shown][:, axes].tolist(),
-                self._style[shown].tolist(),
+                self._shifts[shown].tolist(),
                 (self._title(axes[0]), self._title(axes[1])),
                 self._key(x, y),
             )
         return self._maps[x, y]
 
-    def find(self, typed: str, x: int, y: int) -> tuple[str, str]:
+    def find(self, typed: str, x: int, y: int) -> tuple[Markup, Markup]:
         """Return where the comma-separated words of `typed` sit, and a note on unknown ones.
 
         The first holds the table and what the page pins on the map of dimensions x and y.
@@ -90,22 +91,24 @@ class Lens:
         wanted = list(dict.fromkeys(filter(None, map(str.strip, re.split("[,;\n，、]", typed)))))
         if len(wanted) > _N_PINS:
             raise InputError(f"That is {len(wanted):,} words; at most {_N_PINS} fit on the map.")
-        found: dict[int, None] = {}
+        indices: dict[int, None] = {}
         unknown = []
         for word in wanted:
-            indices = self._indices(word)
-            found.update(dict.fromkeys(indices))
-            if not indices:
+            known = self._indices(word)
+            indices.update(dict.fromkeys(known))
+            if not known:
                 unknown.append(f"'{word if len(word) <= _LONGEST else word[:_LONGEST] + '…'}'")
         axes = self._axes(x, y)
         places = [
             Place(
                 self._words[i], self._scores[i].tolist(), ranks(self._scores, i), len(self._words)
             )
-            for i in found
+            for i in indices
         ]
-        pinned = [[*self._at[i, axes].tolist(), *self._moves[i, axes].tolist()] for i in found]
-        styles = [float(self._style[i]) for i in found]
+        pinned = [
+            [*self._positions[i, axes].tolist(), *self._moves[i, axes].tolist()] for i in indices
+        ]
+        styles = [float(self._shifts[i]) for i in indices]
         extremes = self._scores.abs().amax(dim=0).tolist()
         pins = markup.pins(
             self._key(x, y),
@@ -113,12 +116,12 @@ class Lens:
             [[*place, style] for place, style in zip(pinned, styles, strict=True)],
         )
         kind = "tokens" if self._raw else "whole words"
-        told = (
+        sentence = (
             f"Not among the {len(self._words):,} {kind} that this model uses: {', '.join(unknown)}."
         )
         return (
             markup.place_table(places, styles, extremes, self._kind) + pins,
-            widgets.note(told if unknown else "", "error"),
+            widgets.note(sentence if unknown else "", "error"),
         )
 
     def _indices(self, word: str) -> list[int]:
@@ -134,8 +137,8 @@ class Lens:
         return [min(i, len(self._dimensions)) - 1 for i in (x, y)]
 
     def _title(self, axis: int) -> str:
-        found = self._dimensions[axis]
-        ends = (visible(words[0]) for words in (found.negative, found.positive))
+        dimension = self._dimensions[axis]
+        ends = (visible(words[0]) for words in (dimension.negative, dimension.positive))
         return escape("{} {} (− {} … {} +)".format(self._kind, axis + 1, *ends))
 
     def _key(self, x: int, y: int) -> str:

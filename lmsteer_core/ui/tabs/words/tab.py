@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from html import escape
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
-from lmsteer_core.analysis.dimensions import overlap
-from lmsteer_core.errors import InputError, LMSteerError
-from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.word_map import EXTENT
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import LOOK, QUIET
-from lmsteer_core.ui.page.request import session_of
-from lmsteer_core.ui.tabs.examples import WORDS_EXAMPLES
-from lmsteer_core.ui.tabs.words import markup
-from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD, Lens
+from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs
+from lmsteer_core.ui.tabs.examples import WORDS_EXAMPLES, WordsExample
+from lmsteer_core.ui.tabs.words.handlers import FindSettings, LensSettings, WordsHandlers
+from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD
 
 _TRY_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-try]");
@@ -50,91 +46,104 @@ _EQUATION = (
 )
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """What is shown."""
+
+    steer_name: gr.Dropdown
+    reading: gr.Radio
+    raw: gr.Checkbox
+    unlock: gr.Checkbox
+
+
+@dataclass(frozen=True)
+class _Map:
+    """The map with what moves it and what is looked for on it."""
+
+    points: gr.Plot
+    about: gr.HTML
+    epsilon: gr.Slider
+    across: gr.Dropdown
+    up: gr.Dropdown
+    typed: gr.Textbox
+    find: gr.Button
+    problem: gr.HTML
+    spectrum: gr.Plot
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What stands below the map."""
+
+    places: gr.HTML
+    tried: gr.HTML
+    dimensions: gr.HTML
+    overlap: gr.HTML
+
+
 def create_words_tab(page: Page) -> None:
     """Add the tab's widgets and events to the open Blocks."""
-    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
-    names = workbench.names
-
-    @functools.lru_cache(maxsize=32)
-    def lens_of(steer: Steer, reading: str, raw: bool) -> Lens:
-        found = workbench.word_map(steer, n_dims=N_DIMS, raw=raw, of_displacements=reading != SVD)
-        return Lens(steer, reading, raw, found)
-
-    @functools.lru_cache(maxsize=32)
-    def overlaps(steers: tuple[Steer, ...]) -> str:
-        return markup.overlap_table([steer.name for steer in steers], overlap(steers))
-
-    def show(
-        request: gr.Request,
-        name: str | None,
-        reading: str,
-        raw: bool,
-        x: float,
-        y: float,
-        unlocked: bool,
-    ) -> tuple[Any, ...]:
-        try:
-            steer = own.steer(session_of(request), name)
-            gate = gr.update(visible=bool(steer.card.notice))
-            if steer.card.notice and not unlocked:
-                told = widgets.note(
-                    f"{steer.card.notice} Tick the box to see its words.", "warning"
-                )
-                return "", None, None, told, gate
-            lens = lens_of(steer, reading, raw)
-            return (
-                lens.table(),
-                lens.spectrum(),
-                lens.map(int(x), int(y)),
-                _about(steer, reading),
-                gate,
-            )
-        except LMSteerError as error:
-            return (gr.skip(), gr.skip(), gr.skip(), widgets.note(str(error), "error"), gr.skip())
-
-    def find(
-        request: gr.Request,
-        name: str | None,
-        reading: str,
-        raw: bool,
-        x: float,
-        y: float,
-        unlocked: bool,
-        typed: str | None,
-    ) -> tuple[Any, Any]:
-        try:
-            steer = own.steer(session_of(request), name)
-            if steer.card.notice and not unlocked:
-                return "", ""
-            return lens_of(steer, reading, raw).find(typed or "", int(x), int(y))
-        except LMSteerError as error:
-            return gr.skip(), widgets.note(str(error), "error")
-
-    def try_dimension(
-        request: gr.Request, event: gr.EventData, name: str | None, unlocked: bool
-    ) -> dict[Any, Any]:
-        try:
-            steer = own.steer(session_of(request), name)
-            if steer.card.notice and not unlocked:
-                raise InputError("These words are locked: read the notice and tick the box first.")
-            part = workbench.dimension_steer(steer, int(event.dimension))
-            own.add(session_of(request), part)
-        except LMSteerError as error:
-            return {tried: widgets.note(str(error), "error")}
-        told = f"{part.card.negative} ↔ {part.card.positive}"
-        return {tried: markup.tried(part.name, told), changed: page.announce(part.name)}
-
-    def show_overlap(request: gr.Request) -> str:
-        session = session_of(request)
-        return overlaps(tuple(own.steer(session, name) for name in own.names(session)))
-
+    names, handlers = page.workbench.names, WordsHandlers(page)
+    examples = [example for example in WORDS_EXAMPLES if example.steer in names]
     with gr.Row(elem_classes="examples"):
-        presets = {p: gr.Button(p.label, size="sm") for p in WORDS_EXAMPLES if p.steer in names}
+        buttons = [gr.Button(example.label, size="sm") for example in examples]
     hint = gr.HTML(elem_id="words-hint")
+    choice = _create_choice(names)
+    shown = _create_map()
+    tables = _create_tables()
+
+    settings = {
+        "steer_name": choice.steer_name,
+        "reading": choice.reading,
+        "raw": choice.raw,
+        "across": shown.across,
+        "up": shown.up,
+        "unlocked": choice.unlock,
+    }
+    inputs = Inputs(LensSettings, **settings)
+    outputs = [tables.dimensions, shown.spectrum, shown.points, shown.about, choice.unlock]
+    show: dict[str, Any] = inputs.event(handlers.show, outputs, **LOOK)
+    find: dict[str, Any] = Inputs(FindSettings, **settings, typed=shown.typed).event(
+        handlers.find, [tables.places, shown.problem], **LOOK
+    )
+    gr.on([page.demo.load, *(w.input for w in settings.values())], **show).then(**find)
+    gr.on([shown.typed.submit, shown.find.click], **find)
+    shown.epsilon.change(None, shown.epsilon, None, js=_MOVE_JS)
+    filled = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
+    filled += [shown.epsilon, choice.raw, hint]
+    for button, example in zip(buttons, examples, strict=True):
+        clicked = button.click(partial(_example_values, example), None, filled, **QUIET)
+        clicked.then(**show).then(**find)
+    choice.steer_name.input(lambda: "", None, hint, **QUIET)
+    page.announcement.change(
+        page.steers.update_chooser, choice.steer_name, choice.steer_name, **QUIET
+    ).then(**show).then(**find)
+    _add_table_events(page, handlers, choice, tables)
+
+
+def _add_table_events(
+    page: Page, handlers: WordsHandlers, choice: _Choice, tables: _Tables
+) -> None:
+    tables.dimensions.click(
+        handlers.try_dimension,
+        [choice.steer_name, choice.unlock],
+        [tables.tried, page.announcement],
+        **LOOK,
+    )
+    gr.on(
+        [page.demo.load, page.announcement.change],
+        handlers.show_overlap,
+        None,
+        tables.overlap,
+        **LOOK,
+    )
+
+
+def _create_choice(names: list[str]) -> _Choice:
     with gr.Row():
-        which = gr.Dropdown(
+        steer_name = gr.Dropdown(
             names,
-            value=names[0] if names else None,
+            value=next(iter(names), None),
             label="Steer",
             elem_id="words-steer",
             min_width=200,
@@ -152,6 +161,10 @@ def create_words_tab(page: Page) -> None:
             elem_id="words-unlock",
             min_width=200,
         )
+    return _Choice(steer_name, reading, raw, unlock)
+
+
+def _create_map() -> _Map:
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
             gr.HTML("<h2>Where the words are, and where ε moves them</h2>")
@@ -173,8 +186,8 @@ def create_words_tab(page: Page) -> None:
                 buttons=[],
             )
             with gr.Row():
-                x = gr.Dropdown([*range(1, N_DIMS + 1)], value=1, label="Across", min_width=90)
-                y = gr.Dropdown([*range(1, N_DIMS + 1)], value=2, label="Up", min_width=90)
+                across = gr.Dropdown([*range(1, N_DIMS + 1)], value=1, label="Across", min_width=90)
+                up = gr.Dropdown([*range(1, N_DIMS + 1)], value=2, label="Up", min_width=90)
             with gr.Row(elem_classes="own"):
                 typed = gr.Textbox(
                     WORDS_EXAMPLES[0].pins,
@@ -182,56 +195,35 @@ def create_words_tab(page: Page) -> None:
                     max_lines=2,
                     elem_id="words-pins",
                 )
-                go = gr.Button("Find", variant="primary", elem_id="words-find", min_width=90)
+                find = gr.Button("Find", variant="primary", elem_id="words-find", min_width=90)
             problem = gr.HTML(elem_id="words-problem")
             gr.HTML(
                 "<h2>How few dimensions the style needs</h2><p>Bars: each one's size, with its "
                 "share of the energy. Dotted: the share up to there.</p>"
             )
-            bars = gr.Plot(show_label=False, elem_id="spectrum")
+            spectrum = gr.Plot(show_label=False, elem_id="spectrum")
+    return _Map(points, about, epsilon, across, up, typed, find, problem, spectrum)
+
+
+def _create_tables() -> _Tables:
     places = gr.HTML(elem_id="words-places")
-    gr.HTML(f"<h2>The words at both ends</h2><p>{escape(_SIGNS)}</p>")
+    gr.HTML(Markup("<h2>The words at both ends</h2><p>{}</p>").format(_SIGNS))
     tried = gr.HTML(elem_id="words-tried")
-    table = gr.HTML(elem_id="dimensions", js_on_load=_TRY_JS)
-    gr.HTML(f"<h2>How the steers overlap</h2><p>{escape(_OVERLAP)}</p>")
-    cosines = gr.HTML(elem_id="words-overlap")
+    dimensions = gr.HTML(elem_id="dimensions", js_on_load=_TRY_JS)
+    gr.HTML(Markup("<h2>How the steers overlap</h2><p>{}</p>").format(_OVERLAP))
+    overlap = gr.HTML(elem_id="words-overlap")
     gr.HTML(widgets.equation(*_EQUATION))
-
-    chosen: list[Any] = [which, reading, raw, x, y, unlock]
-    look: dict[str, Any] = {
-        "fn": show,
-        "inputs": chosen,
-        "outputs": [table, bars, points, about, unlock],
-        **LOOK,
-    }
-    search: dict[str, Any] = {
-        "fn": find,
-        "inputs": [*chosen, typed],
-        "outputs": [places, problem],
-        **LOOK,
-    }
-    gr.on([demo.load, *(widget.input for widget in chosen)], **look).then(**search)
-    gr.on([typed.submit, go.click], **search)
-    epsilon.change(None, epsilon, None, js=_MOVE_JS)
-    for preset, button in presets.items():
-        values = (*dataclasses.astuple(preset)[1:-1], False, widgets.note(preset.told))
-        button.click(
-            lambda values=values: values,
-            None,
-            [which, reading, x, y, typed, epsilon, raw, hint],
-            **QUIET,
-        ).then(**look).then(**search)
-    which.input(lambda: "", None, hint, **QUIET)
-    table.click(try_dimension, [which, unlock], [tried, changed], **LOOK)
-    demo.load(show_overlap, None, cosines, **LOOK)
-    changed.change(own.update_chooser, which, which, **QUIET).then(**look).then(**search)
-    changed.change(show_overlap, None, cosines, **LOOK)
+    return _Tables(places, tried, dimensions, overlap)
 
 
-def _about(steer: Steer, reading: str) -> str:
-    card = steer.card
+def _example_values(example: WordsExample) -> tuple[Any, ...]:
     return (
-        f'<p class="about"><b>{escape(card.name)}</b>, {escape(card.negative)} ↔ '
-        f"{escape(card.positive)}, "
-        f"rank {steer.rank}. <b>{escape(reading)}</b>: {escape(READINGS[reading])}</p>"
+        example.steer,
+        example.reading,
+        example.x,
+        example.y,
+        example.pins,
+        example.epsilon,
+        False,
+        widgets.note(example.told),
     )

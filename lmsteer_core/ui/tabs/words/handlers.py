@@ -1,0 +1,122 @@
+"""What the Words tab does when its widgets are used."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.analysis.dimensions import overlap
+from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.steers.steer import Steer
+from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.request import session_of
+from lmsteer_core.ui.tabs.words import markup
+from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD, Lens
+
+
+@dataclass(frozen=True)
+class LensSettings:
+    """What of which steer is shown.
+
+    Attributes:
+        steer_name: The steer.
+        reading: One of `lens.READINGS`.
+        raw: Whether all tokens count as words.
+        across: The dimension along the map's x axis, counted from 1.
+        up: The dimension along its y axis, counted from 1.
+        unlocked: Whether the words of a steer with a notice may be shown.
+    """
+
+    steer_name: str | None
+    reading: str
+    raw: bool
+    across: float
+    up: float
+    unlocked: bool
+
+
+@dataclass(frozen=True)
+class FindSettings(LensSettings):
+    """Which words are looked for.
+
+    Attributes:
+        typed: The words, separated by commas.
+    """
+
+    typed: str | None
+
+
+class WordsHandlers:
+    """The handlers of the tab's events; what was computed last is kept."""
+
+    def __init__(self, page: Page) -> None:
+        """Start with nothing kept."""
+        self._page = page
+        self._lens = functools.lru_cache(maxsize=32)(self._read_lens)
+        self._overlap = functools.lru_cache(maxsize=32)(_overlap_table)
+
+    def show(self, request: gr.Request, settings: LensSettings) -> tuple[Any, ...]:
+        """Return the table, the spectrum, the map, what they show, and the offer to unlock."""
+        try:
+            steer = self._steer(request, settings.steer_name)
+            offer = gr.update(visible=bool(steer.card.notice))
+            if steer.card.notice and not settings.unlocked:
+                locked = f"{steer.card.notice} Tick the box to see its words."
+                return "", None, None, widgets.note(locked, "warning"), offer
+            lens = self._lens(steer, settings.reading, settings.raw)
+            return (
+                lens.table(),
+                lens.spectrum(),
+                lens.map(int(settings.across), int(settings.up)),
+                markup.about(steer.card, steer.rank, settings.reading, READINGS[settings.reading]),
+                offer,
+            )
+        except LMSteerError as error:
+            return gr.skip(), gr.skip(), gr.skip(), widgets.note(str(error), "error"), gr.skip()
+
+    def find(self, request: gr.Request, settings: FindSettings) -> tuple[Any, Any]:
+        """Return where the words sit, and a note on those that are not in the vocabulary."""
+        try:
+            steer = self._steer(request, settings.steer_name)
+            if steer.card.notice and not settings.unlocked:
+                return "", ""
+            lens = self._lens(steer, settings.reading, settings.raw)
+            return lens.find(settings.typed or "", int(settings.across), int(settings.up))
+        except LMSteerError as error:
+            return gr.skip(), widgets.note(str(error), "error")
+
+    def try_dimension(
+        self, request: gr.Request, event: gr.EventData, steer_name: str | None, unlocked: bool
+    ) -> tuple[Any, Any]:
+        """Make a steer of the dimension that was clicked; return a note and an announcement."""
+        try:
+            steer = self._steer(request, steer_name)
+            if steer.card.notice and not unlocked:
+                raise InputError("These words are locked: read the notice and tick the box first.")
+            part = self._page.workbench.dimension_steer(steer, int(event.dimension))
+            self._page.steers.add(session_of(request), part)
+        except LMSteerError as error:
+            return widgets.note(str(error), "error"), gr.skip()
+        return markup.tried(part.card), self._page.announce(part.name)
+
+    def show_overlap(self, request: gr.Request) -> str:
+        """Return the cosines between all steers of the page."""
+        names = self._page.steers.names(session_of(request))
+        return self._overlap(tuple(self._steer(request, name) for name in names))
+
+    def _steer(self, request: gr.Request, name: str | None) -> Steer:
+        return self._page.steers.steer(session_of(request), name)
+
+    def _read_lens(self, steer: Steer, reading: str, raw: bool) -> Lens:
+        word_map = self._page.workbench.word_map(
+            steer, n_dims=N_DIMS, raw=raw, of_displacements=reading != SVD
+        )
+        return Lens(steer, reading, raw, word_map)
+
+
+def _overlap_table(steers: tuple[Steer, ...]) -> str:
+    return markup.overlap_table([steer.name for steer in steers], overlap(steers))
