@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from lmsteer_core.analysis.evidence import Weighed
-from lmsteer_core.analysis.spans import UnitKind, strongest_spans
+from lmsteer_core.analysis.spans import UnitKind
 from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.markup.standalone import plain_cell, standalone
-from lmsteer_core.ui.tabs.highlight import markup as draw
+from lmsteer_core.ui.tabs.highlight import markup
 from lmsteer_core.ui.tabs.highlight.analysis import Analysis, Shown
 
 _FILE_ROWS = 5_000
@@ -47,38 +48,43 @@ def _columns(shown: Shown, text: Analysis, names: Sequence[str]) -> Iterator[lis
         yield text.weighed.evidence if name == shown.card.name else profile.get(name, [])
 
 
-def html_of(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> str:
+def html_of(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> Markup:
     """Return a page that needs no other file, no script and no network."""
-    title = f"{shown.card.name}: {shown.card.negative} ↔ {shown.card.positive}"
-    several = len(shown.texts) > 1
-    parts = []
-    for name, text in zip(draw.NAMES, shown.texts, strict=False):
-        found = draw.units_of(text, kind)
-        spans = strongest_spans(
-            text.token_texts, text.weighed.evidence, n_spans=n_spans, max_tokens=max_tokens
-        )
-        parts.append(
-            (f"<h2>The {name}</h2>" if several else "")
-            + draw.highlighted("".join(text.token_texts), found, shown.poles, kind)
-            + f"<h3>Strongest spans</h3>{draw.spans_list(spans, shown.poles)}"
-            + f"<h3>P(ε | text)</h3>{_curve(text.weighed)}"
-            + f"<details><summary>Evidence of the {kind}</summary>"
-            + f"{draw.units_table(found, kind, limit=_FILE_ROWS)}</details>"
-        )
-    profile = draw.profile_table(shown)
-    return standalone(
-        title,
-        f"<p>{'<br>'.join(map(escape, draw.summary(shown)))}</p>"
-        f"{draw.legend(shown.poles, kind)}{''.join(parts)}"
-        + (f"<h2>All steers</h2>{profile}" if profile else "")
-        + (
+    profile = markup.profile_table(shown)
+    parts = [
+        Markup("<p>{}</p>").format(Markup("<br>").join(markup.summary(shown))),
+        markup.legend(shown.poles, kind),
+        *_text_parts(shown, kind, n_spans, max_tokens),
+        Markup("<h2>All steers</h2>{}").format(profile) if profile else Markup(),
+        Markup(
             "<p>Evidence is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats, under the "
-            f"language model {escape(shown.card.model_id)}. Made with LM-Steer Workbench.</p>"
-        ),
+            "language model {}. Made with LM-Steer Workbench.</p>"
+        ).format(shown.card.model_id),
+    ]
+    title = f"{shown.card.name}: {shown.card.negative} ↔ {shown.card.positive}"
+    return standalone(title, Markup().join(parts))
+
+
+def _text_parts(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> Iterator[Markup]:
+    """Yield what the page has of each text."""
+    part = Markup(
+        "{title}{text}<h3>Strongest spans</h3>{spans}<h3>P(ε | text)</h3>{curve}"
+        "<details><summary>Evidence of the {kind}</summary>{table}</details>"
     )
+    for title, text in zip(markup.titles(shown, "h2"), shown.texts, strict=True):
+        units = markup.units_of(text, kind)
+        spans = markup.text_spans(text, n_spans, max_tokens)
+        yield part.format(
+            title=title,
+            text=markup.highlighted("".join(text.token_texts), units, shown.poles, kind),
+            spans=markup.spans_list(spans, shown.poles),
+            curve=_curve(text.weighed),
+            kind=kind,
+            table=markup.units_table(units, kind, limit=_FILE_ROWS),
+        )
 
 
-def _curve(weighed: Weighed) -> str:
+def _curve(weighed: Weighed) -> Markup:
     """Return the posterior as a small drawing, its best ε marked."""
     low, high, top = weighed.epsilons[0], weighed.epsilons[-1], max(weighed.posterior)
 
@@ -90,18 +96,27 @@ def _curve(weighed: Weighed) -> str:
         "{:.1f},{:.1f}".format(*at(*point))
         for point in zip(weighed.epsilons, weighed.posterior, strict=True)
     )
-    best = epsilon_text(weighed.best_epsilon)
-    x, y = at(weighed.best_epsilon, top)
-    ticks = "".join(
-        f'<text x="{at(tick, 0)[0]:.1f}" y="{_HEIGHT - 8}" '
-        f'text-anchor="middle">{epsilon_text(tick)}</text>'
-        for tick in range(int(low), int(high) + 1)
+    tick = Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>')
+    ticks = Markup().join(
+        tick.format(at(epsilon, 0)[0], _HEIGHT - 8, epsilon_text(epsilon))
+        for epsilon in range(int(low), int(high) + 1)
     )
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" fill="currentColor" '
-        f'font-size="14" aria-label="Probability of each ε given the text; most likely {best}">'
-        f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="2"/>'
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
-        f'<text x="{x:.1f}" y="{y - 12:.1f}" text-anchor="middle">best ε {best}: {top:.0%}</text>'
-        f"{ticks}</svg>"
+    x, y = at(weighed.best_epsilon, top)
+    return Markup(
+        '<svg viewBox="0 0 {width} {height}" width="{width}" role="img" fill="currentColor" '
+        'font-size="14" aria-label="Probability of each ε given the text; most likely {best}">'
+        '<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="2"/>'
+        '<circle cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
+        '<text x="{x:.1f}" y="{label_y:.1f}" text-anchor="middle">best ε {best}: {top:.0%}</text>'
+        "{ticks}</svg>"
+    ).format(
+        width=_WIDTH,
+        height=_HEIGHT,
+        best=epsilon_text(weighed.best_epsilon),
+        line=line,
+        x=x,
+        y=y,
+        label_y=y - 12,
+        top=top,
+        ticks=ticks,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from lmsteer_core.analysis.evidence import Weighed
-from lmsteer_core.analysis.spans import Span, Unit, UnitKind, units
+from lmsteer_core.analysis.spans import Span, Unit, UnitKind, strongest_spans, units
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.ui.markup import tokens as token_markup
+from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text, signed
 from lmsteer_core.ui.tabs.highlight.analysis import PROFILE_TOKENS, Analysis, Shown
 
@@ -41,6 +43,52 @@ def units_of(analysis: Analysis, kind: UnitKind) -> list[Unit]:
     return units(texts, values, kind)
 
 
+def marked_texts(shown: Shown, kind: UnitKind) -> list[Markup]:
+    """Return each text tinted, as far as `PAGE_UNITS`, with its name if there are two."""
+    marked = []
+    for text, title in zip(shown.texts, titles(shown, "h2"), strict=True):
+        found = units_of(text, kind)
+        html = highlighted("".join(text.token_texts), found, shown.poles, kind, limit=PAGE_UNITS)
+        cut = (
+            f"Shown are the first {PAGE_UNITS:,} of {len(found):,} {kind}; the saved HTML has all."
+        )
+        marked.append(title + html + widgets.note(cut if len(found) > PAGE_UNITS else ""))
+    return marked
+
+
+def units_tables(shown: Shown, kind: UnitKind, *, by_strength: bool) -> Markup:
+    """Return the tables of both texts' units, side by side."""
+    tables = Markup().join(
+        Markup("<div>{}{}</div>").format(
+            title, units_table(units_of(text, kind), kind, by_strength=by_strength)
+        )
+        for text, title in zip(shown.texts, titles(shown, "h2"), strict=True)
+    )
+    return Markup('<div class="side-by-side">{}</div>').format(tables)
+
+
+def spans_of(shown: Shown, n_spans: int, max_tokens: int) -> Markup:
+    """Return the strongest spans of each text."""
+    return Markup().join(
+        title + spans_list(text_spans(text, n_spans, max_tokens), shown.poles)
+        for text, title in zip(shown.texts, titles(shown, "h3"), strict=True)
+    )
+
+
+def text_spans(text: Analysis, n_spans: int, max_tokens: int) -> list[Span]:
+    """Return a text's strongest spans for the chosen steer."""
+    return strongest_spans(
+        text.token_texts, text.weighed.evidence, n_spans=n_spans, max_tokens=max_tokens
+    )
+
+
+def titles(shown: Shown, tag: str) -> list[Markup]:
+    """Return a heading for each of two texts; one alone needs none."""
+    if len(shown.texts) == 1:
+        return [Markup()]
+    return [Markup("<{0}>The {1}</{0}>").format(tag, name) for name in NAMES]
+
+
 def highlighted(
     text: str,
     found: Sequence[Unit],
@@ -48,105 +96,110 @@ def highlighted(
     kind: UnitKind,
     *,
     limit: int | None = None,
-) -> str:
+) -> Markup:
     """Return a text with every unit tinted by its evidence in nats, as far as `limit` units."""
     parts, at = [], 0
     shown = found[:limit]
     for unit in shown:
-        parts.append(escape(text[at : unit.start]))
+        parts.append(text[at : unit.start])
         tip = f"{_nats(unit.evidence)} nats towards {poles[unit.evidence > 0]}"
         tint = unit.evidence * token_markup.FULL_TINT_NATS / FULL_TINT[kind]
         parts.append(token_markup.tinted(text[unit.start : unit.end], tint, tip))
         at = unit.end
-    parts.append(" …" if len(shown) < len(found) else escape(text[at:]))
-    return f'<div class="gen" dir="auto">{"".join(parts)}</div>'
+    parts.append(" …" if len(shown) < len(found) else text[at:])
+    return token_markup.text_html(parts)
 
 
-def spans_list(spans: Sequence[Span], poles: tuple[str, str]) -> str:
+def spans_list(spans: Sequence[Span], poles: tuple[str, str]) -> Markup:
     """Return the strongest spans as a list with scores."""
-    items = "".join(
-        f'<li class="{_side(span.evidence)}"><b>{_nats(span.evidence)} nats</b> '
-        f"towards {escape(poles[span.evidence > 0])}: <q>{escape(span.text)}</q></li>"
+    item = Markup('<li class="{}"><b>{} nats</b> towards {}: <q>{}</q></li>')
+    items = Markup().join(
+        item.format(_side(span.evidence), _nats(span.evidence), poles[span.evidence > 0], span.text)
         for span in spans
         if abs(span.evidence) >= LEAST_NATS
     )
-    none = f"<p>No span reaches {LEAST_NATS:g} nat.</p>"
-    return f'<ul class="spans">{items}</ul>' if items else none
+    if not items:
+        return Markup("<p>No span reaches {:g} nat.</p>").format(LEAST_NATS)
+    return Markup('<ul class="spans">{}</ul>').format(items)
 
 
 def units_table(
     found: Sequence[Unit], kind: UnitKind, *, by_strength: bool = False, limit: int = PAGE_ROWS
-) -> str:
+) -> Markup:
     """Return a table of units with their numbers, in the text's order or the strongest first."""
-    rows = list(enumerate(found, 1))
+    numbered = list(enumerate(found, 1))
     if by_strength:
-        rows.sort(key=lambda row: -abs(row[1].evidence))
-    body = "".join(
-        f'<tr><td class="num">{i}</td><td>{_visible(unit.text)}</td>'
-        f'<td class="num {_side(unit.evidence)}">{_nats(unit.evidence)}</td></tr>'
-        for i, unit in rows[:limit]
+        numbered.sort(key=lambda row: -abs(row[1].evidence))
+    row = Markup('<tr><td class="num">{}</td><td>{}</td><td class="num {}">{}</td></tr>')
+    rows = Markup().join(
+        row.format(i, _visible(unit.text), _side(unit.evidence), _nats(unit.evidence))
+        for i, unit in numbered[:limit]
     )
-    cut = (
-        f"<p>{limit:,} of {len(rows):,} {kind}; the CSV holds every token.</p>"
-        if len(rows) > limit
-        else ""
+    cut = Markup("<p>{:,} of {:,} {}; the CSV holds every token.</p>").format(
+        limit, len(found), kind
     )
-    return (
+    return Markup(
         '<div class="numbers" tabindex="0" role="region" aria-label="Evidence of the '
-        f'{kind}"><table><thead><tr><th scope="col" class="num">#</th><th '
-        f'scope="col">{kind.removesuffix("s")}</th><th scope="col" '
-        f'class="num">nats</th></tr></thead><tbody>{body}</tbody></table></div>{cut}'
+        '{kind}"><table><thead><tr><th scope="col" class="num">#</th><th '
+        'scope="col">{unit}</th><th scope="col" class="num">nats</th></tr></thead>'
+        "<tbody>{rows}</tbody></table></div>{cut}"
+    ).format(
+        kind=kind, unit=kind.removesuffix("s"), rows=rows, cut=cut if len(found) > limit else ""
     )
 
 
-def profile_table(shown: Shown) -> str:
+def profile_table(shown: Shown) -> Markup:
     """Return every steer with its best ε, its evidence and a bar for the evidence per token."""
     texts = [text for text in shown.texts if text.profile]
     if not texts:
-        return ""
+        return Markup()
     largest = max((abs(_per_token(w)) for text in texts for w in text.profile), default=0) or 1.0
-    rows = "".join(
+    rows = Markup().join(
         _profile_rows(
             card, [text.profile[i] for text in texts], largest, chosen=card.name == shown.card.name
         )
         for i, card in enumerate(shown.cards)
     )
-    parts = ['<th scope="col">steer</th>', '<th scope="col">text</th>' if len(texts) > 1 else ""]
-    parts += [
-        f'<th scope="col" class="num">{name}</th>' for name in ("best ε", "nats", "per token")
-    ]
-    parts.append('<th scope="col" class="share"><span>−</span><span>+</span></th>')
     cut = any(text.n_tokens > text.n_profiled for text in texts)
-    note = f"<p>The profile is of the first {PROFILE_TOKENS:,} tokens.</p>" if cut else ""
-    return (
-        "<table "
-        f'class="profile"><thead><tr>{"".join(parts)}</tr></thead><tbody>{rows}</tbody></table>{note}'
+    note = Markup("<p>The profile is of the first {:,} tokens.</p>").format(PROFILE_TOKENS)
+    return Markup(
+        '<table class="profile"><thead><tr><th scope="col">steer</th>{}'
+        '<th scope="col" class="num">best ε</th><th scope="col" class="num">nats</th>'
+        '<th scope="col" class="num">per token</th>'
+        '<th scope="col" class="share"><span>−</span><span>+</span></th>'
+        "</tr></thead><tbody>{}</tbody></table>{}"
+    ).format(
+        Markup('<th scope="col">text</th>') if len(texts) > 1 else "", rows, note if cut else ""
     )
 
 
 def _profile_rows(
-    card: SteerCard, found: Sequence[Weighed], largest: float, *, chosen: bool
-) -> str:
-    lines = []
-    for nth, weighed in enumerate(found):
-        name = (
-            f'<th scope="rowgroup" rowspan="{len(found)}"><b>{escape(card.name)}</b>'
-            f"<small>{escape(card.negative)} ↔ {escape(card.positive)}</small></th>"
-            if nth == 0
-            else ""
+    card: SteerCard, weighed: Sequence[Weighed], largest: float, *, chosen: bool
+) -> Markup:
+    row = Markup(
+        '<tr{}>{}{}<td class="num" data-name="best ε">{}</td>'
+        '<td class="num" data-name="nats">{}</td><td class="num" data-name="per token">{}</td>'
+        '<td class="share"><span class="track" aria-hidden="true">'
+        '<i class="{}" style="width:{:.1f}%"></i></span></td></tr>'
+    )
+    mark = Markup(" class=chosen aria-current=true") if chosen else ""
+    head = Markup('<th scope="rowgroup" rowspan="{}"><b>{}</b><small>{} ↔ {}</small></th>').format(
+        len(weighed), card.name, card.negative, card.positive
+    )
+    which = [Markup('<td class="which">{}</td>').format(name) for name in SHORT_NAMES]
+    return Markup().join(
+        row.format(
+            mark,
+            head if i == 0 else "",
+            which[i] if len(weighed) > 1 else "",
+            epsilon_text(text.best_epsilon),
+            _nats(text.total, 1),
+            _nats(_per_token(text), 3),
+            _side(_per_token(text)),
+            50 * abs(_per_token(text)) / largest,
         )
-        which = f'<td class="which">{SHORT_NAMES[nth]}</td>' if len(found) > 1 else ""
-        value = _per_token(weighed)
-        width = 50 * abs(value) / largest
-        lines.append(
-            f"<tr{' class=chosen aria-current=true' if chosen else ''}>{name}{which}"
-            f'<td class="num" data-name="best ε">{epsilon_text(weighed.best_epsilon)}</td>'
-            f'<td class="num" data-name="nats">{_nats(weighed.total, 1)}</td>'
-            f'<td class="num" data-name="per token">{_nats(value, 3)}</td>'
-            '<td class="share"><span class="track" aria-hidden="true">'
-            f'<i class="{_side(value)}" style="width:{width:.1f}%"></i></span></td></tr>'
-        )
-    return "".join(lines)
+        for i, text in enumerate(weighed)
+    )
 
 
 def summary(shown: Shown) -> list[str]:
@@ -161,21 +214,22 @@ def summary(shown: Shown) -> list[str]:
 
 
 def _summary(text: Analysis, poles: tuple[str, str]) -> str:
-    found = text.weighed
+    weighed = text.weighed
     cut = f"Only the first {text.n_tokens:,} tokens were read. " if text.cut else ""
     if text.n_tokens < 2:
         return f"{cut}A single token has no context, so it speaks for no pole."
     edge = (
         " (the end of the grid)"
-        if found.best_epsilon in (found.epsilons[0], found.epsilons[-1])
+        if weighed.best_epsilon in (weighed.epsilons[0], weighed.epsilons[-1])
         else ""
     )
-    best = f"{cut}Most likely ε: {epsilon_text(found.best_epsilon)}{edge}"
-    if not found.total:
+    best = f"{cut}Most likely ε: {epsilon_text(weighed.best_epsilon)}{edge}"
+    if not weighed.total:
         return f"{best}; no evidence for either pole."
     return (
-        f"{best}. Total evidence: {abs(found.total):.1f} nats towards {poles[found.total > 0]}, "
-        f"{abs(_per_token(found)):.3f} per token over {text.n_tokens:,} tokens."
+        f"{best}. Total evidence: {abs(weighed.total):.1f} nats towards "
+        f"{poles[weighed.total > 0]}, {abs(_per_token(weighed)):.3f} per token over "
+        f"{text.n_tokens:,} tokens."
     )
 
 
@@ -190,21 +244,19 @@ def _difference(shown: Shown) -> str:
     )
 
 
-def legend(poles: tuple[str, str], kind: UnitKind) -> str:
+def legend(poles: tuple[str, str], kind: UnitKind) -> Markup:
     """Return the key to the tints."""
-    times = f"{math.exp(FULL_TINT[kind]):,.0f}"
-    return (
-        f'<p class="legend"><span class="tok minus" style="--t:1">− {escape(poles[0])}</span> '
-        '<span class="tok">no evidence</span> <span class="tok plus" '
-        f'style="--t:1">{escape(poles[1])} +'
-        f"</span> Full tint, dashed underline − and solid underline +: {FULL_TINT[kind]:g} nats, "
-        f"{times} times likelier under that pole.</p>"
-    )
+    return Markup(
+        '<p class="legend"><span class="tok minus" style="--t:1">− {}</span> '
+        '<span class="tok">no evidence</span> <span class="tok plus" style="--t:1">{} +'
+        "</span> Full tint, dashed underline − and solid underline +: {:g} nats, "
+        "{:,.0f} times likelier under that pole.</p>"
+    ).format(*poles, FULL_TINT[kind], math.exp(FULL_TINT[kind]))
 
 
 def _visible(text: str) -> str:
     """Return a token's text with a sign for a line's end, or for spaces where alone."""
-    return escape(text.replace("\n", "⏎")) if text.strip(" ") else "␣"
+    return text.replace("\n", "⏎") if text.strip(" ") else "␣"
 
 
 def _per_token(weighed: Weighed) -> float:

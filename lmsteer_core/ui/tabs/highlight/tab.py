@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
-from lmsteer_core.analysis.spans import UnitKind, strongest_spans
-from lmsteer_core.progress import told
-from lmsteer_core.text import check_text
-from lmsteer_core.ui.figures.posterior import posterior_curves
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, note_js
-from lmsteer_core.ui.page.request import requested_at, session_of
-from lmsteer_core.ui.page.runs import Runs, Wanted
+from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, Inputs, note_js
 from lmsteer_core.ui.tabs.examples import EXAMPLE_TEXTS, ExampleText
-from lmsteer_core.ui.tabs.highlight import markup as draw
-from lmsteer_core.ui.tabs.highlight.analysis import Analyst, Shown
-from lmsteer_core.ui.tabs.highlight.files import csv_of, html_of
+from lmsteer_core.ui.tabs.highlight.handlers import (
+    BY_PLACE,
+    BY_STRENGTH,
+    FileSettings,
+    HighlightHandlers,
+    Panels,
+    ReadSettings,
+    SpanSettings,
+    UnitSettings,
+)
+from lmsteer_core.ui.tabs.highlight.markup import FULL_TINT
 
 _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurrency_limit": 4}
 """Options of an event that reads a text; a newer one of the same page ends it."""
 
-_WEIGHING = "Weighing every steer …"
-_BY_PLACE, _BY_STRENGTH = "as in the text", "strongest first"
-_ABOUT = (
+_SAVE_JS = "(file) => window.lmsteerHighlight.save(file)"
+_ABOUT = Markup(
     "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much "
     "better the + model foresaw it than the − model did. A token is judged in its context; the "
     "first has none. A steer sees wording, not meaning: irony and negation pass it by.</p>"
@@ -47,170 +46,214 @@ _EQUATION = (
 )
 
 
+@dataclass(frozen=True)
+class _Texts:
+    """What is read."""
+
+    examples: list[gr.Button]
+    seen: gr.HTML
+    text: gr.Textbox
+    take: gr.Button
+    compare: gr.Checkbox
+    second_box: gr.Column
+    second: gr.Textbox
+    take_baseline: gr.Button
+    steer_name: gr.Radio
+    go: gr.Button
+    stop: gr.Button
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """The texts with their evidence."""
+
+    kind: gr.Radio
+    marked: gr.HTML
+    second_panel: gr.Column
+    marked_second: gr.HTML
+    legend: gr.HTML
+    summary: gr.HTML
+    status: gr.HTML
+    save_html: gr.Button
+    save_png: gr.Button
+    save_csv: gr.Button
+    file: gr.Textbox
+
+
+@dataclass(frozen=True)
+class _Details:
+    """What stands below the texts."""
+
+    posterior: gr.Plot
+    n_spans: gr.Slider
+    max_tokens: gr.Slider
+    spans: gr.HTML
+    profile: gr.HTML
+    order: gr.Radio
+    table: gr.HTML
+
+
 def create_highlight_tab(page: Page) -> None:
     """Add the tab's widgets and events to the open Blocks."""
-    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
-    names = workbench.names
-    analyst, runs = Analyst(workbench), Runs()
-    on_page: dict[str, Shown] = {}  # by session: what its page shows and would save
-    opening = EXAMPLE_TEXTS[0]
-
-    def show(
-        request: gr.Request,
-        first: str,
-        second: str,
-        is_comparing: bool,
-        name: str | None,
-        kind: UnitKind,
-        order: str,
-        n_spans: float,
-        max_tokens: float,
-    ) -> Iterator[tuple[Any, ...]]:
-        keep = [gr.skip()] * n_panels
-
-        def saying(what: str) -> Callable[[float], tuple[Any, ...]]:
-            return lambda share: (*keep, _bar(share, what))
-
-        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
-            session = session_of(request)
-            steer = own.steer(session, name)
-            every = [own.steer(session, each) for each in own.names(session)]
-            texts = [first, second] if is_comparing else [first]
-            for text, called in zip(texts, draw.NAMES, strict=False):
-                check_text(text, called if is_comparing else "text")
-            analyses = []
-            for text, called in zip(texts, draw.NAMES, strict=False):
-                what = f"Reading the {called} …" if is_comparing else "Reading …"
-                yield saying(what)(0)
-                analyses.append((yield from told(analyst.weigh(text, steer), saying(what))))
-            if not is_wanted():  # what is saved must be what is shown
-                return
-            shown = on_page[session] = Shown(steer.card, tuple(analyses))
-            yield (
-                gr.update(visible=is_comparing),
-                *unit_panels(shown, kind, order),
-                spans_of(shown, n_spans, max_tokens),
-                _curves(shown),
-                "",
-                "".join(map(widgets.note, draw.summary(shown))),
-                _bar(0, _WEIGHING),
-            )
-            for i, text in enumerate(texts):
-                profile = yield from told(analyst.profile(text, every), saying(_WEIGHING))
-                analyses[i] = replace(analyses[i], profile=profile)
-            if not is_wanted():
-                return
-            cards = tuple(each.card for each in every)
-            shown = on_page[session] = Shown(steer.card, tuple(analyses), cards)
-            # Gradio forgets a chart that came while its tab was hidden if
-            # a later piece of the run skips it.
-            yield *keep[:-3], _curves(shown), draw.profile_table(shown), gr.skip(), ""
-
-        yield from runs.follow(request, n_panels, write)
-
-    def one_text_again(
-        request: gr.Request, first: str, second: str, is_comparing: bool, *rest: Any
-    ) -> Any:
-        if is_comparing:
-            yield tuple([gr.skip()] * (n_panels + 1))
-        else:
-            yield from show(request, first, second, is_comparing, *rest)
-
-    def redraw(request: gr.Request, kind: UnitKind, order: str) -> tuple[Any, ...]:
-        shown = on_page.get(session_of(request))
-        return unit_panels(shown, kind, order) if shown else (gr.skip(),) * 4
-
-    def find_spans(request: gr.Request, n_spans: float, max_tokens: float) -> Any:
-        shown = on_page.get(session_of(request))
-        return spans_of(shown, n_spans, max_tokens) if shown else gr.skip()
-
-    def page_file(request: gr.Request, kind: UnitKind, n_spans: float, max_tokens: float) -> str:
-        shown = on_page.get(session_of(request))
-        return (
-            _file(shown, "html", html_of(shown, kind, int(n_spans), int(max_tokens)))
-            if shown
-            else ""
-        )
-
-    def table_file(request: gr.Request) -> str:
-        shown = on_page.get(session_of(request))
-        return _file(shown, "csv", csv_of(shown)) if shown else ""
-
-    def fill(example: ExampleText) -> tuple[Any, ...]:
-        steer = example.steer if example.steer in names else gr.skip()
-        return example.text, example.second, bool(example.second), steer, example.unit
-
-    def stop(request: gr.Request) -> str:
-        runs.stop(session_of(request), requested_at(request))
-        return widgets.note("Stopped.")
-
-    def forget(request: gr.Request) -> None:
-        runs.forget(session_of(request))
-        on_page.pop(session_of(request), None)
-
-    gr.HTML(f"{_ABOUT}{widgets.equation(*_EQUATION)}")
+    handlers = HighlightHandlers(page)
+    gr.HTML(_ABOUT + widgets.equation(*_EQUATION))
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            with gr.Row(elem_classes="examples"):
-                examples = [gr.Button(example.label, size="sm") for example in EXAMPLE_TEXTS]
-            seen = gr.HTML(_seen(opening), elem_id="highlight-seen")
-            text = gr.Textbox(
-                opening.text,
-                label="Text",
-                placeholder="Write or paste a text …",
-                lines=5,
-                max_lines=14,
-                elem_id="highlight-text",
-            )
-            take = gr.Button("Take the current generation", size="sm", elem_id="highlight-take")
-            compare = gr.Checkbox(
-                False, label="Compare with a second text", elem_id="highlight-compare"
-            )
-            with gr.Column(visible=False) as second_box:
-                second = gr.Textbox(
-                    label="Second text",
-                    placeholder="Write or paste a text …",
-                    lines=4,
-                    max_lines=14,
-                    elem_id="highlight-second",
-                )
-                take_baseline = gr.Button(
-                    "Take the current baseline", size="sm", elem_id="highlight-take-2"
-                )
-            which = gr.Radio(
-                names,
-                value=opening.steer if opening.steer in names else next(iter(names), None),
-                label="Steer",
-                elem_id="highlight-steer",
-            )
-            with gr.Row():
-                go = gr.Button("Highlight", variant="primary", elem_id="highlight-go")
-                halt = gr.Button("Stop", variant="stop", elem_id="highlight-stop")
+            texts = _create_texts(page.workbench.names)
         with gr.Column(scale=3, min_width=300):
-            kind = gr.Radio(
-                [*draw.FULL_TINT],
-                value=opening.unit,
-                label="Evidence per",
-                elem_id="highlight-unit",
-            )
-            with gr.Row(elem_classes="highlight-texts"):
-                with gr.Column(min_width=260):
-                    marked = gr.HTML(elem_id="highlighted", elem_classes="card")
-                with gr.Column(min_width=260, visible=False) as second_panel:
-                    marked_second = gr.HTML(elem_id="highlighted-second", elem_classes="card")
-            legend = gr.HTML(elem_id="highlight-legend")
-            summary = gr.HTML(elem_id="highlight-summary")
-            status = gr.HTML(elem_id="highlight-status")
-            with gr.Row(elem_classes="highlight-save"):
-                save_page, save_picture, save_table = (
-                    gr.Button(f"Save as {name}", size="sm", elem_id=f"highlight-{name.lower()}")
-                    for name in ("HTML", "PNG", "CSV")
-                )
-            saved = gr.Textbox(visible="hidden", label="File")
+            marked = _create_marked()
+    details = _create_details()
+
+    units = {"kind": marked.kind, "order": details.order}
+    spans = {"n_spans": details.n_spans, "max_tokens": details.max_tokens}
+    outputs = Panels(
+        second_panel=marked.second_panel,
+        marked=marked.marked,
+        marked_second=marked.marked_second,
+        legend=marked.legend,
+        table=details.table,
+        spans=details.spans,
+        posterior=details.posterior,
+        profile=details.profile,
+        summary=marked.summary,
+        status=marked.status,
+    )
+    inputs = Inputs(
+        ReadSettings,
+        text=texts.text,
+        second=texts.second,
+        is_comparing=texts.compare,
+        steer_name=texts.steer_name,
+        **units,
+        **spans,
+    )
+    read = inputs.event(handlers.read, outputs, **_READING)
+    gr.on([texts.go.click, texts.steer_name.input, page.demo.load], **read)
+    texts.compare.change(lambda on: gr.update(visible=on), texts.compare, texts.second_box, **QUIET)
+    texts.compare.input(**inputs.event(handlers.read_one_again, outputs, **_READING))
+    tinted = [marked.marked, marked.marked_second, marked.legend, details.table]
+    gr.on(
+        [widget.change for widget in units.values()],
+        **Inputs(UnitSettings, **units).event(handlers.show_units, tinted, **QUIET),
+    )
+    gr.on(
+        [widget.change for widget in spans.values()],
+        **Inputs(SpanSettings, **spans).event(handlers.show_spans, [details.spans], **QUIET),
+    )
+    page.announcement.change(
+        page.steers.update_chooser, texts.steer_name, texts.steer_name, **QUIET
+    ).then(**read)
+    _add_text_events(page.workbench.names, texts, marked.kind, read)
+    texts.stop.click(handlers.stop, None, marked.status, **QUIET)
+    _add_save_events(handlers, marked, Inputs(FileSettings, kind=marked.kind, **spans))
+    page.demo.unload(handlers.forget)
+
+
+def _add_text_events(names: list[str], texts: _Texts, kind: gr.Radio, read: dict[str, Any]) -> None:
+    """Let examples and the Steer tab's texts fill the boxes, and be read."""
+    notes = {(example.text, example.second): _seen(example) for example in EXAMPLE_TEXTS}
+    explain: dict[str, Any] = {
+        "fn": None,
+        "inputs": [texts.text, texts.second],
+        "outputs": texts.seen,
+        "js": note_js(notes),
+    }
+    gr.on([texts.text.change, texts.second.change], **explain)
+    filled = [texts.text, texts.second, texts.compare, texts.steer_name, kind]
+    for button, example in zip(texts.examples, EXAMPLE_TEXTS, strict=True):
+        clicked = button.click(partial(_example_values, example, names), None, filled, **QUIET)
+        clicked.then(**explain).then(**read)
+    for button, box, panel in (
+        (texts.take, texts.text, "steered"),
+        (texts.take_baseline, texts.second, "baseline"),
+    ):
+        js = f"(now) => window.lmsteerHighlight.generation('{panel}') || now"
+        button.click(None, box, box, js=js, **QUIET).then(**explain).then(**read)
+
+
+def _add_save_events(
+    handlers: HighlightHandlers, marked: _Marked, inputs: Inputs[FileSettings]
+) -> None:
+    file = marked.file
+    for clicked in (
+        marked.save_html.click(**inputs.event(handlers.html_file, [file], **LOOK)),
+        marked.save_csv.click(handlers.csv_file, None, file, **LOOK),
+    ):
+        clicked.then(None, file, None, js=_SAVE_JS)
+    marked.save_png.click(None, None, None, js="() => window.lmsteerHighlight.picture()")
+
+
+def _create_texts(names: list[str]) -> _Texts:
+    opening = EXAMPLE_TEXTS[0]
+    with gr.Row(elem_classes="examples"):
+        examples = [gr.Button(example.label, size="sm") for example in EXAMPLE_TEXTS]
+    seen = gr.HTML(_seen(opening), elem_id="highlight-seen")
+    text = gr.Textbox(
+        opening.text,
+        label="Text",
+        placeholder="Write or paste a text …",
+        lines=5,
+        max_lines=14,
+        elem_id="highlight-text",
+    )
+    take = gr.Button("Take the current generation", size="sm", elem_id="highlight-take")
+    compare = gr.Checkbox(False, label="Compare with a second text", elem_id="highlight-compare")
+    with gr.Column(visible=False) as second_box:
+        second = gr.Textbox(
+            label="Second text",
+            placeholder="Write or paste a text …",
+            lines=4,
+            max_lines=14,
+            elem_id="highlight-second",
+        )
+        take_baseline = gr.Button(
+            "Take the current baseline", size="sm", elem_id="highlight-take-2"
+        )
+    steer_name = gr.Radio(
+        names,
+        value=opening.steer if opening.steer in names else next(iter(names), None),
+        label="Steer",
+        elem_id="highlight-steer",
+    )
+    with gr.Row():
+        go = gr.Button("Highlight", variant="primary", elem_id="highlight-go")
+        stop = gr.Button("Stop", variant="stop", elem_id="highlight-stop")
+    return _Texts(
+        examples, seen, text, take, compare, second_box, second, take_baseline, steer_name, go, stop
+    )
+
+
+def _create_marked() -> _Marked:
+    kind = gr.Radio(
+        [*FULL_TINT],
+        value=EXAMPLE_TEXTS[0].unit,
+        label="Evidence per",
+        elem_id="highlight-unit",
+    )
+    with gr.Row(elem_classes="highlight-texts"):
+        with gr.Column(min_width=260):
+            marked = gr.HTML(elem_id="highlighted", elem_classes="card")
+        with gr.Column(min_width=260, visible=False) as second_panel:
+            marked_second = gr.HTML(elem_id="highlighted-second", elem_classes="card")
+    legend = gr.HTML(elem_id="highlight-legend")
+    summary = gr.HTML(elem_id="highlight-summary")
+    status = gr.HTML(elem_id="highlight-status")
+    with gr.Row(elem_classes="highlight-save"):
+        save_buttons = [
+            gr.Button(f"Save as {name}", size="sm", elem_id=f"highlight-{name.lower()}")
+            for name in ("HTML", "PNG", "CSV")
+        ]
+    file = gr.Textbox(visible="hidden", label="File")
+    return _Marked(
+        kind, marked, second_panel, marked_second, legend, summary, status, *save_buttons, file
+    )
+
+
+def _create_details() -> _Details:
     with gr.Row():
         with gr.Column(min_width=300):
             gr.HTML("<h2>Which ε the text speaks for</h2><p>P(ε | text), its peak named.</p>")
-            bars = gr.Plot(show_label=False, elem_id="posterior")
+            posterior = gr.Plot(show_label=False, elem_id="posterior")
             gr.HTML(
                 "<h2>Strongest spans</h2><p>Neighbouring tokens whose evidence adds up to most.</p>"
             )
@@ -230,105 +273,16 @@ def create_highlight_tab(page: Page) -> None:
             profile = gr.HTML(elem_id="highlight-profile")
     with gr.Accordion("Numbers", open=False, elem_id="highlight-numbers"):
         order = gr.Radio(
-            [_BY_PLACE, _BY_STRENGTH], value=_BY_PLACE, label="Order", elem_id="highlight-order"
+            [BY_PLACE, BY_STRENGTH], value=BY_PLACE, label="Order", elem_id="highlight-order"
         )
         table = gr.HTML(elem_id="highlight-table")
-
-    tinted = [marked, marked_second, legend, table]
-    panels = [second_panel, *tinted, spans, bars, profile, summary]
-    n_panels = len(panels)
-    inputs = [text, second, compare, which, kind, order, n_spans, max_tokens]
-    event: dict[str, Any] = {"inputs": inputs, "outputs": [*panels, status], **_READING}
-    gr.on([go.click, which.input, demo.load], show, **event)
-    compare.change(lambda on: gr.update(visible=on), compare, second_box, **QUIET)
-    compare.input(one_text_again, **event)
-    gr.on([kind.change, order.change], redraw, [kind, order], tinted, **QUIET)
-    gr.on([n_spans.change, max_tokens.change], find_spans, [n_spans, max_tokens], spans, **QUIET)
-    changed.change(own.update_chooser, which, which, **QUIET).then(show, **event)
-    filled = [text, second, compare, which, kind]
-    taught = {(example.text, example.second): _seen(example) for example in EXAMPLE_TEXTS}
-    teach: dict[str, Any] = {
-        "fn": None,
-        "inputs": [text, second],
-        "outputs": seen,
-        "js": note_js(taught),
-    }
-    gr.on([text.change, second.change], **teach)
-    for button, example in zip(examples, EXAMPLE_TEXTS, strict=True):
-        button.click(partial(fill, example), None, filled, **QUIET).then(**teach).then(
-            show, **event
-        )
-    for button, box, panel in ((take, text, "steered"), (take_baseline, second, "baseline")):
-        js = f"(now) => window.lmsteerHighlight.generation('{panel}') || now"
-        button.click(None, box, box, js=js, **QUIET).then(**teach).then(show, **event)
-    halt.click(stop, None, status, **QUIET)
-    save_js = "(file) => window.lmsteerHighlight.save(file)"
-    save_page.click(page_file, [kind, n_spans, max_tokens], saved, **LOOK).then(
-        None, saved, None, js=save_js
-    )
-    save_table.click(table_file, None, saved, **LOOK).then(None, saved, None, js=save_js)
-    save_picture.click(None, None, None, js="() => window.lmsteerHighlight.picture()")
-    demo.unload(forget)
+    return _Details(posterior, n_spans, max_tokens, spans, profile, order, table)
 
 
-def unit_panels(shown: Shown, kind: UnitKind, order: str) -> tuple[str, str, str, str]:
-    """Return both texts tinted, the key to the tints and the table of numbers."""
-    marked, tables = [], []
-    for text, name in zip(shown.texts, draw.NAMES, strict=False):
-        found = draw.units_of(text, kind)
-        title = f"<h2>The {name}</h2>" if len(shown.texts) > 1 else ""
-        cut = (
-            f"Shown are the first {draw.PAGE_UNITS:,} of {len(found):,} {kind}; "
-            "the saved HTML has all."
-        )
-        marked.append(
-            title
-            + draw.highlighted(
-                "".join(text.token_texts), found, shown.poles, kind, limit=draw.PAGE_UNITS
-            )
-            + (widgets.note(cut) if len(found) > draw.PAGE_UNITS else "")
-        )
-        tables.append(
-            f"<div>{title}{draw.units_table(found, kind, by_strength=order == _BY_STRENGTH)}</div>"
-        )
-    together = f'<div class="side-by-side">{"".join(tables)}</div>'
-    return marked[0], marked[1] if len(marked) > 1 else "", draw.legend(shown.poles, kind), together
+def _seen(example: ExampleText) -> Markup:
+    return Markup('<p class="seen">{}</p>').format(example.seen)
 
 
-def spans_of(shown: Shown, n_spans: float, max_tokens: float) -> str:
-    """Return the strongest spans of each text."""
-    lists = []
-    for text, name in zip(shown.texts, draw.NAMES, strict=False):
-        found = strongest_spans(
-            text.token_texts,
-            text.weighed.evidence,
-            n_spans=int(n_spans),
-            max_tokens=int(max_tokens),
-        )
-        title = f"<h3>The {name}</h3>" if len(shown.texts) > 1 else ""
-        lists.append(title + draw.spans_list(found, shown.poles))
-    return "".join(lists)
-
-
-def _curves(shown: Shown) -> Any:
-    titles = draw.SHORT_NAMES if len(shown.texts) > 1 else ("",)
-    return posterior_curves(
-        shown.texts[0].weighed.epsilons,
-        {
-            name: (text.weighed.posterior, text.weighed.best_epsilon)
-            for name, text in zip(titles, shown.texts, strict=True)
-        },
-    )
-
-
-def _bar(share: float, what: str) -> str:
-    return widgets.progress_bar(share, f"{what} {share:.0%}", what)
-
-
-def _seen(example: ExampleText) -> str:
-    return f'<p class="seen">{escape(example.seen)}</p>'
-
-
-def _file(shown: Shown, ending: str, text: str) -> str:
-    """Return what the page needs to save a file, as JSON."""
-    return json.dumps({"name": f"highlight-{shown.card.name}.{ending}", "text": text})
+def _example_values(example: ExampleText, names: list[str]) -> tuple[Any, ...]:
+    steer = example.steer if example.steer in names else gr.skip()
+    return example.text, example.second, bool(example.second), steer, example.unit

@@ -1,0 +1,124 @@
+"""What the Highlight tab does, without a browser: on a tiny random model."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+
+import gradio as gr
+import pytest
+
+from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.tabs.highlight.handlers import (
+    BY_PLACE,
+    BY_STRENGTH,
+    FileSettings,
+    HighlightHandlers,
+    Panels,
+    ReadSettings,
+    SpanSettings,
+    UnitSettings,
+)
+
+REQUEST = gr.Request(session_hash="a", headers={})
+STRANGER = gr.Request(session_hash="b", headers={})
+SETTINGS = ReadSettings(
+    text="The soup was cold <b>, but we loved the view.",
+    second="We walked along the canal",
+    is_comparing=False,
+    steer_name="joy",
+    kind="words",
+    order=BY_PLACE,
+    n_spans=3,
+    max_tokens=10,
+)
+
+
+@pytest.fixture
+def handlers(page: Page) -> HighlightHandlers:
+    return HighlightHandlers(page)
+
+
+def read(handlers: HighlightHandlers, **changes) -> list[Panels]:
+    settings = dataclasses.replace(SETTINGS, **changes)
+    return [Panels(*panels) for panels in handlers.read(REQUEST, settings)]
+
+
+def test_a_text_is_read_then_weighed_by_every_steer(handlers) -> None:
+    first, *_, last = read(handlers)
+    assert "Reading …" in first.status
+    assert 'class="profile"' in last.profile
+    (shown,) = [panels for panels in read(handlers) if panels.marked != gr.skip()]
+    assert "&lt;b&gt;" in shown.marked
+    assert "<b>," not in shown.marked
+    assert shown.marked_second == ""
+    assert not shown.second_panel["visible"]
+    assert "nats towards" in shown.summary
+
+
+def test_two_texts_are_named_and_compared(handlers) -> None:
+    updates = read(handlers, is_comparing=True)
+    assert "Reading the first text …" in updates[0].status
+    (shown,) = [panels for panels in updates if panels.marked != gr.skip()]
+    assert shown.marked.startswith("<h2>The first text</h2>")
+    assert shown.marked_second.startswith("<h2>The second text</h2>")
+    assert "Per token" in shown.summary
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"text": " "}, "The text is empty"),
+        ({"second": "", "is_comparing": True}, "The second text is empty"),
+        ({"steer_name": "gone"}, "no steer named"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(handlers, changes, sentence: str) -> None:
+    (panels,) = read(handlers, **changes)
+    assert sentence in panels.status
+    assert panels[:-1] == Panels()[:-1]
+
+
+def test_without_a_second_text_the_first_is_read_again(handlers) -> None:
+    comparing = dataclasses.replace(SETTINGS, is_comparing=True)
+    assert [*handlers.read_one_again(REQUEST, comparing)] == [Panels()]
+    assert len([*handlers.read_one_again(REQUEST, SETTINGS)]) > 1
+
+
+def test_units_and_spans_are_drawn_again_from_what_was_read(handlers) -> None:
+    units = UnitSettings("tokens", BY_STRENGTH)
+    assert handlers.show_units(REQUEST, units) == (gr.skip(),) * 4
+    read(handlers)
+    _, _, legend, table = handlers.show_units(REQUEST, units)
+    assert "times likelier" in legend
+    numbers = [float(n.replace("−", "-")) for n in re.findall(r'"num \w+">([^<]+)<', table)]
+    assert len(numbers) > 5
+    assert numbers == sorted(numbers, key=abs, reverse=True)
+    assert "nats" in handlers.show_spans(REQUEST, SpanSettings(3, 10))
+    assert handlers.show_spans(STRANGER, SpanSettings(3, 10)) == gr.skip()
+
+
+def test_what_is_shown_can_be_saved_by_its_page_alone(handlers) -> None:
+    read(handlers)
+    settings = FileSettings(3, 10, "words")
+    page = json.loads(handlers.html_file(REQUEST, settings))
+    assert page["name"] == "highlight-joy.html"
+    assert "<svg" in page["text"]
+    table = json.loads(handlers.csv_file(REQUEST))
+    rows = list(csv.DictReader(io.StringIO(table["text"].removeprefix("\ufeff"))))
+    assert "".join(row["text"] for row in rows) == SETTINGS.text
+    assert handlers.html_file(STRANGER, settings) == handlers.csv_file(STRANGER) == ""
+    handlers.forget(REQUEST)
+    assert handlers.csv_file(REQUEST) == ""
+
+
+def test_stop_ends_a_reading(handlers) -> None:
+    updates = handlers.read(REQUEST, SETTINGS)
+    next(updates)
+    assert "Stopped." in handlers.stop(REQUEST)
+    *_, panels = updates
+    assert "Stopped." in panels[-1]
+    assert handlers.csv_file(REQUEST) == ""
