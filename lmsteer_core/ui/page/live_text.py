@@ -29,15 +29,20 @@ def side_by_side(
     epsilons: Mapping[str, float],
     sampling: Sampling,
     is_wanted: Wanted,
-    own: Mapping[str, Steer],
+    page_steers: Mapping[str, Steer],
     *,
-    tell_rate: bool = True,
+    show_rate: bool = True,
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the baseline, the steered text and a status line.
 
-    The last status tells the speed if wanted.
-
-    `own` are the caller's steers by name, next to the workbench's.
+    Args:
+        workbench: The model and the steers that all visitors share.
+        prompt: What is continued.
+        epsilons: ε by steer name.
+        sampling: Shared by both texts.
+        is_wanted: Whether to go on; asked at every token.
+        page_steers: Steers of the visitor's page by name, next to the workbench's.
+        show_rate: Whether the last status line gives the speed.
     """
     active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}
     rows = [Row(prompt), Row(prompt, active)]
@@ -50,12 +55,12 @@ def side_by_side(
     began = time.perf_counter()
     base: list[Token] = []
     steered: list[Token] = []
-    for base, steered in _growing(workbench, rows, sampling, is_wanted, own):
+    for base, steered in _growing(workbench, rows, sampling, is_wanted, page_steers):
         status = widgets.progress(f"{max(len(base), len(steered))} tokens …")
         yield (*_columns(shown, base, steered), status)
     setting = ", ".join(f"{name} {epsilon_text(e)}" for name, e in active.items())
     text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}."
-    if tell_rate:
+    if show_rate:
         text += f" {max(len(base), len(steered)) / (time.perf_counter() - began):.0f} tokens/s."
     yield (
         *_columns(shown, base, steered),
@@ -71,7 +76,7 @@ def finished_example(
     def finish() -> tuple[str, str, str]:
         # Its speed would be that of a machine which is still starting up.
         *_, panels = side_by_side(
-            workbench, prompt, epsilons, sampling, lambda: True, {}, tell_rate=False
+            workbench, prompt, epsilons, sampling, lambda: True, {}, show_rate=False
         )
         return panels
 
@@ -113,10 +118,11 @@ def _growing(
     rows: Sequence[Row],
     sampling: Sampling,
     is_wanted: Wanted,
-    own: Mapping[str, Steer],
+    page_steers: Mapping[str, Steer],
 ) -> Iterator[list[list[Token]]]:
     """Yield every row's tokens so far."""
-    yield from growing(workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows))
+    steps = workbench.stream(rows, sampling, extra=page_steers, is_wanted=is_wanted)
+    yield from growing(steps, len(rows))
 
 
 def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tuple[str, str]:

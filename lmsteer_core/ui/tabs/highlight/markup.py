@@ -47,12 +47,13 @@ def marked_texts(shown: Shown, kind: UnitKind) -> list[Markup]:
     """Return each text tinted, as far as `PAGE_UNITS`, with its name if there are two."""
     marked = []
     for text, title in zip(shown.texts, titles(shown, "h2"), strict=True):
-        found = units_of(text, kind)
-        html = highlighted("".join(text.token_texts), found, shown.poles, kind, limit=PAGE_UNITS)
-        cut = (
-            f"Shown are the first {PAGE_UNITS:,} of {len(found):,} {kind}; the saved HTML has all."
+        text_units = units_of(text, kind)
+        html = highlighted(
+            "".join(text.token_texts), text_units, shown.poles, kind, limit=PAGE_UNITS
         )
-        marked.append(title + html + widgets.note(cut if len(found) > PAGE_UNITS else ""))
+        n_units = len(text_units)
+        cut = f"Shown are the first {PAGE_UNITS:,} of {n_units:,} {kind}; the saved HTML has all."
+        marked.append(title + html + widgets.note(cut if n_units > PAGE_UNITS else ""))
     return marked
 
 
@@ -91,7 +92,7 @@ def titles(shown: Shown, tag: str) -> list[Markup]:
 
 def highlighted(
     text: str,
-    found: Sequence[Unit],
+    text_units: Sequence[Unit],
     poles: tuple[str, str],
     kind: UnitKind,
     *,
@@ -99,14 +100,14 @@ def highlighted(
 ) -> Markup:
     """Return a text with every unit tinted by its evidence in nats, as far as `limit` units."""
     parts, at = [], 0
-    shown = found[:limit]
+    shown = text_units[:limit]
     for unit in shown:
         parts.append(text[at : unit.start])
         tip = f"{_nats(unit.evidence)} nats towards {poles[unit.evidence > 0]}"
         tint = unit.evidence * token_markup.FULL_TINT_NATS / FULL_TINT[kind]
         parts.append(token_markup.tinted(text[unit.start : unit.end], tint, tip))
         at = unit.end
-    parts.append(" …" if len(shown) < len(found) else text[at:])
+    parts.append(" …" if len(shown) < len(text_units) else text[at:])
     return token_markup.text_html(parts)
 
 
@@ -124,10 +125,10 @@ def spans_list(spans: Sequence[Span], poles: tuple[str, str]) -> Markup:
 
 
 def units_table(
-    found: Sequence[Unit], kind: UnitKind, *, by_strength: bool = False, limit: int = PAGE_ROWS
+    text_units: Sequence[Unit], kind: UnitKind, *, by_strength: bool = False, limit: int = PAGE_ROWS
 ) -> Markup:
     """Return a table of units with their numbers, in the text's order or the strongest first."""
-    numbered = list(enumerate(found, 1))
+    numbered = list(enumerate(text_units, 1))
     if by_strength:
         numbered.sort(key=lambda row: -abs(row[1].evidence))
     row = Markup('<tr><td class="num">{}</td><td>{}</td><td class="num {}">{}</td></tr>')
@@ -136,7 +137,7 @@ def units_table(
         for i, unit in numbered[:limit]
     )
     cut = Markup("<p>{:,} of {:,} {}; the CSV holds every token.</p>").format(
-        limit, len(found), kind
+        limit, len(text_units), kind
     )
     return Markup(
         '<div class="numbers" tabindex="0" role="region" aria-label="Evidence of the '
@@ -144,7 +145,10 @@ def units_table(
         'scope="col">{unit}</th><th scope="col" class="num">nats</th></tr></thead>'
         "<tbody>{rows}</tbody></table></div>{cut}"
     ).format(
-        kind=kind, unit=kind.removesuffix("s"), rows=rows, cut=cut if len(found) > limit else ""
+        kind=kind,
+        unit=kind.removesuffix("s"),
+        rows=rows,
+        cut=cut if len(text_units) > limit else "",
     )
 
 

@@ -45,7 +45,7 @@ _LETTERS = (
 
 
 @dataclass(frozen=True)
-class _Prompt:
+class _Query:
     """What is continued, and which curves are drawn."""
 
     prompt: gr.Textbox
@@ -79,7 +79,7 @@ def create_next_word_tab(page: Page) -> None:
     with gr.Row(elem_classes="examples"):
         buttons = [gr.Button(each.label, size="sm", variant="secondary") for each in examples]
     note = gr.HTML(_note_html(first.told), elem_id="nextword-told", padding=False)
-    asked = _create_prompt(names, first)
+    query = _create_query(names, first)
     view = ChartView(_ELEM_ID)
     with view.side:
         slider, poles = _create_slider(first.epsilon)
@@ -93,27 +93,27 @@ def create_next_word_tab(page: Page) -> None:
 
     axis = Inputs(
         AxisSettings,
-        steer_name=asked.axis,
+        steer_name=query.axis,
         unlocked=options.unlock,
         epsilon=slider,
         held_names=options.held_names,
     )
     gr.on(
-        [page.demo.load, *(w.change for w in (asked.axis, options.unlock, *options.held_names))],
+        [page.demo.load, *(w.change for w in (query.axis, options.unlock, *options.held_names))],
         **axis.event(handlers.fit_axis, [slider, poles, options.unlock, notice], **QUIET),
     )
-    _add_chart_events(page, handlers, view, asked, options)
-    _add_example_events(examples, buttons, note, asked, [slider, *options.held])
+    _add_chart_events(page, handlers, view, query, options)
+    _add_example_events(examples, buttons, note, query, [slider, *options.held])
 
 
 def _add_chart_events(
-    page: Page, handlers: NextWordHandlers, view: ChartView, asked: _Prompt, options: _Options
+    page: Page, handlers: NextWordHandlers, view: ChartView, query: _Query, options: _Options
 ) -> None:
     inputs = Inputs(
         ChartSettings,
-        prompt=asked.prompt,
-        steer_name=asked.axis,
-        followed=asked.followed,
+        prompt=query.prompt,
+        steer_name=query.axis,
+        followed=query.followed,
         unlocked=options.unlock,
         is_log=options.is_log,
         held_names=options.held_names,
@@ -122,7 +122,7 @@ def _add_chart_events(
     show: dict[str, Any] = inputs.event(handlers.show, view.outputs, **LOOK)
     gr.on([widget.change for widget in inputs.widgets], js=pause_js("nextword"), **show)
     page.demo.load(**show)
-    page.announcement.change(page.steers.update_chooser, asked.axis, asked.axis, **QUIET).then(
+    page.announcement.change(page.steers.update_chooser, query.axis, query.axis, **QUIET).then(
         handlers.update_held, options.held_names, options.held_names, **QUIET
     ).then(**show)
 
@@ -131,23 +131,23 @@ def _add_example_events(
     examples: Sequence[NextWordExample],
     buttons: Sequence[gr.Button],
     note: gr.HTML,
-    asked: _Prompt,
+    query: _Query,
     sliders: Sequence[Any],
 ) -> None:
     notes = {(each.prompt, each.steer): _note_html(each.told) for each in examples}
     explain: dict[str, Any] = {
         "fn": None,
-        "inputs": [asked.prompt, asked.axis],
+        "inputs": [query.prompt, query.axis],
         "outputs": note,
         "js": note_js(notes),
     }
-    gr.on([asked.prompt.change, asked.axis.change], **explain)
-    filled = [asked.prompt, asked.axis, asked.followed, *sliders]
+    gr.on([query.prompt.change, query.axis.change], **explain)
+    filled = [query.prompt, query.axis, query.followed, *sliders]
     for button, example in zip(buttons, examples, strict=True):
         button.click(partial(_example_values, example), None, filled, **QUIET).then(**explain)
 
 
-def _create_prompt(names: Sequence[str], first: NextWordExample) -> _Prompt:
+def _create_query(names: Sequence[str], first: NextWordExample) -> _Query:
     with gr.Row():
         prompt = gr.Textbox(
             first.prompt,
@@ -177,7 +177,7 @@ def _create_prompt(names: Sequence[str], first: NextWordExample) -> _Prompt:
             min_width=200,
             elem_id="nextword-steer",
         )
-    return _Prompt(prompt, followed, axis)
+    return _Query(prompt, followed, axis)
 
 
 def _create_slider(epsilon: float) -> tuple[gr.Slider, gr.HTML]:
