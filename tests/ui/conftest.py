@@ -40,9 +40,11 @@ DROPPED = "Connection errored out"
 
 
 @pytest.fixture(scope="module")
-def small_workbench(small: LanguageModel) -> Workbench:
+def small_workbench(small: LanguageModel) -> Iterator[Workbench]:
     """A tiny random model, which no shipped steer fits."""
-    return Workbench(small)
+    workbench = Workbench(small)
+    yield workbench
+    workbench.close()
 
 
 @pytest.fixture

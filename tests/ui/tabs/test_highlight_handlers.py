@@ -97,7 +97,7 @@ def test_units_and_spans_are_drawn_again_from_what_was_read(handlers) -> None:
     numbers = [float(n.replace("−", "-")) for n in re.findall(r'"num \w+">([^<]+)<', table)]
     assert len(numbers) > 5
     assert numbers == sorted(numbers, key=abs, reverse=True)
-    assert "nats" in handlers.show_spans(REQUEST, SpanSettings(3, 10))
+    assert "nat" in handlers.show_spans(REQUEST, SpanSettings(3, 10))
     assert handlers.show_spans(STRANGER, SpanSettings(3, 10)) == gr.skip()
 
 
