@@ -56,7 +56,7 @@ class Inputs(Generic[S]):
         self._settings, self._widgets = settings, widgets
 
     @property
-    def widgets(self) -> list[Component]:
+    def widgets(self) -> list[Any]:
         """All widgets, in the order in which they were named."""
         return [
             widget

@@ -239,13 +239,23 @@ def _create_marked() -> _Marked:
     summary = gr.HTML(elem_id="highlight-summary")
     status = gr.HTML(elem_id="highlight-status")
     with gr.Row(elem_classes="highlight-save"):
-        save_buttons = [
+        save_html, save_png, save_csv = (
             gr.Button(f"Save as {name}", size="sm", elem_id=f"highlight-{name.lower()}")
             for name in ("HTML", "PNG", "CSV")
-        ]
+        )
     file = gr.Textbox(visible="hidden", label="File")
     return _Marked(
-        kind, marked, second_panel, marked_second, legend, summary, status, *save_buttons, file
+        kind,
+        marked,
+        second_panel,
+        marked_second,
+        legend,
+        summary,
+        status,
+        save_html,
+        save_png,
+        save_csv,
+        file,
     )
 
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from lmsteer_core.analysis.next_word import EPSILON_GRID
 from lmsteer_core.errors import LMSteerError
+from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.page_steers import PageSteers
 from lmsteer_core.ui.page.request import session_of
@@ -158,7 +159,7 @@ class CardHandlers:
             unlock_id: Element id of the offer to unlock.
         """
         self._page_steers, self._chart, self._slider_ids = page_steers, chart, slider_ids
-        self._ids = {"ask": ask_id, "unlock": unlock_id}
+        self._ids: dict[str, Any] = {"ask": ask_id, "unlock": unlock_id}
 
     def show(self, request: gr.Request, settings: CardSettings) -> tuple[Any, Any, str]:
         """Return the figure, the words for the browser, and a status line."""
@@ -171,7 +172,7 @@ class CardHandlers:
         )
         try:
             axis = self._page_steers.steer(session, settings.steer_name)
-            axis_id, others = "", []
+            axis_id, others = "", list[tuple[str, Steer | None, float]]()
             for elem_id, steer, epsilon in sliders:
                 if steer and steer.name == axis.name:
                     axis_id = elem_id

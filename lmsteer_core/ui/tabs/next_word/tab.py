@@ -98,8 +98,9 @@ def create_next_word_tab(page: Page) -> None:
         epsilon=slider,
         held_names=options.held_names,
     )
+    fitted_to: list[Any] = [query.axis, options.unlock, *options.held_names]
     gr.on(
-        [page.demo.load, *(w.change for w in (query.axis, options.unlock, *options.held_names))],
+        [page.demo.load, *(widget.change for widget in fitted_to)],
         **axis.event(handlers.fit_axis, [slider, poles, options.unlock, notice], **QUIET),
     )
     _add_chart_events(page, handlers, view, query, options)
@@ -210,8 +211,7 @@ def _create_options(names: Sequence[str]) -> _Options:
             gr.Accordion("Hold other steers", open=False, elem_id="nextword-held"),
         ):
             held = [_create_held(names, i) for i in range(1, _N_HELD + 1)]
-    held_names, held_epsilons = ([*column] for column in zip(*held, strict=True))
-    return _Options(is_log, unlock, held_names, held_epsilons)
+    return _Options(is_log, unlock, [name for name, _ in held], [epsilon for _, epsilon in held])
 
 
 def _create_held(names: Sequence[str], i: int) -> tuple[gr.Dropdown, gr.Slider]:

@@ -92,7 +92,7 @@ def create_words_tab(page: Page) -> None:
     shown = _create_map()
     tables = _create_tables()
 
-    settings = {
+    settings: dict[str, Any] = {
         "steer_name": choice.steer_name,
         "reading": choice.reading,
         "raw": choice.raw,
@@ -109,7 +109,7 @@ def create_words_tab(page: Page) -> None:
     gr.on([page.demo.load, *(w.input for w in settings.values())], **show).then(**find)
     gr.on([shown.typed.submit, shown.find.click], **find)
     shown.epsilon.change(None, shown.epsilon, None, js=_MOVE_JS)
-    filled = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
+    filled: list[Any] = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
     filled += [shown.epsilon, choice.raw, hint]
     for button, example in zip(buttons, examples, strict=True):
         clicked = button.click(partial(_example_values, example), None, filled, **QUIET)
