@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -13,21 +14,16 @@ from lmsteer_core.ui.markup.format import epsilon_text, percent
 FULL_TINT_NATS = 4.0
 """|nats| at which a token's tint is at its strongest; e⁴ is 55 times likelier."""
 
+_TINTED = Markup('{}<span class="tok{}{}" style="--t:{:.2f}" title="{}">{}</span>')
 
+
+@functools.lru_cache(maxsize=4096)  # a text is drawn again at each new token
 def tinted(text: str, nats: float, tip: str, classes: str = "") -> Markup:
     """Return one token as a span whose tint grows with |nats|, blue for + and orange for −."""
     word = text.lstrip() or text
     strength = min(1.0, abs(nats) / FULL_TINT_NATS)
     pole = "" if strength < 0.02 else " plus" if nats > 0 else " minus"
-    # Every token of a text is drawn again at each new one, and % takes a third of format's time.
-    return Markup('%s<span class="tok%s%s" style="--t:%s" title="%s">%s</span>') % (
-        text.removesuffix(word),
-        pole,
-        classes,
-        f"{strength:.2f}",
-        tip,
-        word,
-    )
+    return _TINTED.format(text.removesuffix(word), pole, classes, strength, tip, word)
 
 
 def continuation(
