@@ -7,7 +7,7 @@ minutes, and mostly on the model's copy for batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from typing import Any
 
 from lmsteer_core.analysis.dimensions import Dimension, dimension_steer, dimensions
 from lmsteer_core.analysis.evidence import Weighed, profiling
-from lmsteer_core.analysis.next_word import NextWords, next_words
+from lmsteer_core.analysis.next_word import EPSILON_GRID, NextWords, next_words
 from lmsteer_core.analysis.plane import Plane, plane, styles
 from lmsteer_core.analysis.reading import ReadText, reading
 from lmsteer_core.analysis.word_map import WordMap, word_map
@@ -32,6 +32,7 @@ from lmsteer_core.models.packages import EMBEDDED
 from lmsteer_core.progress import Progress, Steps, finished
 from lmsteer_core.serving.endless_text import Drive
 from lmsteer_core.serving.engine import Engine, Job, Step
+from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.library import discover, steer_folders
 from lmsteer_core.steers.steer import Steer, check_fingerprint
 from lmsteer_core.text import check_text
@@ -181,6 +182,7 @@ class Workbench:
         *,
         extra: Mapping[str, Steer] = _NO_STEERS,
         logprobs: bool = True,
+        unlock: bool = False,
     ) -> Job:
         """Put rows in line to be written, beside whatever others are writing.
 
@@ -189,14 +191,18 @@ class Workbench:
             sampling: Shared by all rows.
             extra: Steers of this caller alone, by name, used next to the shared ones.
             logprobs: Score every token; else log-probabilities are NaN.
+            unlock: Whether locked poles may be used.
 
         Raises:
             Busy: If the line is full.
-            InputError: If a prompt or setting cannot be used.
+            InputError: If a prompt or setting cannot be used, or a pole is locked.
             SteerError: If a row names a steer that is not there.
         """
         steers = {**self.steers, **extra}
-        return self._engine.submit(live_rows(self._lm, rows, steers, sampling, logprobs=logprobs))
+        live = live_rows(self._lm, rows, steers, sampling, logprobs=logprobs)
+        for row in live:
+            _check_unlocked(((steers[name], e) for name, e in row.epsilons.items()), unlock)
+        return self._engine.submit(live)
 
     def stream(
         self,
@@ -205,20 +211,26 @@ class Workbench:
         *,
         extra: Mapping[str, Steer] = _NO_STEERS,
         is_wanted: Callable[[], bool] = lambda: True,
+        unlock: bool = False,
     ) -> Iterator[Step]:
         """Yield tokens step by step as `generate.stream` does.
 
         Arguments as for `submit`, whose errors raise at once. A caller whose `is_wanted` turns
         False, while it waits or later, ends without an error.
         """
-        return self.submit(rows, sampling, extra=extra).steps(is_wanted)
+        return self.submit(rows, sampling, extra=extra, unlock=unlock).steps(is_wanted)
 
     def generate(
-        self, rows: Sequence[Row], sampling: Sampling, *, extra: Mapping[str, Steer] = _NO_STEERS
+        self,
+        rows: Sequence[Row],
+        sampling: Sampling,
+        *,
+        extra: Mapping[str, Steer] = _NO_STEERS,
+        unlock: bool = False,
     ) -> list[Generated]:
         """Return every row's finished continuation; arguments and errors as for `submit`."""
         tokens: list[list[Token]] = [[] for _ in rows]
-        for step in self.stream(rows, sampling, extra=extra):
+        for step in self.stream(rows, sampling, extra=extra, unlock=unlock):
             for row_tokens, token in zip(tokens, step, strict=True):
                 row_tokens.extend([] if token is None else [token])
         return [Generated(row, row_tokens) for row, row_tokens in zip(rows, tokens, strict=True)]
@@ -229,10 +241,34 @@ class Workbench:
 
     # Looking
 
-    def next_words(self, prompt: str, steer: Steer, **options: Any) -> NextWords:
-        """Return `next_word.next_words`; a long prompt is read in several steps."""
+    def next_words(
+        self,
+        prompt: str,
+        steer: Steer,
+        *,
+        held: Sequence[tuple[Steer, float]] = (),
+        at: float = 2.0,
+        unlock: bool = False,
+        **options: Any,
+    ) -> NextWords:
+        """Return `next_word.next_words`; a long prompt is read in several steps.
+
+        Without `unlock` the usual grid and rankings end at a locked pole, and any other ε that
+        leads to one is refused.
+
+        Raises:
+            InputError: As `next_word.next_words`, or if a pole is locked.
+            SteerError: If a steer is another model's.
+        """
+        if steer.card.is_locked and not unlock:
+            options.setdefault("epsilons", [e for e in EPSILON_GRID if e >= 0])
+            options.setdefault("ranked", [0.0, abs(check_epsilon(at, steer.name))])
+        wanted = (*options.get("epsilons", ()), *(options.get("ranked") or ()))
+        _check_unlocked([*held, *((steer, epsilon) for epsilon in wanted)], unlock)
         self._read_prompt(prompt)
-        return self._engine.call(lambda: next_words(self._lm, prompt, steer, **options))
+        return self._engine.call(
+            lambda: next_words(self._lm, prompt, steer, held=held, at=at, **options)
+        )
 
     def plane(
         self, prompt: str, steer_a: Steer, steer_b: Steer, word: str, **options: Any
@@ -255,16 +291,19 @@ class Workbench:
         """Do what `evidence.profile` does, some tokens at a time."""
         return self._engine.work(profiling(self._lm, read, steers))
 
-    def dimensions(self, steer: Steer, **options: Any) -> list[Dimension]:
-        """Return `dimensions.dimensions`."""
+    def dimensions(self, steer: Steer, *, unlock: bool = False, **options: Any) -> list[Dimension]:
+        """Return `dimensions.dimensions`; a locked pole's words are refused without `unlock`."""
+        steer.card.check_unlocked(-1.0, unlock)
         return self._engine.call(lambda: dimensions(self._lm, steer, **options))
 
-    def dimension_steer(self, steer: Steer, i: int) -> Steer:
-        """Return `dimensions.dimension_steer`."""
+    def dimension_steer(self, steer: Steer, i: int, *, unlock: bool = False) -> Steer:
+        """Return `dimensions.dimension_steer`; its poles are words, as `dimensions` shows them."""
+        steer.card.check_unlocked(-1.0, unlock)
         return self._engine.call(lambda: dimension_steer(self._lm, steer, i))
 
-    def word_map(self, steer: Steer, **options: Any) -> WordMap:
-        """Return `word_map.word_map`."""
+    def word_map(self, steer: Steer, *, unlock: bool = False, **options: Any) -> WordMap:
+        """Return `word_map.word_map`; a locked pole's words are refused without `unlock`."""
+        steer.card.check_unlocked(-1.0, unlock)
         return self._engine.call(lambda: word_map(self._lm, steer, **options))
 
     def _read_prompt(self, prompt: str) -> None:
@@ -316,11 +355,26 @@ class Workbench:
         return fit_report(self._lm, steer, target._lm)
 
     def export(
-        self, parts: Sequence[tuple[Steer, float]], folder: Path | str, *, peft: bool
+        self,
+        parts: Sequence[tuple[Steer, float]],
+        folder: Path | str,
+        *,
+        peft: bool,
+        unlock: bool = False,
     ) -> Path:
-        """Write the model with steers at a fixed ε, whole or as a PEFT adapter; as `export`."""
+        """Write the model with steers at a fixed ε, whole or as a PEFT adapter.
+
+        Arguments and errors as for `export.export_merged`; a locked pole is refused without
+        `unlock`.
+        """
+        _check_unlocked(parts, unlock)
         return (export_peft if peft else export_merged)(self._lm, parts, folder)
 
     def _prepare_batches(self) -> None:
         """Copy the model for batches, while nobody steers it."""
         self._engine.call(lambda: self._lm.for_batches)
+
+
+def _check_unlocked(parts: Iterable[tuple[Steer, float]], unlock: bool) -> None:
+    for steer, epsilon in parts:
+        steer.card.check_unlocked(epsilon, unlock)

@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -117,3 +118,50 @@ def test_nothing_but_the_workbench_reaches_its_model_or_engine() -> None:
                 assert isinstance(node.value, ast.Name) and node.value.id == "self", (
                     f"{path}, line {node.lineno}: use a method of the workbench"
                 )
+
+
+@pytest.fixture
+def locked(small: LanguageModel) -> Steer:
+    """A steer whose − pole its notice locks."""
+    steer = make_steer(small.output_embedding, name="calm", rank=2, norm=0.3, model_id="tiny")
+    card = dataclasses.replace(steer.card, notice="It may offend.")
+    return dataclasses.replace(steer, card=card)
+
+
+def test_a_locked_pole_is_refused_at_every_door_until_it_is_unlocked(
+    small: LanguageModel, locked: Steer, tmp_path: Path
+) -> None:
+    workbench = Workbench(small)
+    down, up = Row("The garden", {"calm": -1.0}), Row("The garden", {"calm": 1.0})
+    tame = make_steer(small.output_embedding, name="tame", rank=2, norm=0.3, model_id="tiny")
+    short, extra = Sampling(max_new_tokens=2), {"calm": locked}
+    drive = workbench.endless_text("The garden", short)
+    doors = [
+        lambda **unlock: workbench.generate([up, down], short, extra=extra, **unlock),
+        lambda **unlock: drive.steer({"calm": -1.0}, extra, **unlock),
+        lambda **unlock: workbench.next_words("It is", locked, epsilons=[-1.0, 1.0], **unlock),
+        lambda **unlock: workbench.next_words("It is", locked, ranked=[-1.0], **unlock),
+        lambda **unlock: workbench.next_words("It is", tame, held=[(locked, -1.0)], **unlock),
+        lambda **unlock: workbench.dimensions(locked, **unlock),
+        lambda **unlock: workbench.dimension_steer(locked, 0, **unlock),
+        lambda **unlock: workbench.word_map(locked, **unlock),
+    ]
+    for door in doors:
+        with pytest.raises(InputError, match=r"'calm' is locked\. It may offend\. Unlock it with"):
+            door()
+        door(unlock=True)
+    with pytest.raises(InputError, match="locked"):
+        workbench.export([(locked, -1.0)], tmp_path / "out", peft=True)
+    assert len(workbench.generate([up], short, extra=extra)) == 1
+    workbench.close()
+
+
+def test_next_words_end_at_a_locked_pole(small: LanguageModel, locked: Steer) -> None:
+    workbench = Workbench(small)
+    found = workbench.next_words("It is", locked, at=-2.0)
+    assert (found.epsilons[0], found.epsilons[-1]) == (0, 3)
+    assert [ranking.epsilon for ranking in found.rankings] == [0, 2]
+    found = workbench.next_words("It is", locked, unlock=True)
+    assert (found.epsilons[0], found.epsilons[-1]) == (-3, 3)
+    assert [ranking.epsilon for ranking in found.rankings] == [-2, 0, 2]
+    workbench.close()

@@ -169,7 +169,8 @@ async def _answer(workbench: Workbench, asked: GenerationRequest) -> Response:
     wanted = [Row(prompt, asked.steer, seed_offset=i) for prompt in prompts for i in range(asked.n)]
     # Tokenizing a long prompt must not hold up everybody's stream.
     job = await run_sync(
-        lambda: workbench.submit(wanted, sampling, logprobs=asked.is_scored), limiter=_WAITERS
+        lambda: workbench.submit(wanted, sampling, logprobs=asked.is_scored, unlock=asked.unlock),
+        limiter=_WAITERS,
     )
     rows = job.rows
     kind = "chatcmpl" if isinstance(asked, Chat) else "cmpl"

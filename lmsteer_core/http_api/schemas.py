@@ -43,6 +43,7 @@ class GenerationRequest(BaseModel):
     stream: bool = False
     stream_options: _StreamOptions | None = None
     steer: dict[str, float] = {}
+    unlock: bool = False
     user: str | None = None
     frequency_penalty: Literal[0] | None = None
     presence_penalty: Literal[0] | None = None

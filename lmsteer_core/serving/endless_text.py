@@ -61,13 +61,22 @@ class Drive:
         self.prompt = prompt
         self.written: list[Token] = []
 
-    def steer(self, epsilons: Mapping[str, float], steers: Mapping[str, Steer]) -> None:
+    def steer(
+        self,
+        epsilons: Mapping[str, float],
+        steers: Mapping[str, Steer],
+        *,
+        unlock: bool = False,
+    ) -> None:
         """Set ε by steer name, from the next token on.
 
         Raises:
-            InputError: If an ε is not usable; the old ones stay.
+            InputError: If an ε is not usable, or leads to a locked pole and `unlock` is False; the
+                old ones stay.
         """
         epsilons = {name: check_epsilon(e, name) for name, e in epsilons.items() if e}
+        for name, epsilon in epsilons.items():
+            steers[name].card.check_unlocked(epsilon, unlock)
         # Only added to: the engine may be reading both at this moment.
         self._steers.update({name: steers[name] for name in epsilons})
         self._epsilons = epsilons

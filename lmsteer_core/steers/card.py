@@ -60,7 +60,8 @@ class SteerCard:
         collapse_range: ε at which fluency breaks; ±10 where that was never seen.
         calibration: Figures over a grid of ε (see calibration.Curve), or {}.
         metrics: Figures measured when it was made, with units in their names.
-        notice: A warning to show before the steer is used, or "".
+        notice: A warning to show before the steer is used, or "". Where there is one, the − pole
+            is locked until whoever asks for it unlocks it.
     """
 
     name: str
@@ -113,6 +114,31 @@ class SteerCard:
                     f"within ±{EPSILON_LIMIT:g}."
                 )
         return card
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the − pole is only for those who unlock it."""
+        return bool(self.notice)
+
+    def lowest(self, epsilon: float, unlock: bool) -> float:
+        """Return the lowest ε that may be used, where otherwise `epsilon` ≤ 0 would be."""
+        return 0.0 if self.is_locked and not unlock else epsilon
+
+    def check_unlocked(self, epsilon: float, unlock: bool) -> None:
+        """Check that an ε may be used.
+
+        Args:
+            epsilon: The ε; below 0 it leads to the − pole.
+            unlock: Whether the caller unlocks that pole.
+
+        Raises:
+            InputError: If it leads to a locked pole; the sentence says how to unlock it.
+        """
+        if epsilon < self.lowest(epsilon, unlock):
+            raise InputError(
+                f"The − pole of '{self.name}' is locked. {self.notice} Unlock it with its box in "
+                'the app, with --unlock in a command, or with "unlock": true in a request.'
+            )
 
     def to_json(self) -> str:
         """Return the card as JSON text."""

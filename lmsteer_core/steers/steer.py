@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.errors import SteerError
 from lmsteer_core.steers.card import CARD_FILE, SteerCard, check_name
 
 WEIGHTS_FILE = "steer.safetensors"
@@ -203,9 +203,3 @@ def check_fingerprint(steer: Steer, rows: Tensor, model_id: str) -> None:
             f"Steer '{steer.name}' was made for {steer.card.model_id} and cannot steer {model_id}; "
             "train or transfer it for this model."
         )
-
-
-def check_unlocked(steer: Steer, epsilon: float, unlocked: bool) -> None:
-    """Raise InputError for a − pole that its notice keeps locked."""
-    if steer.card.notice and epsilon < 0 and not unlocked:
-        raise InputError("That pole is locked: read the notice and unlock it first.")

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.events import api
 
 from lmsteer_core.analysis.spans import strongest_spans
-from lmsteer_core.errors import LMSteerError
+from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.generation.generate import Row, growing
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
@@ -37,6 +37,7 @@ def create_endpoints(workbench: Workbench) -> None:
         temperature: float = 0.9,
         top_p: float = 0.95,
         seed: int = 0,
+        unlock: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Continue a prompt without and with steering, the same dice for both.
 
@@ -52,11 +53,12 @@ def create_endpoints(workbench: Workbench) -> None:
             temperature: 0 is greedy.
             top_p: Probability mass kept by nucleus sampling.
             seed: Names the dice.
+            unlock: Use a locked − pole; its notice says why it is locked.
         """
         rows = [Row(prompt), Row(prompt, steer)]
         try:
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
-            for texts in growing(workbench.stream(rows, sampling), len(rows)):
+            for texts in growing(workbench.stream(rows, sampling, unlock=_flag(unlock)), len(rows)):
                 yield {
                     name: _told(tokens)
                     for name, tokens in zip(("baseline", "steered"), texts, strict=True)
@@ -64,28 +66,36 @@ def create_endpoints(workbench: Workbench) -> None:
         except LMSteerError as error:
             raise gr.Error(str(error)) from error
 
-    def nextword(prompt: str, steer: str, n_words: int = 8) -> dict[str, Any]:
+    def nextword(prompt: str, steer: str, n_words: int = 8, unlock: bool = False) -> dict[str, Any]:
         """Return the probability of the likeliest next words, exactly, over a grid of ε.
 
         Args:
             prompt: What is continued.
             steer: The steer whose ε varies.
             n_words: Words to follow.
+            unlock: Go on to a locked − pole; else the grid ends at 0 there.
         """
         n_words = check_whole_number(n_words, "The number of words", 0, _MAX_WORDS)
-        found = workbench.next_words(prompt, workbench.steer(steer), top=n_words)
+        found = workbench.next_words(
+            prompt, workbench.steer(steer), top=n_words, unlock=_flag(unlock)
+        )
         words = {word.text: word.probability for word in found.words}
         return {"epsilon": found.epsilons, "probability": words}
 
-    def words(steer: str, n_dims: int = 3, n_words: int = 12) -> list[dict[str, Any]]:
+    def words(
+        steer: str, n_dims: int = 3, n_words: int = 12, unlock: bool = False
+    ) -> list[dict[str, Any]]:
         """Return the words at both ends of a steer's strongest dimensions.
 
         Args:
             steer: The steer.
             n_dims: Dimensions.
             n_words: Words at either end.
+            unlock: Show the words of a locked pole.
         """
-        found = workbench.dimensions(workbench.steer(steer), n_dims=n_dims, n_words=n_words)
+        found = workbench.dimensions(
+            workbench.steer(steer), n_dims=n_dims, n_words=n_words, unlock=_flag(unlock)
+        )
         return [dataclasses.asdict(dimension) for dimension in found]
 
     def analyze(text: str, steer: str) -> dict[str, Any]:
@@ -124,6 +134,13 @@ def create_endpoints(workbench: Workbench) -> None:
     api(generate, **{name: STREAMING[name] for name in ("concurrency_id", "concurrency_limit")})
     for answer in (nextword, words, analyze, steers):
         api(_in_a_sentence(answer))
+
+
+def _flag(value: object) -> bool:
+    """Return a truth value as it is; the text "false" would unlock."""
+    if not isinstance(value, bool):
+        raise InputError(f"unlock must be true or false, not {value!r:.40}.")
+    return value
 
 
 def _told(tokens: Sequence[Token]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def side_by_side(
     is_wanted: Wanted,
     page_steers: Mapping[str, Steer],
     *,
+    unlock: bool = False,
     show_rate: bool = True,
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the baseline, the steered text and a status line.
@@ -55,7 +56,7 @@ def side_by_side(
     began = time.perf_counter()
     base: list[Token] = []
     steered: list[Token] = []
-    for base, steered in _growing(workbench, rows, sampling, is_wanted, page_steers):
+    for base, steered in _growing(workbench, rows, sampling, is_wanted, page_steers, unlock):
         status = widgets.progress(f"{max(len(base), len(steered))} tokens …")
         yield (*_columns(shown, base, steered), status)
     setting = ", ".join(f"{name} {epsilon_text(e)}" for name, e in active.items())
@@ -100,6 +101,8 @@ def continuum(
     epsilons: Sequence[float],
     sampling: Sampling,
     is_wanted: Wanted,
+    *,
+    unlock: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of a continuum, one per ε, and a status line."""
     rows = [Row(prompt, {steer.name: epsilon}) for epsilon in epsilons]
@@ -107,7 +110,7 @@ def continuum(
     poles = (steer.card.negative, steer.card.positive)
     lines: Sequence[list[Token]] = [[] for _ in rows]
     yield token_markup.continuum(shown, epsilons, lines, poles), widgets.progress("Waiting …")
-    for lines in _growing(workbench, rows, sampling, is_wanted, {steer.name: steer}):
+    for lines in _growing(workbench, rows, sampling, is_wanted, {steer.name: steer}, unlock):
         status = widgets.progress(f"{max(map(len, lines))} tokens …")
         yield token_markup.continuum(shown, epsilons, lines, poles), status
     yield token_markup.continuum(shown, epsilons, lines, poles), widgets.note(cut, "warning")
@@ -119,9 +122,10 @@ def _growing(
     sampling: Sampling,
     is_wanted: Wanted,
     page_steers: Mapping[str, Steer],
+    unlock: bool,
 ) -> Iterator[list[list[Token]]]:
     """Yield every row's tokens so far."""
-    steps = workbench.stream(rows, sampling, extra=page_steers, is_wanted=is_wanted)
+    steps = workbench.stream(rows, sampling, extra=page_steers, is_wanted=is_wanted, unlock=unlock)
     yield from growing(steps, len(rows))
 
 

@@ -15,7 +15,7 @@ from lmsteer_core.generation.generate import Row, growing
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.steers.card import check_epsilon
-from lmsteer_core.steers.steer import Steer, check_unlocked
+from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.plane import EXTENT, Heat, colour_bar
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import percent, signed
@@ -38,7 +38,6 @@ from lmsteer_core.ui.tabs.compose.setting import (
     PROMPT_CHARACTERS,
     Setting,
     StyleMap,
-    lowest,
     two,
 )
 from lmsteer_core.workbench import Workbench
@@ -82,7 +81,7 @@ class ComposeEvents:
         a, b, *others = (self._own.steer(session, name) for name in used)
         kept = [(steer, check_epsilon(held, steer.name)) for steer in others]
         for steer, epsilon in kept:
-            check_unlocked(steer, epsilon, unlocked)
+            steer.card.check_unlocked(epsilon, unlocked)
         return Setting(
             prompt[-PROMPT_CHARACTERS:], a, b, tuple((s, e) for s, e in kept if e), unlocked
         )
@@ -108,11 +107,15 @@ class ComposeEvents:
                 check_epsilon(at_across, setting.across.name),
                 check_epsilon(at_up, setting.up.name),
             )
-            for steer, epsilon in zip((setting.across, setting.up), point, strict=True):
-                check_unlocked(steer, epsilon, unlocked)
             mine, dice = self._own.by_name(session_of(request)), _with_seed(TEXT, seed)
             yield from live_text.side_by_side(
-                self._workbench, setting.prompt, setting.epsilons(*point), dice, is_wanted, mine
+                self._workbench,
+                setting.prompt,
+                setting.epsilons(*point),
+                dice,
+                is_wanted,
+                mine,
+                unlock=unlocked,
             )
 
         yield from self._text_runs.follow(request, 2, write)
@@ -210,12 +213,12 @@ class ComposeEvents:
         sliders, notices = [], []
         for name, epsilon in ((across, at_across), (up, at_up), (third, held)):
             known = self._own.steer(session, name) if name in self._own.names(session) else None
-            low = lowest(known, unlocked) if known else -EXTENT
+            low = known.card.lowest(-EXTENT, unlocked) if known else -EXTENT
             shown = gr.update(
                 minimum=low, value=max(low, epsilon or 0.0), visible=known is not None
             )
             sliders.append({**shown, "label": slider_label(known.card)} if known else shown)
-            notices += [known.card.notice] if known and known.card.notice else []
+            notices += [known.card.notice] if known and known.card.is_locked else []
         notice = widgets.note(" ".join(dict.fromkeys(notices)), "warning")
         try:
             setting = self._setting_of(request, "", across, up, NOBODY, 0.0, unlocked)
@@ -280,7 +283,10 @@ def _score_texts(
     tokens: list[list[Token]] = [[] for _ in rows]
     yield "Waiting …"
     for tokens in growing(
-        workbench.stream(rows, sampling, extra=own, is_wanted=is_wanted), len(rows)
+        workbench.stream(
+            rows, sampling, extra=own, is_wanted=is_wanted, unlock=setting.is_unlocked
+        ),
+        len(rows),
     ):
         yield (
             f"Writing {len(rows)} texts: token {max(map(len, tokens))} of "

@@ -28,7 +28,9 @@ class Setting:
 
     def lows(self) -> tuple[float, float]:
         """Return the lowest ε of each axis: 0 where a notice keeps the − pole locked."""
-        first, second = (lowest(steer, self.is_unlocked) for steer in (self.across, self.up))
+        first, second = (
+            steer.card.lowest(-EXTENT, self.is_unlocked) for steer in (self.across, self.up)
+        )
         return first, second
 
     def is_locked(self, at_across: float, at_up: float) -> bool:
@@ -49,11 +51,6 @@ class StyleMap:
     setting: Setting
     texts: list[list[str]]
     scores: list[list[list[float] | None]]
-
-
-def lowest(steer: Steer, is_unlocked: bool) -> float:
-    """Return the lowest ε that may be chosen: 0 where a notice keeps the − pole locked."""
-    return 0.0 if steer.card.notice and not is_unlocked else -EXTENT
 
 
 def two(names: Sequence[str]) -> tuple[str | None, str | None]:

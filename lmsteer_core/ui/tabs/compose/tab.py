@@ -15,7 +15,7 @@ from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING, note_js
 from lmsteer_core.ui.tabs.compose.handlers import NOBODY, NOTHING, STYLE, TEXT, WORD, ComposeEvents
 from lmsteer_core.ui.tabs.compose.markup import overlap_text, pad_html, slider_label
-from lmsteer_core.ui.tabs.compose.setting import Setting, lowest, two
+from lmsteer_core.ui.tabs.compose.setting import Setting, two
 from lmsteer_core.ui.tabs.examples import EXAMPLE_PROMPTS, PLANE_EXAMPLES, PlaneExample
 
 _SEEN = (
@@ -246,7 +246,7 @@ def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> g
 
 
 def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
-    low = lowest(steer, False) if steer else -EXTENT
+    low = steer.card.lowest(-EXTENT, unlock=False) if steer else -EXTENT
     label = slider_label(steer.card) if steer else "ε"
     return gr.Slider(
         low,

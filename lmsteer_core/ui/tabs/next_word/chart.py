@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from lmsteer_core.analysis.next_word import EPSILON_GRID, NextWords, WordCurve
 from lmsteer_core.errors import InputError
-from lmsteer_core.steers.steer import Steer, check_unlocked
+from lmsteer_core.steers.steer import Steer
 from lmsteer_core.text import is_unspaced
 from lmsteer_core.ui.figures.next_word import Line, lines, next_word_curves
 from lmsteer_core.ui.markup import widgets
@@ -39,19 +39,19 @@ class Question:
     @property
     def is_locked(self) -> bool:
         """Whether the − pole of the axis stays out of sight."""
-        return bool(self.axis.card.notice) and not self.unlocked
+        return self.axis.card.is_locked and not self.unlocked
 
     @property
     def epsilons(self) -> list[float]:
         """The grid of the axis."""
-        return [epsilon for epsilon in EPSILON_GRID if epsilon >= 0 or not self.is_locked]
+        low = self.axis.card.lowest(EPSILON_GRID[0], self.unlocked)
+        return [epsilon for epsilon in EPSILON_GRID if epsilon >= low]
 
     def check(self) -> None:
-        """Raise InputError for a steer in two places, or an offensive pole that is locked."""
-        for steer, epsilon in self.held:
+        """Raise InputError for a steer in two places."""
+        for steer, _ in self.held:
             if steer.name == self.axis.name:
                 raise InputError(f"'{steer.name}' is on the axis, so it cannot be held too.")
-            check_unlocked(steer, epsilon, self.unlocked)
 
 
 class Chart:
@@ -73,6 +73,7 @@ class Chart:
                 question.prompt,
                 question.axis,
                 held=question.held,
+                unlock=question.unlocked,
                 epsilons=grid,
                 ranked=grid,
                 n_ranked=n_ranked,

@@ -116,8 +116,8 @@ class NextWordHandlers:
             held = [self._page_steers.steer(session, name) for name in settings.held_names if name]
         except LMSteerError:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        notices = [steer.card.notice for steer in (axis, *held) if steer.card.notice]
-        low = 0.0 if axis.card.notice and not unlocked else EPSILON_GRID[0]
+        notices = [steer.card.notice for steer in (axis, *held) if steer.card.is_locked]
+        low = axis.card.lowest(EPSILON_GRID[0], unlocked)
         notice = " ".join(dict.fromkeys(notices)) if unlocked else ""
         return (
             gr.update(

@@ -38,7 +38,7 @@ class DriveHandlers:
             if drive is None:
                 drive = self._workbench.endless_text(settings.prompt, sampling)
                 self._drives[session] = drive
-            drive.steer(*chosen)
+            drive.steer(*chosen, unlock=settings.unlocked)
             began, n_before = time.monotonic(), len(drive.written)
             yield *_panels(drive), widgets.progress("Waiting …")
             for _ in drive.tokens(is_wanted):
@@ -54,7 +54,7 @@ class DriveHandlers:
         session = session_of(request)
         chosen = chosen_steers(self._page_steers, session, settings)
         if drive := self._drives.get(session):
-            drive.steer(*chosen)
+            drive.steer(*chosen, unlock=settings.unlocked)
 
     def html_file(self, request: gr.Request) -> str:
         """Return the page's text as HTML that stands alone, named, as JSON; "" if there is none."""

@@ -53,6 +53,7 @@ class SteerHandlers:
                 settings.sampling,
                 is_wanted,
                 self._page.steers.by_name(session),
+                unlock=settings.unlocked,
             )
 
         yield from self._column_runs.follow(request, 2, write)
@@ -78,11 +79,17 @@ class SteerHandlers:
         def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
             steer = self._page.steers.steer(session_of(request), settings.steer_name)
             low, high = steer.card.epsilon_range
-            low = 0.0 if steer.card.notice and not settings.unlocked else low
+            low = steer.card.lowest(low, settings.unlocked)
             n_lines = int(settings.n_lines)
             grid = [round(low + (high - low) * i / (n_lines - 1), 2) for i in range(n_lines)]
             yield from live_text.continuum(
-                self._page.workbench, settings.prompt, steer, grid, settings.sampling, is_wanted
+                self._page.workbench,
+                settings.prompt,
+                steer,
+                grid,
+                settings.sampling,
+                is_wanted,
+                unlock=settings.unlocked,
             )
 
         yield from self._continuum_runs.follow(request, 1, write)
@@ -109,13 +116,13 @@ class SteerHandlers:
         updates: list[Any] = []
         for box_id, steer in zip(SLOT_BOXES, self._page.steers.slots(session), strict=True):
             if steer:
-                low = 0.0 if steer.card.notice and not unlocked else -SLIDER_EXTENT
+                low = steer.card.lowest(-SLIDER_EXTENT, unlocked)
                 slider = gr.update(label=steer.name, minimum=low)
                 updates += [gr.update(visible=True), slider, widgets.poles(steer.card, box_id)]
             else:
                 updates += [gr.update(visible=False), 0.0, gr.skip()]
         has_notice = any(
-            steer and steer.card.notice for steer in self._page.steers.behind_sliders(session)
+            steer and steer.card.is_locked for steer in self._page.steers.behind_sliders(session)
         )
         return [*updates, gr.update(visible=has_notice)]
 

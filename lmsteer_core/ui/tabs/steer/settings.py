@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lmsteer_core.errors import InputError
 from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.steers.steer import Steer, check_unlocked
+from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.page.page_steers import N_SLOTS, PageSteers
 
 SIDE_BY_SIDE, DRIVE = "Side by side", "Drive"
@@ -85,7 +85,7 @@ def chosen_steers(page_steers: PageSteers, session: str, settings: SliderSetting
     """Return the steers as the sliders stand.
 
     Raises:
-        InputError: If a steer is no longer held, or its offensive pole is locked.
+        InputError: If a steer is no longer held.
     """
     epsilons: dict[str, float] = {}
     steers: dict[str, Steer] = {}
@@ -93,6 +93,5 @@ def chosen_steers(page_steers: PageSteers, session: str, settings: SliderSetting
         if epsilon and not steer:
             raise InputError("A steer you made is no longer held here: make it or upload it again.")
         if steer:
-            check_unlocked(steer, epsilon, settings.unlocked)
             epsilons[steer.name], steers[steer.name] = epsilon, steer
     return ChosenSteers(epsilons, steers)

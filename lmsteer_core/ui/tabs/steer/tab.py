@@ -166,7 +166,7 @@ def _create_controls(workbench: Workbench) -> _Controls:
     unlock = gr.Checkbox(
         False,
         label="Unlock poles that produce offensive text (for research)",
-        visible=any(steer.card.notice for steer in steers),
+        visible=any(steer.card.is_locked for steer in steers),
         elem_id="unlock",
     )
     notice = gr.HTML(visible=False)
@@ -228,7 +228,7 @@ def _create_continuum(names: list[str]) -> _Continuum:
 
 
 def _shared_slider(steer: Steer, value: float) -> gr.Slider:
-    low = 0.0 if steer.card.notice else -SLIDER_EXTENT
+    low = steer.card.lowest(-SLIDER_EXTENT, unlocked=False)
     elem_id = f"steer-{steer.name}"
     with gr.Column(elem_classes="steer-slider", elem_id=f"{elem_id}-box"):
         slider = gr.Slider(

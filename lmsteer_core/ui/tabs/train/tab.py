@@ -117,7 +117,7 @@ def create_train_tab(page: Page) -> None:
         if not steer:
             return {results.words: ""}
         card, words = steer.card, ""
-        if not card.notice:
+        if not card.is_locked:
             try:
                 found = workbench.dimensions(steer, n_dims=_N_DIMS)
                 words = dimension_table(found, (card.negative, card.positive))
@@ -140,7 +140,7 @@ def create_train_tab(page: Page) -> None:
                 yield "", ""
                 return
             low, high = (round(limit, 1) for limit in steer.card.epsilon_range)
-            grid = sorted({0.0 if steer.card.notice else low, 0.0, high})
+            grid = sorted({steer.card.lowest(low, unlock=False), 0.0, high})
             yield from live_text.continuum(
                 workbench, EXAMPLE_PROMPTS[1], steer, grid, DEFAULT_SAMPLING, is_wanted
             )

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lmsteer_core.analysis.dimensions import overlap
-from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.errors import LMSteerError
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
@@ -63,8 +63,8 @@ class WordsHandlers:
         """Return the table, the spectrum, the map, what they show, and the offer to unlock."""
         try:
             steer = self._steer(request, settings.steer_name)
-            offer = gr.update(visible=bool(steer.card.notice))
-            if steer.card.notice and not settings.unlocked:
+            offer = gr.update(visible=steer.card.is_locked)
+            if steer.card.is_locked and not settings.unlocked:
                 locked = f"{steer.card.notice} Tick the box to see its words."
                 return "", None, None, widgets.note(locked, "warning"), offer
             lens = self._lens(steer, settings.reading, settings.raw)
@@ -82,7 +82,7 @@ class WordsHandlers:
         """Return where the words sit, and a note on those that are not in the vocabulary."""
         try:
             steer = self._steer(request, settings.steer_name)
-            if steer.card.notice and not settings.unlocked:
+            if steer.card.is_locked and not settings.unlocked:
                 return "", ""
             lens = self._lens(steer, settings.reading, settings.raw)
             return lens.find(settings.typed or "", int(settings.across), int(settings.up))
@@ -95,9 +95,9 @@ class WordsHandlers:
         """Make a steer of the dimension that was clicked; return a note and an announcement."""
         try:
             steer = self._steer(request, steer_name)
-            if steer.card.notice and not unlocked:
-                raise InputError("These words are locked: read the notice and tick the box first.")
-            part = self._page.workbench.dimension_steer(steer, int(event.dimension))
+            part = self._page.workbench.dimension_steer(
+                steer, int(event.dimension), unlock=unlocked
+            )
             self._page.steers.add(session_of(request), part)
         except LMSteerError as error:
             return widgets.note(str(error), "error"), gr.skip()
@@ -113,7 +113,7 @@ class WordsHandlers:
 
     def _read_lens(self, steer: Steer, reading: str, raw: bool) -> Lens:
         word_map = self._page.workbench.word_map(
-            steer, n_dims=N_DIMS, raw=raw, of_displacements=reading != SVD
+            steer, n_dims=N_DIMS, raw=raw, of_displacements=reading != SVD, unlock=True
         )
         return Lens(steer, reading, raw, word_map)
 
