@@ -4,6 +4,7 @@ LMSteerError
 ├── ModelError      a model cannot be found, read or used
 ├── SteerError      a steer cannot be found, read or applied to this model
 ├── InputError      a prompt, a setting or a data file is not usable
+│   └── ContextError    a prompt is too long
 └── Cancelled       the caller stopped the work
 """
 
@@ -24,6 +25,10 @@ class SteerError(LMSteerError):
 
 class InputError(LMSteerError):
     """A prompt, a setting or a data file cannot be used as given."""
+
+
+class ContextError(InputError):
+    """A prompt does not fit the model's context beside the text to be written."""
 
 
 class Cancelled(LMSteerError):

@@ -18,8 +18,9 @@ from lmsteer_core.analysis.evidence import Weighed, profiling
 from lmsteer_core.analysis.next_word import EPSILON_GRID, NextWords, next_words
 from lmsteer_core.analysis.plane import Plane, plane, styles
 from lmsteer_core.analysis.reading import ReadText, reading
+from lmsteer_core.analysis.token_scores import scoring
 from lmsteer_core.analysis.word_map import WordMap, word_map
-from lmsteer_core.errors import InputError, SteerError
+from lmsteer_core.errors import ContextError, InputError, SteerError
 from lmsteer_core.exchange import archive
 from lmsteer_core.exchange.checkpoint import read_official
 from lmsteer_core.exchange.export import export_merged, export_peft
@@ -29,6 +30,7 @@ from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
 from lmsteer_core.models.packages import EMBEDDED
+from lmsteer_core.models.tokens import token_text
 from lmsteer_core.progress import Progress, Steps, finished
 from lmsteer_core.serving.endless_text import Drive
 from lmsteer_core.serving.engine import Engine, Job, Step
@@ -147,6 +149,41 @@ class Workbench:
         ids, is_cut = self._lm.encode(prompt, reserve=reserve)
         return len(ids), is_cut
 
+    def prompt_ids(self, prompt: str | Sequence[int], reserve: int) -> tuple[int, ...]:
+        """Return a whole prompt's tokens; given as tokens, they are checked and returned.
+
+        Args:
+            prompt: A text, or token ids.
+            reserve: Tokens to leave free in the context for what will be written.
+
+        Raises:
+            ContextError: If the prompt would have to be cut.
+            InputError: If it is empty, or an id is none of the model's.
+        """
+        if isinstance(prompt, str):
+            ids, is_cut = self._lm.encode(prompt, reserve=reserve)
+        else:
+            ids, is_cut = list(prompt), len(prompt) + reserve > self.context_length
+            if not ids:
+                raise InputError("The prompt is empty: give it a token at least.")
+            if not all(0 <= token_id < self._lm.vocab_size for token_id in ids):
+                raise InputError(f"Token ids must be between 0 and {self._lm.vocab_size - 1}.")
+        if is_cut:
+            raise ContextError(
+                f"This model's maximum context length is {self.context_length} tokens, and the "
+                f"prompt does not fit it beside {reserve} new tokens; shorten the prompt or ask "
+                "for fewer tokens."
+            )
+        return tuple(ids)
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return what tokens say, special ones left out."""
+        return str(self._lm.tokenizer.decode([*token_ids], skip_special_tokens=True))
+
+    def token_text(self, token_id: int) -> str:
+        """Return a token of the vocabulary as it would continue a text."""
+        return token_text(self._lm, token_id)
+
     @property
     def has_chat_template(self) -> bool:
         """Whether the model was made to chat."""
@@ -182,6 +219,7 @@ class Workbench:
         *,
         extra: Mapping[str, Steer] = _NO_STEERS,
         logprobs: bool = True,
+        n_alternatives: int = 0,
         unlock: bool = False,
     ) -> Job:
         """Put rows in line to be written, beside whatever others are writing.
@@ -191,6 +229,7 @@ class Workbench:
             sampling: Shared by all rows.
             extra: Steers of this caller alone, by name, used next to the shared ones.
             logprobs: Score every token; else log-probabilities are NaN.
+            n_alternatives: Likeliest tokens that every token comes with.
             unlock: Whether locked poles may be used.
 
         Raises:
@@ -199,7 +238,9 @@ class Workbench:
             SteerError: If a row names a steer that is not there.
         """
         steers = {**self.steers, **extra}
-        live = live_rows(self._lm, rows, steers, sampling, logprobs=logprobs)
+        live = live_rows(
+            self._lm, rows, steers, sampling, logprobs=logprobs, n_alternatives=n_alternatives
+        )
         for row in live:
             _check_unlocked(((steers[name], e) for name, e in row.epsilons.items()), unlock)
         return self._engine.submit(live)
@@ -290,6 +331,23 @@ class Workbench:
     def profile(self, read: ReadText, steers: Sequence[Steer]) -> Steps[list[Weighed]]:
         """Do what `evidence.profile` does, some tokens at a time."""
         return self._engine.work(profiling(self._lm, read, steers))
+
+    def score(
+        self,
+        token_ids: Sequence[int],
+        steers: Sequence[tuple[Steer, float]],
+        n_alternatives: int = 0,
+        *,
+        with_end: bool = False,
+        unlock: bool = False,
+    ) -> Steps[list[Token]]:
+        """Do what `token_scores.scoring` does, some tokens at a time.
+
+        `with_end` scores the model's end of text after the tokens too, if it has one.
+        """
+        _check_unlocked(steers, unlock)
+        end = sorted(self._lm.end_ids)[:1] if with_end else []
+        return self._engine.work(scoring(self._lm, [*token_ids, *end], steers, n_alternatives))
 
     def dimensions(self, steer: Steer, *, unlock: bool = False, **options: Any) -> list[Dimension]:
         """Return `dimensions.dimensions`; a locked pole's words are refused without `unlock`."""

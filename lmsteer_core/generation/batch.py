@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.errors import InputError, SteerError
-from lmsteer_core.generation.draw import Variates, draw_one, log_probabilities
+from lmsteer_core.generation.draw import Variates, draw_one, likeliest, log_probabilities
 from lmsteer_core.generation.live_row import LiveRow, Token
 from lmsteer_core.generation.row_group import RowGroup, is_wasteful
 from lmsteer_core.generation.sampling import Sampling
@@ -178,18 +178,19 @@ class Batch:
         if base_logits is not None:
             scores = [log_probabilities(x, token_ids) for x in (logits, base_logits[:, -1])]
         table = torch.stack([x.double().cpu() for x in (token_ids, *scores)], dim=1).tolist()
-        lines = zip(group.rows, results, settings, table, strict=True)
+        lines = zip(group.rows, results, settings, logits, table, strict=True)
         return {
             row: result
             if isinstance(result, Exception)
-            else self._token(row, setting.epsilons, *figures)
-            for row, result, setting, figures in lines
+            else self._token(row, setting.epsilons, row_logits, *figures)
+            for row, result, setting, row_logits, figures in lines
         }
 
     def _token(
         self,
         row: LiveRow,
         epsilons: Mapping[str, float],
+        logits: Tensor,
         token_id: float,
         logprob: float,
         base: float,
@@ -201,7 +202,8 @@ class Batch:
             text = row.decoder.step(self._lm.tokenizer.backend_tokenizer, int(token_id))
         except Exception as error:
             return error
-        return Token(int(token_id), text or "", logprob, base, epsilons)
+        alternatives = likeliest(logits, row.n_alternatives)
+        return Token(int(token_id), text or "", logprob, base, epsilons, alternatives)
 
     def _settings(self, rows: Sequence[LiveRow]) -> tuple[list[_Setting], dict[LiveRow, Drawn]]:
         """Return what steers each row, and the rows of which that cannot be said."""

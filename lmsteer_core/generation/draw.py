@@ -52,6 +52,16 @@ def draw_one(logits: Tensor, row: LiveRow, variates: Variates) -> Tensor:
     return kept[(scores[kept] - variates[row.noise_key][kept].log()).argmax()]
 
 
+def likeliest(logits: Tensor, n: int) -> tuple[tuple[int, float], ...]:
+    """Return the n likeliest tokens, ids with log p in falling order, from logits (vocab_size,)."""
+    if n == 0:
+        return ()
+    best = logits.topk(min(n, len(logits)))
+    return tuple(
+        zip(best.indices.tolist(), (best.values - logits.logsumexp(dim=0)).tolist(), strict=True)
+    )
+
+
 def log_probabilities(logits: Tensor, token_ids: Tensor) -> Tensor:
     """Return log p of one token a row, (n_rows,), from logits (n_rows, vocab_size)."""
     chosen = logits.gather(1, token_ids[:, None])[:, 0].float()

@@ -21,11 +21,15 @@ MAX_ROWS = 256
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a batch: a prompt and its own ε per steer name (absent means 0)."""
+    """One line of a batch: a prompt and its own ε per steer name (absent means 0).
+
+    Where `prompt_ids` are given they are the prompt, read as they are.
+    """
 
     prompt: str
     epsilons: Mapping[str, float] = field(default_factory=dict)
     seed_offset: int = 0
+    prompt_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,17 +80,28 @@ def live_rows(
     sampling: Sampling,
     *,
     logprobs: bool = True,
+    n_alternatives: int = 0,
     n_at_once: int = 1,
 ) -> list[LiveRow]:
     """Return rows as the decoder takes them; arguments and errors as for `stream`.
 
-    `n_at_once` are the rows that share the memory for prompts; the engine lets rows wait instead.
+    `n_alternatives` are the likeliest tokens that every token comes with. `n_at_once` are the rows
+    that share the memory for prompts; the engine lets rows wait instead.
     """
     epsilons = _check_rows(rows, steers)
     reserve = {"reserve": sampling.max_new_tokens, "n_rows": n_at_once}
-    prompts = {row.prompt: lm.encode(row.prompt, **reserve)[0] for row in rows}
+    texts = {row.prompt for row in rows if not row.prompt_ids}
+    ids = {text: lm.encode(text, **reserve)[0] for text in texts}
     return [
-        LiveRow(prompts[row.prompt], row_epsilons, steers, sampling, row.seed_offset, logprobs)
+        LiveRow(
+            list(row.prompt_ids) or ids[row.prompt],
+            row_epsilons,
+            steers,
+            sampling,
+            row.seed_offset,
+            logprobs,
+            n_alternatives,
+        )
         for row, row_epsilons in zip(rows, epsilons, strict=True)
     ]
 
@@ -149,7 +164,8 @@ def _check_rows(rows: Sequence[Row], steers: Mapping[str, Steer]) -> list[dict[s
     """
     check_number_of_rows(len(rows))
     for row in rows:
-        check_text(row.prompt, "prompt")
+        if not row.prompt_ids:
+            check_text(row.prompt, "prompt")
         if not isinstance(row.epsilons, Mapping):
             raise InputError(
                 f"ε must be given by steer name, as in {{'sentiment': 2.0}}, "

@@ -21,6 +21,8 @@ class Token:
         logprob: Log-probability under the row's steered distribution, in nats, at temperature 1.
         base_logprob: The same under the unsteered model for the same context.
         epsilons: ε by steer name that it was written under.
+        alternatives: Ids of the likeliest tokens in its place, with log-probabilities as above;
+            as many as the row asks for.
     """
 
     id: int
@@ -28,6 +30,7 @@ class Token:
     logprob: float
     base_logprob: float
     epsilons: Mapping[str, float] = field(default_factory=dict)
+    alternatives: tuple[tuple[int, float], ...] = ()
 
     @property
     def shift(self) -> float:
@@ -47,6 +50,7 @@ class LiveRow:
         sampling: How its tokens are drawn.
         seed_offset: Added to the seed, so that rows of one request may roll other dice.
         logprobs: Score its tokens; else their log-probabilities are NaN.
+        n_alternatives: Likeliest tokens that each of its tokens comes with.
     """
 
     ids: list[int]
@@ -55,6 +59,7 @@ class LiveRow:
     sampling: Sampling
     seed_offset: int = 0
     logprobs: bool = True
+    n_alternatives: int = 0
     n_new: int = 0
     decoder: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
 

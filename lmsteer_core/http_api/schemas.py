@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lmsteer_core.errors import InputError
 from lmsteer_core.generation.live_row import Token
+from lmsteer_core.http_api.answer import Piece
 from lmsteer_core.workbench import Workbench
 
 _MAX_STOPS = 4
+_MAX_ALTERNATIVES = 20
 
 
 def _integral(value: Any) -> Any:
@@ -20,14 +23,23 @@ def _integral(value: Any) -> Any:
 
 
 _Whole = Annotated[int, BeforeValidator(_integral)]
+_Zero = Annotated[Literal[0], BeforeValidator(_integral)]
+_One = Annotated[Literal[1], BeforeValidator(_integral)]
+_Alternatives = Annotated[_Whole, Field(ge=0, le=_MAX_ALTERNATIVES)]
+
+Prompt = str | list[int]
+"""A text, or token ids."""
+
+Spell = Callable[[int], str]
+"""Token id → its text."""
 
 
 class _StreamOptions(BaseModel):
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class GenerationRequest(BaseModel):
-    """What both kinds of request have in common."""
+    """What both kinds of request have in common; null stands for a field left out."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     object: ClassVar[str]
@@ -45,8 +57,15 @@ class GenerationRequest(BaseModel):
     steer: dict[str, float] = {}
     unlock: bool = False
     user: str | None = None
-    frequency_penalty: Literal[0] | None = None
-    presence_penalty: Literal[0] | None = None
+    frequency_penalty: _Zero | None = None
+    presence_penalty: _Zero | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        return {name: value for name, value in body.items() if value is not None}
 
     @property
     def stops(self) -> list[str]:
@@ -62,18 +81,32 @@ class GenerationRequest(BaseModel):
         return self.max_tokens
 
     @property
+    def is_echoed(self) -> bool:
+        """Whether the answer begins with the prompt."""
+        return False
+
+    @property
     def is_scored(self) -> bool:
         """Whether log-probabilities are wanted."""
         raise NotImplementedError
 
-    def prompts(self, workbench: Workbench) -> list[str]:
-        """Return the texts to continue."""
+    @property
+    def n_alternatives(self) -> int:
+        """Likeliest tokens that are wanted in each token's place."""
         raise NotImplementedError
 
-    def choice(
-        self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool
-    ) -> Any:
-        """Return an answer, or the next part of one."""
+    def prompts(self, workbench: Workbench) -> Sequence[Prompt]:
+        """Return what to continue."""
+        raise NotImplementedError
+
+    def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+        """Return an answer."""
+        raise NotImplementedError
+
+    def part(
+        self, index: int, piece: Piece, finish: str | None, spell: Spell, *, is_first: bool
+    ) -> dict[str, Any]:
+        """Return the next part of an answer."""
         raise NotImplementedError
 
 
@@ -82,36 +115,53 @@ class Completion(GenerationRequest):
 
     object = "text_completion"
     chunk = "text_completion"
-    prompt: str | list[str]
-    logprobs: Literal[0, 1] | None = None
-    echo: Literal[False] = False
-    best_of: Literal[1] | None = None
+    prompt: str | list[str] | list[_Whole] | list[list[_Whole]]
+    max_tokens: _Whole = Field(16, ge=0)
+    logprobs: _Alternatives | None = None
+    echo: bool = False
+    best_of: _One | None = None
+
+    @property
+    def is_echoed(self) -> bool:
+        """Whether the answer begins with the prompt."""
+        return self.echo
 
     @property
     def is_scored(self) -> bool:
         """Whether log-probabilities are wanted; 0 wants those of the chosen tokens."""
         return self.logprobs is not None
 
-    def prompts(self, _workbench: Workbench) -> list[str]:
-        """Return the texts to continue."""
-        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+    @property
+    def n_alternatives(self) -> int:
+        """Likeliest tokens that are wanted in each token's place."""
+        return self.logprobs or 0
 
-    def choice(
-        self, index: int, text: str, scores: TokenScores, finish: str | None, _is_part: bool
-    ) -> Any:
-        """Return an answer, or the next part of one."""
-        told = None
-        if self.is_scored:
-            told = {
-                "tokens": [token.text for token in scores.tokens],
-                "token_logprobs": [token.logprob for token in scores.tokens],
-                "top_logprobs": [{t.text: t.logprob} for t in scores.tokens]
-                if self.logprobs
-                else None,
-                "text_offset": scores.offsets,
-                "base_token_logprobs": [token.base_logprob for token in scores.tokens],
-            }
-        return {"index": index, "text": text, "logprobs": told, "finish_reason": finish}
+    def prompts(self, _workbench: Workbench) -> Sequence[Prompt]:
+        """Return what to continue."""
+        prompt: Any = self.prompt
+        is_one = isinstance(prompt, str) or (prompt and isinstance(prompt[0], int))
+        return [prompt] if is_one else prompt
+
+    def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+        """Return an answer."""
+        scores = self._scores(piece, spell) if self.is_scored else None
+        return {"index": index, "text": piece.text, "logprobs": scores, "finish_reason": finish}
+
+    def part(
+        self, index: int, piece: Piece, finish: str | None, spell: Spell, *, is_first: bool
+    ) -> dict[str, Any]:
+        """Return the next part of an answer."""
+        del is_first
+        return self.choice(index, piece, finish, spell)
+
+    def _scores(self, piece: Piece, spell: Spell) -> dict[str, Any]:
+        return {
+            "tokens": [token.text for token in piece.tokens],
+            "token_logprobs": [_number(token.logprob) for token in piece.tokens],
+            "top_logprobs": [_by_text(t, spell) for t in piece.tokens] if self.logprobs else None,
+            "text_offset": piece.offsets,
+            "base_token_logprobs": [_number(token.base_logprob) for token in piece.tokens],
+        }
 
 
 class _TextPart(BaseModel):
@@ -122,6 +172,13 @@ class _TextPart(BaseModel):
 class _Message(BaseModel):
     role: Literal["system", "user", "assistant"]
     content: str | list[_TextPart]
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        parts = self.content
+        return parts if isinstance(parts, str) else "".join(part.text for part in parts)
 
 
 class Chat(GenerationRequest):
@@ -133,7 +190,7 @@ class Chat(GenerationRequest):
     max_tokens: _Whole = Field(256, ge=1)
     max_completion_tokens: _Whole | None = Field(None, ge=1)
     logprobs: bool | None = None
-    top_logprobs: Literal[0] | None = None
+    top_logprobs: _Alternatives | None = None
 
     @property
     def limit(self) -> int:
@@ -145,49 +202,61 @@ class Chat(GenerationRequest):
         """Whether log-probabilities are wanted."""
         return bool(self.logprobs)
 
-    def prompts(self, workbench: Workbench) -> list[str]:
+    @property
+    def n_alternatives(self) -> int:
+        """Likeliest tokens that are wanted in each token's place."""
+        if self.top_logprobs and not self.logprobs:
+            raise InputError("top_logprobs needs logprobs to be true.")
+        return self.top_logprobs or 0
+
+    def prompts(self, workbench: Workbench) -> Sequence[Prompt]:
         """Return the chat in the model's own template, where the assistant is about to speak."""
-        messages = [
-            {
-                "role": message.role,
-                "content": message.content
-                if isinstance(message.content, str)
-                else "".join(part.text for part in message.content),
-            }
-            for message in self.messages
-        ]
+        messages = [{"role": each.role, "content": each.text} for each in self.messages]
         return [workbench.chat_prompt(messages)]
 
-    def choice(
-        self, index: int, text: str, scores: TokenScores, finish: str | None, is_part: bool
-    ) -> Any:
-        """Return an answer, or the next part of one."""
-        message = {"role": "assistant", "content": text}
-        told = None
-        if self.is_scored:
-            told = {
-                "content": [
-                    {
-                        "token": t.text,
-                        "logprob": t.logprob,
-                        "bytes": [*t.text.encode()],
-                        "top_logprobs": [],
-                        "base_logprob": t.base_logprob,
-                    }
-                    for t in scores.tokens
-                ]
+    def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+        """Return an answer."""
+        message = {"role": "assistant", "content": piece.text, "refusal": None}
+        return {"index": index, "message": message, **self._end(piece, finish, spell)}
+
+    def part(
+        self, index: int, piece: Piece, finish: str | None, spell: Spell, *, is_first: bool
+    ) -> dict[str, Any]:
+        """Return the next part of an answer."""
+        delta = {"role": "assistant"} if is_first else {}
+        delta["content"] = piece.text
+        return {"index": index, "delta": delta, **self._end(piece, finish, spell)}
+
+    def _end(self, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+        if not self.is_scored:
+            return {"logprobs": None, "finish_reason": finish}
+        scores = [
+            {
+                **_spelled(token.text, token.logprob),
+                "top_logprobs": [_spelled(spell(i), p) for i, p in token.alternatives],
+                "base_logprob": token.base_logprob,
             }
-        return {
-            "index": index,
-            "delta" if is_part else "message": message,
-            "logprobs": told,
-            "finish_reason": finish,
-        }
+            for token in piece.tokens
+        ]
+        return {"logprobs": {"content": scores, "refusal": None}, "finish_reason": finish}
 
 
-@dataclass
-class TokenScores:
-    """Tokens with the place where each begins in the answer."""
+def _by_text(token: Token, spell: Spell) -> dict[str, float] | None:
+    """Return log-probabilities by text, of the likeliest tokens and the chosen one."""
+    if math.isnan(token.logprob):  # a text's first token
+        return None
+    scores: dict[str, float] = {}
+    for token_id, logprob in (*token.alternatives, (token.id, token.logprob)):
+        is_chosen = token_id == token.id
+        scores.setdefault(
+            token.text if is_chosen else spell(token_id), token.logprob if is_chosen else logprob
+        )
+    return scores
 
-    tokens: list[Token] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+
+def _spelled(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": [*text.encode()]}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -184,6 +184,7 @@ class Replicas(Engine):
                 "sampling": row.sampling,
                 "seed_offset": row.seed_offset,
                 "logprobs": row.logprobs,
+                "n_alternatives": row.n_alternatives,
             }
             for row, at in zip(job.rows, told, strict=True)
         ]

@@ -120,21 +120,21 @@ class SteerCard:
         """Whether the − pole is only for those who unlock it."""
         return bool(self.notice)
 
-    def lowest(self, epsilon: float, unlock: bool) -> float:
+    def lowest(self, epsilon: float, unlocked: bool) -> float:
         """Return the lowest ε that may be used, where otherwise `epsilon` ≤ 0 would be."""
-        return 0.0 if self.is_locked and not unlock else epsilon
+        return 0.0 if self.is_locked and not unlocked else epsilon
 
-    def check_unlocked(self, epsilon: float, unlock: bool) -> None:
+    def check_unlocked(self, epsilon: float, unlocked: bool) -> None:
         """Check that an ε may be used.
 
         Args:
             epsilon: The ε; below 0 it leads to the − pole.
-            unlock: Whether the caller unlocks that pole.
+            unlocked: Whether the caller unlocks that pole.
 
         Raises:
             InputError: If it leads to a locked pole; the sentence says how to unlock it.
         """
-        if epsilon < self.lowest(epsilon, unlock):
+        if epsilon < self.lowest(epsilon, unlocked):
             raise InputError(
                 f"The − pole of '{self.name}' is locked. {self.notice} Unlock it with its box in "
                 'the app, with --unlock in a command, or with "unlock": true in a request.'

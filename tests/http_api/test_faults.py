@@ -37,21 +37,21 @@ BAD_FIELDS: dict[str, st.SearchStrategy[Any]] = {
         st.just(""),
         st.text(" \n\t", max_size=9),
         st.just("\ud800"),
-        st.lists(st.integers(), max_size=3),
+        st.lists(st.integers(max_value=-1), max_size=3),
     ),
     "model": others(st.text(min_size=1, max_size=20), "embedded", "SmolLM2-135M-Instruct"),
-    "max_tokens": st.integers(max_value=0)
+    "max_tokens": st.integers(max_value=-1)
     | st.integers(min_value=8193)
     | st.text("abc", max_size=3),
     "temperature": st.floats(max_value=-1e-9) | st.floats(min_value=10.1) | NAN,
     "top_p": st.floats(max_value=0) | st.floats(min_value=1.001) | NAN,
     "n": st.integers(max_value=0) | st.integers(min_value=257),
-    "seed": st.integers(max_value=-1) | st.integers(min_value=2**32),
+    "seed": st.text(min_size=1) | st.sampled_from([0.5, 1e-9, float("inf")]),
     "stop": st.lists(st.text(min_size=1, max_size=3), min_size=5, max_size=9)
     | st.just([""])
     | st.integers(),
     "stream": st.lists(st.none(), max_size=1) | st.text(min_size=9),
-    "logprobs": st.integers(min_value=2) | st.integers(max_value=-1) | st.text(min_size=3),
+    "logprobs": st.integers(min_value=21) | st.integers(max_value=-1) | st.text(min_size=3),
     "steer": st.one_of(
         st.dictionaries(
             others(st.text(max_size=9), "sentiment"), st.floats(-3, 3), min_size=1, max_size=2
@@ -73,7 +73,8 @@ def bad_bodies(draw: st.DrawFn) -> bytes:
         return json.dumps(draw(ODD)).encode()
     if kind == "unknown":
         field = draw(st.text(max_size=12).filter(lambda name: name not in KNOWN))
-        return json.dumps({**GOOD, field: draw(ODD)}).encode()
+        value = draw(ODD.filter(lambda odd: odd is not None))  # null is a field left out
+        return json.dumps({**GOOD, field: value}).encode()
     return json.dumps({**GOOD, kind: draw(BAD_FIELDS[kind])}).encode()
 
 

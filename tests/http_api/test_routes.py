@@ -85,9 +85,14 @@ def test_logprobs_are_of_the_steered_model_with_the_unsteered_beside(client, lm)
     assert all(p < 0 for p in choice.logprobs.token_logprobs)
     base = choice.logprobs.model_extra["base_token_logprobs"]
     assert any(abs(a - b) > 0.05 for a, b in zip(base, choice.logprobs.token_logprobs, strict=True))
-    assert choice.logprobs.top_logprobs[0] == {
-        choice.logprobs.tokens[0]: choice.logprobs.token_logprobs[0]
-    }
+    for token, logprob, top in zip(
+        choice.logprobs.tokens,
+        choice.logprobs.token_logprobs,
+        choice.logprobs.top_logprobs,
+        strict=True,
+    ):
+        assert top[token] == logprob
+        assert len(top) == 1 or max(top.values()) > logprob
 
 
 def test_logprobs_of_0_are_those_of_the_chosen_tokens(client, lm) -> None:
@@ -166,8 +171,8 @@ def test_the_steers_are_listed_with_their_poles_and_ranges(url) -> None:
         ({"prompt": "a", "n": 1000}, "256 texts"),
         ({"prompt": "a", "max_tokens": 1_000_000}, "max new tokens"),
         ({"prompt": "a", "stop": [""]}, "stop takes"),
-        ({"prompt": "a", "logprobs": 5}, "logprobs"),
-        ({"prompt": [1, 2]}, "prompt"),
+        ({"prompt": "a", "logprobs": 21}, "logprobs"),
+        ({"prompt": [-1, 2]}, "Token ids"),
         ("[]", "an object"),
         ("{", "JSON"),
         ('{"prompt": "a", "steer": {"sentiment": NaN}}', "not nan"),

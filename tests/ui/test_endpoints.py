@@ -67,3 +67,16 @@ def test_nothing_else_is_public_and_all_say_what_they_are_for(client: Client) ->
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert all(endpoint["description"].endswith(".") for endpoint in endpoints.values())
     assert set(endpoints) == {"/generate", "/nextword", "/words", "/analyze", "/steers"}
+
+
+def test_a_locked_pole_needs_an_unlock(client: Client) -> None:
+    settings = ["My life is", {"detoxification": -0.5}, 2, 0.9, 0.95, 3]
+    for args, name in ((settings, "/generate"), (["detoxification", 1, 3], "/words")):
+        with pytest.raises(AppError, match="is locked"):
+            client.predict(*args, api_name=name)
+        with pytest.raises(AppError, match="true or false"):
+            client.predict(*args, "false", api_name=name)
+        assert client.predict(*args, True, api_name=name)
+    for unlock, lowest in ((False, 0), (True, -3)):
+        curves = client.predict("It is", "detoxification", 2, unlock, api_name="/nextword")
+        assert min(curves["epsilon"]) == lowest

@@ -43,6 +43,7 @@ def side_by_side(
         sampling: Shared by both texts.
         is_wanted: Whether to go on; asked at every token.
         page_steers: Steers of the visitor's page by name, next to the workbench's.
+        unlock: Whether locked poles may be used.
         show_rate: Whether the last status line gives the speed.
     """
     active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}

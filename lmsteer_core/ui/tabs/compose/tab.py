@@ -246,7 +246,7 @@ def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> g
 
 
 def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
-    low = steer.card.lowest(-EXTENT, unlock=False) if steer else -EXTENT
+    low = steer.card.lowest(-EXTENT, unlocked=False) if steer else -EXTENT
     label = slider_label(steer.card) if steer else "ε"
     return gr.Slider(
         low,

@@ -140,7 +140,7 @@ def create_train_tab(page: Page) -> None:
                 yield "", ""
                 return
             low, high = (round(limit, 1) for limit in steer.card.epsilon_range)
-            grid = sorted({steer.card.lowest(low, unlock=False), 0.0, high})
+            grid = sorted({steer.card.lowest(low, unlocked=False), 0.0, high})
             yield from live_text.continuum(
                 workbench, EXAMPLE_PROMPTS[1], steer, grid, DEFAULT_SAMPLING, is_wanted
             )

@@ -178,7 +178,7 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
             found = carried.get(session_of(request))
             if found is None:
                 raise InputError("Carry a steer over first: this page holds none.")
-            grid = sorted({found.steer.card.lowest(-epsilon, unlock=False), 0.0, epsilon})
+            grid = sorted({found.steer.card.lowest(-epsilon, unlocked=False), 0.0, epsilon})
             sides = (
                 live_text.continuum(opened, prompt, steer, grid, _SAMPLING, is_wanted)
                 for opened, steer in ((found.source, found.steer), (found.target, found.made))
