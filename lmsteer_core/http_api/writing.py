@@ -22,7 +22,7 @@ from lmsteer_core.http_api.answer import Answer, Piece
 from lmsteer_core.http_api.refusal import error_body
 from lmsteer_core.http_api.schemas import Chat, GenerationRequest
 from lmsteer_core.progress import finished
-from lmsteer_core.serving.engine import Busy, Job
+from lmsteer_core.serving.engine import Busy
 from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.workbench import Workbench
@@ -41,19 +41,21 @@ class _Writing:
     """A request that is being written.
 
     Attributes:
+        sampling: How its tokens are drawn.
+        n_alternatives: Likeliest tokens that are wanted in each token's place.
         steers: What steers it, each with its ε.
         rows: What is continued; the n answers to one prompt stand together.
         echoes: What each answer begins with.
         answers: Each row's text.
-        job: The engine's work; None where no token is wanted.
     """
 
     request: GenerationRequest
+    sampling: Sampling
+    n_alternatives: int
     steers: list[tuple[Steer, float]]
     rows: list[Row]
     echoes: list[str]
     answers: list[Answer]
-    job: Job | None
 
     def finish(self, index: int) -> str:
         """Return why an answer ended: at its limit, or at the model's end or a stop text."""
@@ -93,7 +95,7 @@ async def answer(workbench: Workbench, request: GenerationRequest) -> Response:
             media_type="text/event-stream",
             headers=_STREAM_HEADERS,
         )
-    async for _ in _pieces(writing):
+    async for _ in _pieces(workbench, writing):
         pass
     wholes = await run_sync(
         lambda: [_whole(workbench, writing, i) for i in range(len(writing.rows))],
@@ -108,7 +110,7 @@ async def answer(workbench: Workbench, request: GenerationRequest) -> Response:
 
 
 def _begin(workbench: Workbench, request: GenerationRequest) -> _Writing:
-    """Check a request whole, and put its rows in line."""
+    """Check a request, and read its prompts into tokens."""
     prompts, n_alternatives = request.prompts(workbench), request.n_alternatives
     check_number_of_rows(len(prompts) * request.n)  # before so many rows are made
     if request.stream and request.is_echoed and request.is_scored:
@@ -131,25 +133,28 @@ def _begin(workbench: Workbench, request: GenerationRequest) -> _Writing:
         echoes += [text if request.is_echoed else ""] * request.n
     stops = request.stops
     answers = [Answer(stops, len(echo)) for echo in echoes]
-    job = None
-    if request.limit:
-        job = workbench.submit(
-            rows,
-            sampling,
-            logprobs=request.is_scored,
-            n_alternatives=n_alternatives,
-            unlock=request.unlock,
-        )
-    return _Writing(request, steers, rows, echoes, answers, job)
+    return _Writing(request, sampling, n_alternatives, steers, rows, echoes, answers)
 
 
-async def _pieces(writing: _Writing) -> _Pieces:
+async def _pieces(workbench: Workbench, writing: _Writing) -> _Pieces:
     """Yield each row's new text as the engine writes it; leaving early frees the rows."""
-    job, answers = writing.job, writing.answers
-    if job is None:
+    request, answers = writing.request, writing.answers
+    if not request.limit:
+        for i, echo in enumerate(writing.echoes):
+            yield i, Piece(echo)
         return
+    job = workbench.submit(
+        writing.rows,
+        writing.sampling,
+        logprobs=request.is_scored,
+        n_alternatives=writing.n_alternatives,
+        unlock=request.unlock,
+    )
     steps = job.steps(lambda: not job.is_cancelled)
     try:
+        if request.is_echoed:
+            for i, echo in enumerate(writing.echoes):
+                yield i, Piece(echo)
         while True:
             step = await run_sync(next, steps, None, abandon_on_cancel=True, limiter=_WAITERS)
             if step is None:
@@ -177,7 +182,7 @@ def _whole(workbench: Workbench, writing: _Writing, index: int) -> Piece:
         workbench.score(
             row.prompt_ids + written,
             writing.steers,
-            request.n_alternatives,
+            writing.n_alternatives,
             with_end=is_ended,
             unlock=request.unlock,
         )
@@ -200,10 +205,7 @@ async def _events(
         return _event({**head, "choices": [part]})
 
     try:
-        if request.is_echoed:
-            for i, echo in enumerate(writing.echoes):
-                yield event(i, Piece(echo))
-        async with aclosing(_pieces(writing)) as pieces:
+        async with aclosing(_pieces(workbench, writing)) as pieces:
             async for i, piece in pieces:
                 yield event(i, piece)
         for i, answer in enumerate(writing.answers):
