@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup
 
 EXTENT = 3.0
 """The plane shows ε from −EXTENT to EXTENT on both axes."""
@@ -18,15 +19,15 @@ class Heat:
         title: What the numbers are.
         epsilons: The grid of both axes, evenly spaced.
         values: Row i is ε₂ = epsilons[i], column j is ε₁ = epsilons[j]; None is left blank.
-        told: Every value as text.
+        labels: Every value as text.
         is_signed: Whether values have a sign and go from − orange to + blue.
-        texts: What each value was found in, or () for none.
+        texts: The text that each value scores, or () for none.
     """
 
     title: str
     epsilons: Sequence[float]
     values: Sequence[Sequence[float | None]]
-    told: Sequence[Sequence[str]]
+    labels: Sequence[Sequence[str]]
     is_signed: bool = False
     texts: Sequence[Sequence[str]] = ()
 
@@ -38,29 +39,29 @@ class Heat:
         )
 
 
-def cells(heat: Heat) -> str:
+def cells(heat: Heat) -> Markup:
     """Return the map as SVG in units of ε, ε₂ upwards; few cells also show their numbers."""
     step = (heat.epsilons[-1] - heat.epsilons[0]) / max(len(heat.epsilons) - 1, 1) or 1.0
+    rect = Markup(
+        '<rect class="{}" style="--t:{:.2f}" x="{:g}" y="{:g}" width="{:g}" height="{:g}"/>'
+    )
     drawn = []
-    for y, values, told in zip(heat.epsilons, heat.values, heat.told, strict=True):
-        for x, value, text in zip(heat.epsilons, values, told, strict=True):
+    for y, values, labels in zip(heat.epsilons, heat.values, heat.labels, strict=True):
+        for x, value, label in zip(heat.epsilons, values, labels, strict=True):
             if value is None:
                 continue
             kind = "plain" if not heat.is_signed else "plus" if value >= 0 else "minus"
-            drawn.append(
-                f'<rect class="{kind}" style="--t:{abs(value) / heat.bound:.2f}" '
-                f'x="{x - step / 2:g}" y="{-y - step / 2:g}" width="{step:g}" height="{step:g}"/>'
-            )
+            strength = abs(value) / heat.bound
+            drawn.append(rect.format(kind, strength, x - step / 2, -y - step / 2, step, step))
             if step >= 1:
-                drawn.append(f'<text x="{x:g}" y="{-y:g}">{escape(text)}</text>')
-    box = f"{-EXTENT:g} {-EXTENT:g} {2 * EXTENT:g} {2 * EXTENT:g}"
-    return f'<svg viewBox="{box}" aria-hidden="true" focusable="false">{"".join(drawn)}</svg>'
+                drawn.append(Markup('<text x="{:g}" y="{:g}">{}</text>').format(x, -y, label))
+    return Markup(
+        '<svg viewBox="{:g} {:g} {:g} {:g}" aria-hidden="true" focusable="false">{}</svg>'
+    ).format(-EXTENT, -EXTENT, 2 * EXTENT, 2 * EXTENT, Markup("").join(drawn))
 
 
-def colour_bar(heat: Heat, least: str, most: str) -> str:
+def colour_bar(heat: Heat, least: str, most: str) -> Markup:
     """Return the key to the colours: the title above a bar between two numbers."""
-    kind = "signed" if heat.is_signed else "plain"
-    return (
-        f'<div class="plane-key"><p>{escape(heat.title)}</p><span>{escape(least)}</span>'
-        f'<i class="{kind}"></i><span>{escape(most)}</span></div>'
-    )
+    return Markup(
+        '<div class="plane-key"><p>{}</p><span>{}</span><i class="{}"></i><span>{}</span></div>'
+    ).format(heat.title, least, "signed" if heat.is_signed else "plain", most)

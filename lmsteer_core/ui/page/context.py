@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
-from lmsteer_core.ui.page.jobs import Trainings
+from lmsteer_core.ui.page.events import QUIET
 from lmsteer_core.ui.page.page_steers import PageSteers
+from lmsteer_core.ui.page.request import session_of
+from lmsteer_core.ui.page.visits import Visits
 from lmsteer_core.workbench import Workbench
 
 
@@ -35,7 +39,9 @@ class Page:
         demo: The app, whose `load` and `unload` events tell of a visitor's page.
         tabs: The row of tabs, to go to another one.
         steers: The steers that visitors made, each for one page.
-        jobs: The one queue of all that takes the machine for long.
+        visits: The visitors' pages, which outlive their connections.
+        arrival: The event after which a page is known, and found again if it was here before.
+        job_queue: The one worker for all that takes the machine for long.
         announcement: Holds the last `Announcement` of each visitor's page.
     """
 
@@ -43,20 +49,40 @@ class Page:
     demo: gr.Blocks
     tabs: gr.Tabs
     steers: PageSteers
-    jobs: Trainings
+    visits: Visits
+    arrival: Dependency
+    job_queue: ThreadPoolExecutor
     announcement: gr.State
-    _versions: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+    _versions: Iterator[int] = field(repr=False)
 
     @classmethod
     def create(cls, workbench: Workbench, demo: gr.Blocks) -> Page:
         """Add the row of tabs, still empty, to the app, which must be open."""
+        visits = Visits()
+        steers = PageSteers(workbench, visits)
+        announcement = gr.State(Announcement())
+        versions = itertools.count(1)
+
+        def arrive(request: gr.Request) -> Announcement | dict[str, Any]:
+            visits.arrive(session_of(request))
+            newest = next(reversed(steers.by_name(session_of(request))), None)
+            return Announcement(next(versions), newest) if newest else gr.skip()
+
+        def leave(request: gr.Request) -> None:
+            visits.leave(session_of(request))
+
+        arrival = demo.load(arrive, None, announcement, **QUIET)
+        demo.unload(leave)
         return cls(
             workbench,
             demo,
             tabs=gr.Tabs(),
-            steers=PageSteers(workbench),
-            jobs=Trainings(),
-            announcement=gr.State(Announcement()),
+            steers=steers,
+            visits=visits,
+            arrival=arrival,
+            job_queue=ThreadPoolExecutor(1, "job"),
+            announcement=announcement,
+            _versions=versions,
         )
 
     def announce(self, newest: str | None) -> Announcement:

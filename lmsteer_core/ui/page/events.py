@@ -36,6 +36,15 @@ LOOK: dict[str, Any] = {
 }
 """Options of an event that computes what to look at; of several only the last is answered."""
 
+JOB: dict[str, Any] = {
+    "concurrency_id": "train",
+    "concurrency_limit": 64,  # jobs have their own line
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "trigger_mode": "multiple",
+}
+"""Options of an event that tells how far a job in the background is."""
+
 
 class Inputs(Generic[S]):
     """The widgets whose values make up one settings object, by the names of its fields.

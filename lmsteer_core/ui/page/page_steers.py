@@ -11,6 +11,7 @@ from lmsteer_core.errors import InputError
 from lmsteer_core.steers.card import check_name
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.page.request import session_of
+from lmsteer_core.ui.page.visits import Hold, Visits
 from lmsteer_core.workbench import Workbench
 
 N_SLOTS = 4
@@ -20,15 +21,15 @@ N_SLOTS = 4
 class PageSteers:
     """The steers of every page, by the session hash that gradio gives the page."""
 
-    def __init__(self, workbench: Workbench) -> None:
+    def __init__(self, workbench: Workbench, visits: Visits) -> None:
         """Start with no page; `workbench` has the steers all pages share."""
         self._workbench = workbench
-        self._slots: dict[str, list[Steer | None]] = {}
+        self._slots: Hold[list[Steer | None]] = visits.hold()
         self._lock = threading.Lock()
 
     def slots(self, session: str) -> list[Steer | None]:
         """Return what is in each of the page's N_SLOTS slots."""
-        return list(self._slots.get(session, [None] * N_SLOTS))
+        return list(self._slots.get(session) or [None] * N_SLOTS)
 
     def by_name(self, session: str) -> dict[str, Steer]:
         """Return the page's own steers by name."""
@@ -82,20 +83,17 @@ class PageSteers:
         """
         with self._lock:
             self.check_addable(session, steer.name)
-            slots = self._slots.setdefault(session, [None] * N_SLOTS)
+            slots = self.slots(session)
             names = [held and held.name for held in slots]
             slots[names.index(steer.name if steer.name in names else None)] = steer
+            self._slots.put(session, slots)
 
     def remove(self, session: str, name: str) -> None:
         """Empty the slot of a steer, if the page holds it."""
         with self._lock:
-            slots = self._slots.get(session, [])
-            slots[:] = [None if steer and steer.name == name else steer for steer in slots]
-
-    def forget(self, session: str) -> None:
-        """Drop all of a page that was closed."""
-        with self._lock:
-            self._slots.pop(session, None)
+            slots = self.slots(session)
+            left = [None if steer and steer.name == name else steer for steer in slots]
+            self._slots.put(session, left)
 
     def update_chooser(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
         """Return the update that lists the page's steers in a chooser and keeps what was chosen."""

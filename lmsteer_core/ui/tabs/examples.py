@@ -276,7 +276,7 @@ class PlaneExample:
     up: str | None
     point: tuple[float, float]
     word: str
-    told: str = ""
+    lesson: str = ""
 
 
 PLANE_EXAMPLES = (

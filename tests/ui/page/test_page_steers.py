@@ -8,6 +8,7 @@ from lmsteer_core.errors import InputError, SteerError
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.page.page_steers import N_SLOTS, PageSteers
+from lmsteer_core.ui.page.visits import Visits
 
 
 def named(name: str) -> Steer:
@@ -29,18 +30,16 @@ class Shared:
 
 @pytest.fixture
 def own() -> PageSteers:
-    return PageSteers(Shared())
+    return PageSteers(Shared(), Visits())
 
 
-def test_a_steer_is_its_pages_alone_and_forgotten_with_it(own) -> None:
+def test_a_steer_is_its_pages_alone(own) -> None:
     own.add("a", named("mine"))
     assert own.names("a") == ["sentiment", "mine"]
     assert own.names("b") == ["sentiment"]
     assert own.steer("a", "mine").name == "mine"
     with pytest.raises(SteerError):
         own.steer("b", "mine")
-    own.forget("a")
-    assert own.by_name("a") == {}
 
 
 def test_a_steer_of_the_same_name_replaces_the_earlier_one_in_its_slot(own) -> None:

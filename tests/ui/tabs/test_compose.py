@@ -57,8 +57,8 @@ def test_only_a_notice_locks_a_pole_until_it_is_unlocked() -> None:
 
 def test_cells_lie_where_their_epsilon_is_and_tell_their_sign() -> None:
     values = [[None, -2.0], [1.0, 0.0]]
-    told = [["locked", "−2.00"], ["<b>", "0.00"]]
-    drawn = cells(Heat("style", [-1.5, 1.5], values, told, is_signed=True))
+    labels = [["locked", "−2.00"], ["<b>", "0.00"]]
+    drawn = cells(Heat("style", [-1.5, 1.5], values, labels, is_signed=True))
     assert drawn.count("<rect") == 3
     assert '<rect class="minus" style="--t:1.00" x="0" y="0" width="3" height="3"/>' in drawn
     assert '<rect class="plus" style="--t:0.50" x="-3" y="-3"' in drawn
@@ -74,10 +74,10 @@ def test_coarse_cells_cover_the_plane() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "told"), [(0.5, "50 %"), (0.0321, "3.2 %"), (0.00012, "0.012 %"), (1e-9, "< 0.01 %")]
+    ("p", "text"), [(0.5, "50 %"), (0.0321, "3.2 %"), (0.00012, "0.012 %"), (1e-9, "< 0.01 %")]
 )
-def test_probabilities_are_told_in_percent(p: float, told: str) -> None:
-    assert percent(p) == told.replace(" ", "\u00a0")
+def test_probabilities_are_written_in_percent(p: float, text: str) -> None:
+    assert percent(p) == text.replace(" ", "\u00a0")
 
 
 def opened(visit) -> Page:
@@ -147,7 +147,7 @@ def test_presets_set_everything_and_offensive_poles_stay_locked(visit) -> None:
     page.wait_for_selector(f"{PLANE} .locked.up")
     finished(page, f"{locked.across} −2.5, {locked.up} \\+2")
     assert page.input_value("#compose-word textarea, #compose-word input") == locked.word
-    assert locked.told[:30] in page.inner_text("#compose-told")
+    assert locked.lesson[:30] in page.inner_text("#compose-told")
     assert "negative and clean" in page.inner_text(".compose-pad")
     assert "offensive" in page.inner_text("#compose-notice")
     assert page.locator(f"{PLANE} rect").count() == 13 * 25
@@ -219,7 +219,7 @@ def test_any_prompt_is_survived(visit) -> None:
     write(page, "   ")
     page.wait_for_selector("#compose-status .note.error")
     assert "empty" in page.inner_text("#compose-status")
-    assert PLANE_EXAMPLES[0].told not in page.inner_text("#compose-told")
+    assert PLANE_EXAMPLES[0].lesson not in page.inner_text("#compose-told")
     assert page.inner_text("#compose-steered") == before
     assert page.locator(f"{PLANE} rect").count() == 625
     for prompt in (

@@ -7,27 +7,27 @@ from lmsteer_core.ui.tabs.train.form_input import (
     EXAMPLES,
     FILE,
     MAX_TEXTS,
-    Typed,
+    FormInput,
     sampled,
 )
 
 
-def typed(mode: str = DESCRIPTIONS, **fields: str) -> Typed:
-    empty = {"positive": "", "negative": "", "more": "", "less": "", "path": None}
-    return Typed(mode, **{**empty, **fields})
+def form(mode: str = DESCRIPTIONS, **fields: str | bool) -> FormInput:
+    empty = {"name": "", "positive": "", "negative": "", "more": "", "less": "", "path": None}
+    return FormInput(mode=mode, **{**empty, **fields})
 
 
 def test_nothing_is_said_of_empty_fields() -> None:
-    assert [typed(mode).understood() for mode in (DESCRIPTIONS, EXAMPLES, FILE)] == ["", "", ""]
+    assert [form(mode).preview() for mode in (DESCRIPTIONS, EXAMPLES, FILE)] == ["", "", ""]
 
 
 def test_descriptions_name_the_poles_and_escape_them() -> None:
-    told = typed(positive="a <b>bold</b> claim", negative="the doubt of a critic").understood()
+    told = form(positive="a <b>bold</b> claim", negative="the doubt of a critic").preview()
     assert "− doubt of a critic ↔ &lt;b&gt;bold&lt;/b&gt; claim +" in told
 
 
 def test_one_word_is_allowed_and_advised_against() -> None:
-    told = typed(positive="pirate", negative="a calm clerk").understood()
+    told = form(positive="pirate", negative="a calm clerk").preview()
     assert "a phrase works better" in told
     assert "error" not in told
 
@@ -41,28 +41,28 @@ def test_one_word_is_allowed_and_advised_against() -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(fields: dict[str, str]) -> None:
-    assert typed(**fields).understood().count("note error") == 1
+    assert form(**fields).preview().count("note error") == 1
 
 
 def test_examples_are_lines_or_paragraphs() -> None:
-    lines = typed(EXAMPLES, more="a b\nc d\n e f\n\n", less="g\nh\ni\nj")
-    assert "3 texts to be more like, 4" in lines.understood()
-    paragraphs = typed(EXAMPLES, more="a\nb\n\nc\n \nd", less="e\n\nf\n\ng")
+    lines = form(EXAMPLES, more="a b\nc d\n e f\n\n", less="g\nh\ni\nj")
+    assert "3 texts to be more like, 4" in lines.preview()
+    paragraphs = form(EXAMPLES, more="a\nb\n\nc\n \nd", less="e\n\nf\n\ng")
     assert list(paragraphs.source().positive) == ["a\nb", "c", "d"]
 
 
 def test_a_name_is_made_of_the_first_telling_words() -> None:
-    assert typed(positive="a warm, cosy story told by the fireside").name() == "warm-cosy"
-    assert typed(positive="a sailor's rough tale").name() == "sailor-rough"
-    assert typed(positive="…").name() == "my-steer"
-    assert typed(FILE, path="/some/where/Film Reviews.csv").name() == "film-reviews"
+    assert form(positive="a warm, cosy story told by the fireside").suggested_name() == "warm-cosy"
+    assert form(positive="a sailor's rough tale").suggested_name() == "sailor-rough"
+    assert form(positive="…").suggested_name() == "my-steer"
+    assert form(FILE, path="/some/where/Film Reviews.csv").suggested_name() == "film-reviews"
 
 
 def test_a_file_is_counted_sampled_and_drawn(tmp_path) -> None:
     path = tmp_path / "rows.csv"
     rows = "".join(f"text number {i},{1 if i % 4 else -0.5}\n" for i in range(4000))
     path.write_text(f"text,label\n{rows}text number 3,1\n")
-    told = typed(FILE, path=str(path)).understood()
+    told = form(FILE, path=str(path)).preview()
     assert "4,000 texts, after 1 repeated" in told
     assert f"{MAX_TEXTS:,} of them" in told
     assert told.count('class="plus"') == told.count('class="minus"') == 4
@@ -86,3 +86,13 @@ def test_a_pole_is_cut_between_words_and_not_after_a_link() -> None:
     assert shortened("the sea.") == "sea"
     assert len(shortened("x" * 500)) < 40
     assert shortened(" ") == ""
+
+
+def test_the_preview_says_how_a_file_was_read(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text;label\ngood;1\nbad;0\n")
+    refused = form(FILE, path=str(path)).preview()
+    assert "note error" in refused and "write −1" in refused
+    shown = form(FILE, path=str(path), zero_is_negative=True)
+    assert "separated by semicolons. Its label 0 is read as −1" in shown.preview()
+    assert list(shown.source().labels) == [1.0, -1.0]

@@ -1,4 +1,4 @@
-"""Where the two steers of the tab stand, and the map of their styles."""
+"""What the tab's widgets hold, and what that means: who steers what, and where."""
 
 from __future__ import annotations
 
@@ -8,12 +8,33 @@ from dataclasses import dataclass
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.plane import EXTENT
 
+NOTHING, WORD, STYLE = "None", "Probability of a word", "Style of the text"
+NOBODY = "none"
+
 COARSE_GRID = [-2.4, -1.2, 0.0, 1.2, 2.4]
 """ε at which texts are written: the middles of five equal parts of ±EXTENT."""
 
 PROMPT_CHARACTERS = 1000
 """Of a long prompt only the end is read: every move of the point
 reads it anew, a style map 25 times."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The values of the widgets; steers by name, None for a chooser or a number left empty."""
+
+    prompt: str
+    across: str | None
+    up: str | None
+    third: str | None
+    third_epsilon: float
+    is_unlocked: bool
+    at_across: float | None
+    at_up: float | None
+    seed: float | None
+    kind: str
+    word: str
+    judge: str
 
 
 @dataclass(frozen=True)
@@ -40,8 +61,8 @@ class Setting:
 
     def epsilons(self, at_across: float, at_up: float) -> dict[str, float]:
         """Return ε by name at a point."""
-        held = {steer.name: epsilon for steer, epsilon in self.third}
-        return {self.across.name: at_across, self.up.name: at_up, **held}
+        third = {steer.name: epsilon for steer, epsilon in self.third}
+        return {self.across.name: at_across, self.up.name: at_up, **third}
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,6 @@ class StyleMap:
     scores: list[list[list[float] | None]]
 
 
-def two(names: Sequence[str]) -> tuple[str | None, str | None]:
+def first_two(names: Sequence[str]) -> tuple[str | None, str | None]:
     """Return the first two names, None for those that are not there."""
     return names[0] if names else None, names[1] if len(names) > 1 else None

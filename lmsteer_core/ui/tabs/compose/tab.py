@@ -2,260 +2,175 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from lmsteer_core.steers.steer import Steer
-from lmsteer_core.ui.figures.plane import EXTENT
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING, note_js
-from lmsteer_core.ui.tabs.compose.handlers import NOBODY, NOTHING, STYLE, TEXT, WORD, ComposeEvents
-from lmsteer_core.ui.tabs.compose.markup import overlap_text, pad_html, slider_label
-from lmsteer_core.ui.tabs.compose.setting import Setting, two
+from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING, Inputs, note_js
+from lmsteer_core.ui.page.wiring import wired
+from lmsteer_core.ui.tabs.compose.handlers import TEXT, ComposeHandlers
+from lmsteer_core.ui.tabs.compose.layout import (
+    Extras,
+    MapCard,
+    PlaneColumn,
+    Presets,
+    TextColumn,
+    create_equation,
+    create_extras,
+    create_map,
+    create_plane,
+    create_presets,
+    create_text,
+)
+from lmsteer_core.ui.tabs.compose.markup import preset_note
+from lmsteer_core.ui.tabs.compose.setting import NOBODY, WORD, Controls, Setting, first_two
 from lmsteer_core.ui.tabs.examples import EXAMPLE_PROMPTS, PLANE_EXAMPLES, PlaneExample
-
-_SEEN = (
-    "Drag the point, or use the two sliders: moves add in the logits, so the two styles combine "
-    "without training anything."
-)
-_SATURATION = (
-    "A third steer adds its move to the other two, and fluency is spent by the sum: a steer's "
-    "useful range holds for that steer alone. Measured on SmolLM2-135M, as perplexity of its text "
-    "under the unsteered model: 12 without steering, 17 with one steer at the end of its useful "
-    "range, 25 with three, which is what one steer costs at 1.7 times its useful end. Three at 0.6 "
-    "of their ranges cost about what one costs at its end."
-)
-_SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
 
 
 def create_compose_tab(page: Page) -> None:
     """Add the tab's widgets and events to the open Blocks."""
-    workbench, own, changed, demo = page.workbench, page.steers, page.announcement, page.demo
-    names = workbench.names
-    presets = [p for p in PLANE_EXAMPLES if {p.across, p.up} <= set(names)]
-    start = (
-        presets[0]
-        if presets
-        else PlaneExample("", EXAMPLE_PROMPTS[0], *two(names), (1.0, 1.0), "good")
-    )
-    events = ComposeEvents(workbench, own)
-
-    first = None
+    workbench, names = page.workbench, page.workbench.names
+    examples = [each for each in PLANE_EXAMPLES if {each.across, each.up} <= set(names)]
+    own_pair = PlaneExample("", EXAMPLE_PROMPTS[0], *first_two(names), (1.0, 1.0), "good")
+    start = examples[0] if examples else own_pair
+    setting = None
     if start.across and start.up:
-        first = Setting(
-            start.prompt, workbench.steers[start.across], workbench.steers[start.up], (), False
-        )
+        pair = workbench.steer(start.across), workbench.steer(start.up)
+        setting = Setting(start.prompt, *pair, (), False)
     else:
         gr.HTML(
             widgets.note("Composing takes two steers: make them on the New steer tab.", "warning")
         )
-    with gr.Row(elem_classes="examples"):
-        buttons = [gr.Button(p.label, size="sm", elem_classes="compose-preset") for p in presets]
-    about_preset = gr.HTML(_told(start.told), elem_id="compose-told")
+    presets = create_presets(examples, start)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            pad = gr.HTML(
-                pad_html(first, start.point) if first else "",
-                elem_id="compose-pad",
-                js_on_load=_SHOW_POINT,
-            )
-            key = gr.HTML(elem_id="compose-key")
-            with gr.Row():
-                across = _chooser(names, start.across, "Across: ε₁", "compose-first")
-                at_across = _axis(first.across if first else None, start.point[0], "compose-across")
-            with gr.Row():
-                up = _chooser(names, start.up, "Up: ε₂", "compose-second")
-                at_up = _axis(first.up if first else None, start.point[1], "compose-up")
-            unlock = gr.Checkbox(
-                False,
-                label="Unlock poles that produce offensive text (for research)",
-                visible=False,
-                elem_id="compose-unlock",
-            )
-            notice = gr.HTML(elem_id="compose-notice")
+            plane = create_plane(names, start, setting)
         with gr.Column(scale=3, min_width=320):
-            prompt = gr.Textbox(
-                start.prompt,
-                label="Prompt",
-                placeholder="Write a few words to continue …",
-                lines=1,
-                max_lines=4,
-                elem_id="compose-prompt",
-            )
-            with gr.Row():
-                go = gr.Button("Generate", variant="primary", elem_id="compose-go")
-                halt = gr.Button("Stop", variant="stop", elem_id="compose-stop")
-            with gr.Row(elem_classes="columns"):
-                baseline = live_text.panel(
-                    "Baseline", "the model as it is", "baseline", "compose-baseline"
-                )
-                steered = live_text.panel(
-                    "Steered", "both moves added, the same dice", "steered", "compose-steered"
-                )
-            status = gr.HTML(elem_id="compose-status")
-            with gr.Column(elem_classes="card"):
-                kind = gr.Radio(
-                    [WORD, STYLE, NOTHING],
-                    value=WORD,
-                    label="Map under the point",
-                    elem_id="compose-kind",
-                )
-                word = gr.Textbox(
-                    start.word,
-                    label="Word that may come next",
-                    max_lines=1,
-                    max_length=60,
-                    elem_id="compose-word",
-                )
-                with gr.Row():
-                    judge = gr.Radio(
-                        [(start.across or "first", "across"), (start.up or "second", "up")],
-                        value="across",
-                        visible=False,
-                        label="Scored by",
-                        elem_id="compose-judge",
-                    )
-                    score = gr.Button(
-                        "Write and score 25 texts", visible=False, elem_id="compose-score"
-                    )
-                map_status = gr.HTML(elem_id="compose-map-status")
-                with gr.Accordion("The map's numbers as a table", open=False):
-                    table = gr.HTML(elem_id="compose-table")
-            about = gr.HTML(overlap_text(first) if first else "", elem_id="compose-overlap")
-            with gr.Accordion("A third steer, and the dice", open=False, elem_id="compose-more"):
-                with gr.Row():
-                    third = gr.Dropdown(
-                        [NOBODY, *names],
-                        value=NOBODY,
-                        label="Third steer, held",
-                        elem_id="compose-third",
-                    )
-                    seed = gr.Number(
-                        TEXT.seed,
-                        precision=0,
-                        label="Seed (names the dice)",
-                        elem_id="compose-seed",
-                    )
-                held = gr.Slider(
-                    -EXTENT,
-                    EXTENT,
-                    0,
-                    step=0.1,
-                    label="ε of the third steer",
-                    visible=False,
-                    buttons=[],
-                    elem_id="compose-held",
-                    elem_classes="epsilon",
-                )
-                gr.HTML(f'<p class="limits">{escape(_SATURATION)}</p>')
-    gr.HTML(
-        widgets.equation(
-            "logits(ε₁, ε₂) = E (h + ε₁ W₁ᵀ h + ε₂ W₂ᵀ h)",
-            "h is the model's last hidden state, which no steer changes, E the output embeddings: "
-            "three tables of logits give P(word) = softmax at every point of the plane. The map "
-            "tells about the next word only; what follows depends on what was written before it.",
-            "analysis/plane.py",
-        )
-    )
-
-    scored = gr.State(None)
-    who: list[Any] = [prompt, across, up, third, held, unlock]
-    point: list[Any] = [at_across, at_up]
-    texts: dict[str, Any] = {
-        "fn": events.write_text,
-        "inputs": [*who, *point, seed],
-        "outputs": [baseline, steered, status],
-        **STREAMING,
-    }
-    shown = [pad, key, table]
-    maps: dict[str, Any] = {
-        "fn": events.draw,
-        "inputs": [*who, *point, kind, word, judge, scored],
-        "outputs": [*shown, map_status],
-        **LOOK,
-    }
-    fitted: dict[str, Any] = {
-        "fn": events.settle,
-        "inputs": [across, up, third, unlock, *point, held],
-        "outputs": [*point, held, unlock, notice, about, pad],
-        **QUIET,
-    }
-    kinds: dict[str, Any] = {
-        "fn": events.show_kind,
-        "inputs": [kind, across, up],
-        "outputs": [word, score, judge],
-        **QUIET,
-    }
-    gr.on([go.click, prompt.submit], **maps).then(**texts)
-    for slider in (at_across, at_up):
-        slider.input(js=DEBOUNCE_JS, **texts)
-        slider.change(None, point, None, js="(a, b) => window.lmsteerCompose.place(a, b)")
-    held.input(js=DEBOUNCE_JS, **maps).then(**texts)
-    chosen = gr.on([across.input, up.input, third.input, unlock.input], **fitted)
-    chosen.then(**kinds).then(**maps).then(**texts)
-    kind.input(**kinds).then(**maps)
-    gr.on([word.submit, word.blur, judge.input], **maps)
-    score.click(
-        events.write_map, [*who, *point, seed, judge], [*shown, scored, map_status], **STREAMING
-    )
-    taught = {(p.prompt, p.across or "", p.up or ""): _told(p.told) for p in presets}
-    teach: dict[str, Any] = {
-        "fn": None,
-        "inputs": [prompt, across, up],
-        "outputs": about_preset,
-        "js": note_js(taught, _told()),
-    }
-    gr.on([prompt.change, across.change, up.change], **teach)
-    for button, preset in zip(buttons, presets, strict=True):
-        values = (
-            preset.prompt,
-            preset.across,
-            preset.up,
-            *preset.point,
-            preset.word,
-            WORD,
-            NOBODY,
-            0.0,
-        )
-        outputs = [prompt, across, up, *point, word, kind, third, held]
-        pressed = button.click(lambda values=values: values, None, outputs, **QUIET)
-        pressed.then(**teach).then(**fitted).then(**kinds).then(**maps).then(**texts)
-    halt.click(events.stop, None, None, **QUIET)
-    changed.change(events.offer, [across, up, third], [across, up, third], **QUIET).then(
-        **fitted
-    ).then(**kinds).then(**maps)
-    if first:
-        demo.load(**maps)
+            text = create_text(start)
+            shown_map = create_map(start)
+            extras = create_extras(names, setting)
+    create_equation()
+    events = _Events(ComposeHandlers(page), plane, text, shown_map, extras)
+    events.wire(page)
+    events.wire_presets(presets, examples)
+    if setting:
+        page.demo.load(**events.draw)
         example = live_text.finished_example(
-            workbench, first.prompt, first.epsilons(*start.point), TEXT
+            workbench, setting.prompt, setting.epsilons(*start.point), TEXT
         )
-        demo.load(example.result, None, [baseline, steered, status], **QUIET)
-    demo.unload(events.forget)
+        page.demo.load(example.result, None, [text.baseline, text.steered, text.status], **QUIET)
 
 
-def _told(preset: str = "") -> str:
-    return f"<p>{escape(f'{preset} {_SEEN}'.strip())}</p>"
+class _Events:
+    """What follows on what."""
 
+    def __init__(
+        self,
+        handlers: ComposeHandlers,
+        plane: PlaneColumn,
+        text: TextColumn,
+        shown_map: MapCard,
+        extras: Extras,
+    ) -> None:
+        self._handlers = handlers
+        self._plane, self._text, self._map, self._extras = plane, text, shown_map, extras
+        self._controls = Inputs(
+            Controls,
+            prompt=text.prompt,
+            across=plane.across,
+            up=plane.up,
+            third=extras.third,
+            third_epsilon=extras.third_epsilon,
+            is_unlocked=plane.unlock,
+            at_across=plane.at_across,
+            at_up=plane.at_up,
+            seed=extras.seed,
+            kind=shown_map.kind,
+            word=shown_map.word,
+            judge=shown_map.judge,
+        )
+        self._panels = {
+            "pad": plane.pad,
+            "key": plane.key,
+            "table": shown_map.table,
+            "map_status": shown_map.status,
+        }
+        texts = {"baseline": text.baseline, "steered": text.steered, "status": text.status}
+        self.write = self._event(handlers.write_text, texts, STREAMING)
+        self.draw = self._event(handlers.draw, self._panels, LOOK)
+        fitted = {
+            "at_across": plane.at_across,
+            "at_up": plane.at_up,
+            "third_epsilon": extras.third_epsilon,
+            "unlock": plane.unlock,
+            "notice": plane.notice,
+            "about": extras.about,
+            "pad": plane.pad,
+        }
+        self.fit = self._event(handlers.fit, fitted, QUIET)
+        kinds = {"word": shown_map.word, "score": shown_map.score, "judge": shown_map.judge}
+        self.show_kind = self._event(handlers.show_kind, kinds, QUIET)
 
-def _chooser(names: list[str], value: str | None, label: str, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(names, value=value, label=label, min_width=170, elem_id=elem_id)
+    def wire(self, page: Page) -> None:
+        """Connect what a visitor does, and what other tabs announce."""
+        plane, text, shown_map, extras = self._plane, self._text, self._map, self._extras
+        gr.on([text.generate.click, text.prompt.submit], **self.draw).then(**self.write)
+        point = [plane.at_across, plane.at_up]
+        for slider in point:
+            slider.input(js=DEBOUNCE_JS, **self.write)
+            slider.change(None, point, None, js="(a, b) => window.lmsteerCompose.place(a, b)")
+        extras.third_epsilon.input(js=DEBOUNCE_JS, **self.draw).then(**self.write)
+        gr.on(
+            [plane.across.input, plane.up.input, extras.third.input, plane.unlock.input],
+            **self.fit,
+        ).then(**self.show_kind).then(**self.draw).then(**self.write)
+        shown_map.kind.input(**self.show_kind).then(**self.draw)
+        gr.on([shown_map.word.submit, shown_map.word.blur, shown_map.judge.input], **self.draw)
+        shown_map.score.click(**self._event(self._handlers.write_map, self._panels, STREAMING))
+        text.stop.click(self._handlers.stop, None, None, **QUIET)
+        choosers = {"across": plane.across, "up": plane.up, "third": extras.third}
+        page.announcement.change(**self._event(self._handlers.offer, choosers, QUIET)).then(
+            **self.fit
+        ).then(**self.show_kind).then(**self.draw)
+        page.demo.unload(self._handlers.forget)
 
+    def wire_presets(self, presets: Presets, examples: Sequence[PlaneExample]) -> None:
+        """Connect the buttons, and show a preset's lesson for as long as its setting stands."""
+        plane, text = self._plane, self._text
+        lessons = {
+            (each.prompt, each.across or "", each.up or ""): preset_note(each.lesson)
+            for each in examples
+        }
+        teach: dict[str, Any] = {
+            "fn": None,
+            "inputs": [text.prompt, plane.across, plane.up],
+            "outputs": presets.note,
+            "js": note_js(lessons, preset_note()),
+        }
+        gr.on([text.prompt.change, plane.across.change, plane.up.change], **teach)
+        outputs = [
+            text.prompt,
+            plane.across,
+            plane.up,
+            plane.at_across,
+            plane.at_up,
+            self._map.word,
+            self._map.kind,
+            self._extras.third,
+            self._extras.third_epsilon,
+        ]
+        for button, each in zip(presets.buttons, examples, strict=True):
+            values = (each.prompt, each.across, each.up, *each.point, each.word, WORD, NOBODY, 0.0)
+            pressed = button.click(lambda values=values: values, None, outputs, **QUIET)
+            pressed.then(**teach).then(**self.fit).then(**self.show_kind).then(**self.draw).then(
+                **self.write
+            )
 
-def _axis(steer: Steer | None, value: float, elem_id: str) -> gr.Slider:
-    low = steer.card.lowest(-EXTENT, unlocked=False) if steer else -EXTENT
-    label = slider_label(steer.card) if steer else "ε"
-    return gr.Slider(
-        low,
-        EXTENT,
-        max(low, value),
-        step=0.1,
-        label=label,
-        min_width=170,
-        buttons=[],
-        elem_id=elem_id,
-        elem_classes="epsilon",
-    )
+    def _event(
+        self, handler: Any, outputs: dict[str, Any], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        return wired(handler, self._controls, outputs, **options)

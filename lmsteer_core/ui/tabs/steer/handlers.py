@@ -133,7 +133,7 @@ class SteerHandlers:
         self.drive.stop(request)
 
     def forget(self, request: gr.Request) -> None:
-        """Drop all of a page that was closed, its steers too."""
-        for kept in (self._column_runs, self._continuum_runs, self._page.steers):
-            kept.forget(session_of(request))
+        """Drop what belongs to a connection that ended."""
+        for runs in (self._column_runs, self._continuum_runs):
+            runs.forget(session_of(request))
         self.drive.forget(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 from collections.abc import Callable
@@ -22,22 +23,24 @@ DESCRIPTIONS, EXAMPLES, FILE = "Descriptions", "Examples", "Labelled file"
 
 NO_NAME = "my-steer"
 
-_DULL = frozenset(
+_UNTELLING = frozenset(
     ("a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "is", "it", "its", "my", "of")
     + ("old", "on", "or", "that", "the", "this", "to", "told", "with", "very", "written")
 )
 
 
 @dataclass(frozen=True)
-class Typed:
-    """The fields of the form, in its order; `path` is the uploaded file."""
+class FormInput:
+    """The form's fields; `path` is the uploaded file."""
 
+    name: str
     mode: str
     positive: str
     negative: str
     more: str
     less: str
     path: str | None
+    zero_is_negative: bool = False
 
     def source(self) -> Descriptions | Examples | LabelledText:
         """Return what the steer is made from.
@@ -51,64 +54,70 @@ class Typed:
             return Examples(_texts(self.more), _texts(self.less))
         if not self.path:
             raise InputError("Choose a CSV or JSONL file with the columns text and label first.")
-        used = sampled(read_labelled(self.path))
+        used = sampled(self._labelled(self.path))
         return LabelledText(used.texts, used.labels)
 
-    def name(self) -> str:
-        """Return a name to suggest, from the first telling words."""
+    def suggested_name(self) -> str:
+        """Return a name made of the first telling words."""
         if self.mode == EXAMPLES:
             return "my-examples"
         words = self.positive if self.mode == DESCRIPTIONS else Path(self.path or "").stem
         telling = [
             word
             for word in re.findall(r"(?<!['’])\b[a-z0-9]+", words.casefold())
-            if word not in _DULL
+            if word not in _UNTELLING
         ]
         return "-".join(telling[:2])[:40] or NO_NAME
 
-    def understood(self) -> str:
+    def preview(self) -> str:
         """Return what was understood, as HTML.
 
         It is empty while fields are; once all are filled it also names mistakes.
         """
-        told: dict[str, Callable[[], str]] = {
-            DESCRIPTIONS: self._told_descriptions,
-            EXAMPLES: self._told_examples,
-            FILE: self._told_file,
+        previews: dict[str, Callable[[], str]] = {
+            DESCRIPTIONS: self._preview_descriptions,
+            EXAMPLES: self._preview_examples,
+            FILE: self._preview_file,
         }
         try:
-            return told[self.mode]()
+            return previews[self.mode]()
         except LMSteerError as error:
             return widgets.note(str(error), "error")
 
-    def _told_descriptions(self) -> str:
+    def _preview_descriptions(self) -> str:
         if not (self.positive.strip() and self.negative.strip()):
             return ""
         negative, positive = self.source().poles
-        told = f"− {negative} ↔ {positive} +"
+        sentence = f"− {negative} ↔ {positive} +"
         if min(len(self.positive.split()), len(self.negative.split())) == 1:
-            told += ". One word is enough, but a phrase works better: say who writes, and what."
-        return widgets.note(told)
+            sentence += ". One word is enough, but a phrase works better: say who writes, and what."
+        return widgets.note(sentence)
 
-    def _told_examples(self) -> str:
+    def _preview_examples(self) -> str:
         if not (self.more.strip() and self.less.strip()):
             return ""
         self.source()
         n_more, n_less = len(_texts(self.more)), len(_texts(self.less))
         return widgets.note(f"{n_more} texts to be more like, {n_less} to be less like.")
 
-    def _told_file(self) -> str:
+    def _preview_file(self) -> str:
         if not self.path:
             return ""
-        labelled = read_labelled(self.path)
+        labelled = self._labelled(self.path)
         used = sampled(labelled)
         LabelledText(used.texts, used.labels)
-        told = f"{len(labelled.texts):,} texts"
+        sentence = f"{len(labelled.texts):,} texts"
         if labelled.n_duplicates:
-            told += f", after {labelled.n_duplicates:,} repeated ones were dropped"
+            sentence += f", after {labelled.n_duplicates:,} repeated ones were dropped"
         if len(used.texts) < len(labelled.texts):
-            told += f"; {len(used.texts):,} of them, drawn at random from both sides, are used here"
-        return widgets.note(f"{told}. Their labels:") + widgets.histogram(labelled.labels)
+            sentence += (
+                f"; {len(used.texts):,} of them, drawn at random from both sides, are used here"
+            )
+        sentences = " ".join([f"{sentence}.", *labelled.notes, "Their labels:"])
+        return widgets.note(sentences) + widgets.histogram(labelled.labels)
+
+    def _labelled(self, path: str) -> Labelled:
+        return read_labelled(path, zero_is_negative=self.zero_is_negative)
 
 
 def sampled(labelled: Labelled) -> Labelled:
@@ -124,8 +133,8 @@ def sampled(labelled: Labelled) -> Labelled:
     below = sorted((pair for pair in pairs if pair[1] <= 0), key=lambda pair: pair[1] == 0)
     n_above = max(min(len(above), MAX_TEXTS // 2), MAX_TEXTS - len(below))
     chosen = [*above[:n_above], *below[: MAX_TEXTS - n_above]]
-    return Labelled(
-        [text for text, _ in chosen], [label for _, label in chosen], labelled.n_duplicates
+    return dataclasses.replace(
+        labelled, texts=[text for text, _ in chosen], labels=[label for _, label in chosen]
     )
 
 

@@ -24,6 +24,7 @@ class Form:
     more: gr.Textbox
     less: gr.Textbox
     data: gr.File
+    zero_is_negative: gr.Checkbox
     name: gr.Textbox
     understood: gr.HTML
     make: gr.Button
@@ -69,6 +70,11 @@ def create_form() -> Form:
             height=160,
             elem_id="train-file",
         )
+        zero_is_negative = gr.Checkbox(
+            False,
+            label="Its labels are 0 and 1, and 0 is the − pole",
+            elem_id="train-zero-is-negative",
+        )
     name = gr.Textbox(
         label="Name (optional)", placeholder=NO_NAME, max_lines=1, elem_id="train-name"
     )
@@ -97,7 +103,19 @@ def create_form() -> Form:
         button.click(lambda poles=poles: poles, None, [positive, negative], **QUIET)
     fill.click(lambda: (EXAMPLES_MORE, EXAMPLES_LESS), None, [more, less], **QUIET)
     return Form(
-        mode, positive, negative, more, less, data, name, understood, make, cancel, status, upload
+        mode,
+        positive,
+        negative,
+        more,
+        less,
+        data,
+        zero_is_negative,
+        name,
+        understood,
+        make,
+        cancel,
+        status,
+        upload,
     )
 
 

@@ -24,9 +24,9 @@ class SecondModel:
 
         Nothing else: a visitor must not make the server download or read what it likes.
         """
-        own = self._workbench.model_id
-        others = [(row["name"], row["id"]) for row in available_models() if row["name"] != own]
-        return [(own, own), *others]
+        here = self._workbench.model_id
+        others = [(row["name"], row["id"]) for row in available_models() if row["name"] != here]
+        return [(here, here), *others]
 
     def is_own(self, model_id: str) -> bool:
         """Return whether this is the app's model."""
@@ -40,7 +40,7 @@ class SecondModel:
         """
         if self.is_own(model_id):
             return self._workbench
-        if model_id not in (known for _, known in self.choices):
+        if model_id not in (choice for _, choice in self.choices):
             raise ModelError("Choose one of the models that are installed here.")
         with self._lock:
             if self._other is None or self._other[0] != model_id:
