@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.evaluation.task import TASKS
 from lmsteer_core.resources import ASSETS
@@ -31,9 +31,8 @@ def create_evidence_tab(folder: Path = REPORTS) -> None:
     gr.on([tab.select, chosen.input], lambda name: frame(reports[name]), chosen, shown, **QUIET)
 
 
-def frame(report: Path) -> str:
+def frame(report: Path) -> Markup:
     """Return a page in a frame of its own, where it can run and reach nothing."""
-    page = escape(report.read_text(encoding="utf-8"))
-    return (
-        f'<iframe class="report" title="{escape(report.stem)}" sandbox="" srcdoc="{page}"></iframe>'
+    return Markup('<iframe class="report" title="{}" sandbox="" srcdoc="{}"></iframe>').format(
+        report.stem, report.read_text(encoding="utf-8")
     )
