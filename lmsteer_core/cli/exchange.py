@@ -53,7 +53,7 @@ def run_export(args: argparse.Namespace) -> Result:
         raise InputError("Each steer may be named once.")
     workbench = open_workbench(args, dtype="float32")
     parts = [(find_steer(workbench, name), epsilon) for name, epsilon in epsilons.items()]
-    folder = workbench.export(parts, args.out, peft=args.format == "peft")
+    folder = workbench.export(parts, args.out, peft=args.format == "peft", unlock=args.unlock)
     return {
         "model": workbench.model_id,
         "epsilons": epsilons,

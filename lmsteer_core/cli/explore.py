@@ -81,6 +81,7 @@ def run_nextword(args: argparse.Namespace) -> Result:
         at=args.at,
         top=args.top,
         follow=args.word,
+        unlock=args.unlock,
     )
     if found.cut:
         sys.stderr.write("lmsteer: the prompt's beginning was cut to fit the context.\n")
@@ -136,7 +137,7 @@ def run_words(args: argparse.Namespace) -> Result:
         raise InputError("--dims and --top must be at least 1.")
     workbench = open_workbench(args)
     found = workbench.dimensions(
-        find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top
+        find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top, unlock=args.unlock
     )
     return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
 

@@ -27,7 +27,7 @@ def run_generate(args: argparse.Namespace) -> Result:
         )
     rows = [Row(args.prompt, dict.fromkeys(epsilons, 0.0))]
     rows += [Row(args.prompt, epsilons, seed_offset=i) for i in range(args.samples)]
-    done = workbench.generate(rows, sampling, extra=steers)
+    done = workbench.generate(rows, sampling, extra=steers, unlock=args.unlock)
     return {
         "prompt": args.prompt,
         "model": workbench.model_id,

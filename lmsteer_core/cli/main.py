@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--steer", action="append", default=[], metavar="NAME=E", help="ε of a steer; repeatable"
     )
+    _add_unlock(sub)
     sub.add_argument("--samples", type=int, default=1, metavar="N")
     sub.add_argument("--max-new-tokens", type=int, default=40, metavar="N")
     sub.add_argument("--temperature", type=float, default=0.9, metavar="T")
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[=E]",
         help="NAME goes on the axis; any other steer is held, as OTHER=E",
     )
+    _add_unlock(sub)
     sub.add_argument("--top", type=int, default=10, metavar="K", help="how many words (default 10)")
     sub.add_argument(
         "--word", action="append", default=[], metavar="W", help="follow a word; repeatable"
@@ -142,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("words", run_words, show_words, "List the words of a steer's strongest dimensions.")
     sub.add_argument("steer", metavar="STEER")
+    _add_unlock(sub)
     sub.add_argument("--dims", type=int, default=5, metavar="N")
     sub.add_argument("--top", type=int, default=10, metavar="N")
 
@@ -254,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=E",
         help="another steer in the same export; repeatable",
     )
+    _add_unlock(sub)
     sub.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
 
     sub = verb(
@@ -291,6 +295,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_serving_options(sub)
     return parser
+
+
+def _add_unlock(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--unlock", action="store_true", help="allow the pole that a steer's notice locks"
+    )
 
 
 def _evaluate(args: argparse.Namespace) -> Result:

@@ -87,9 +87,6 @@ def transfer_steer(
     )
 
 
-transfer = transfer_steer  # its name until its callers have moved
-
-
 def fit_report(
     source: LanguageModel,
     steer: Steer,

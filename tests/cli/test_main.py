@@ -362,6 +362,18 @@ def test_bad_input_is_one_sentence_and_exit_2(capsys: Capture, args: list[str], 
     assert says in refused(capsys, *args)
 
 
+def test_a_locked_pole_is_refused_until_it_is_unlocked(capsys: Capture, tmp_path: Path) -> None:
+    generate = ["generate", "Hi", "--steer", "detoxification=-1", "--max-new-tokens", "2"]
+    held = ["nextword", "Hi", "--steer", "sentiment", "--steer", "detoxification=-1"]
+    export = ["export", "detoxification", "--epsilon", "-1", "--format", "peft"]
+    words = ["words", "detoxification", "--dims", "1"]
+    for args in (generate, held, words, [*export, "--out", str(tmp_path / "out")]):
+        assert "--unlock" in refused(capsys, *args)
+    assert not (tmp_path / "out").exists()
+    assert len(run_json(capsys, *words, "--unlock")["dimensions"]) == 1
+    assert run_json(capsys, *generate, "--unlock")["rows"][1]["epsilons"] == {"detoxification": -1}
+
+
 def test_a_corrupt_or_foreign_steer_is_refused(
     capsys: Capture, folder: Path, tmp_path: Path
 ) -> None:
