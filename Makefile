@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A rival of the evaluation; it works with transformers 5 but asks for 4, hence --no-deps.
 RIVAL := steering-vectors==0.12.2
 
-.PHONY: demo gemma test lint bench docs
+.PHONY: demo gemma test test-js lint lint-js bench docs
 .DELETE_ON_ERROR:
 
 demo: .venv/.ready
@@ -15,14 +15,33 @@ gemma: .venv/.ready
 	$(BIN)/python -m lmsteer_core install gemma
 	@echo 'In the app: make demo ARGS="--model gemma"'
 
-test: .venv/.ready-dev
+test: .venv/.ready-dev test-js
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: .venv/.ready-dev
+lint: .venv/.ready-dev lint-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+# The page's JavaScript is checked where there is Node with npm; CI insists on it.
+ifneq ($(and $(shell command -v node),$(shell command -v npm)),)
+lint-js: node_modules/.ready
+	@npm run --silent lint
+
+test-js:
+	@npm test --silent
+else ifneq ($(filter-out 0 false,$(CI) $(LMSTEER_REQUIRE_NODE)),)
+lint-js test-js:
+	@echo 'Node 18 or newer and npm are needed to check the JavaScript.' >&2; exit 1
+else
+lint-js test-js:
+	@echo 'Skipped: the JavaScript (assets/js) is checked only where Node 18 or newer and npm are installed.'
+endif
+
+node_modules/.ready: package.json package-lock.json
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
 
 bench: .venv/.ready-dev
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,68 +1,126 @@
-window.lmsteer = (() => {
-  const PAUSE_MS = 250, DRIVE_MS = 120;
-  let latest = 0, sent = 0;
+/** What all tabs share: the theme, the sliders, the width of charts, and when a request was sent. */
 
-  // A slider sends one value after a short pause; values it passed on the way are never sent. While a
-  // text is driven it sends on the way too, but not more often than tokens come.
-  const debounce = (values) => {
-    const mine = ++latest;
-    const isDriving = document.querySelector("#drive")?.checkVisibility();
-    const pause = isDriving ? Math.max(0, sent + DRIVE_MS - performance.now()) : PAUSE_MS;
-    return new Promise((resolve) =>
-      setTimeout(() => {
-        if (mine !== latest) return;
-        sent = performance.now();
-        resolve(values);
-      }, pause));
+import { debounced, download, enter, oncePerFrame, parseFile, targetWithin } from "./shared.js";
+
+const PAUSE_MS = 250;
+const DRIVE_MS = 120;
+const THEME_KEY = "lmsteer-theme";
+
+let sentAt = 0;
+
+/** @type {(values: unknown[]) => Promise<unknown[]>} */
+const settled = debounced(() => {
+  const isDriving = document.querySelector("#drive")?.checkVisibility();
+  return isDriving ? Math.max(0, sentAt + DRIVE_MS - performance.now()) : PAUSE_MS;
+});
+
+/**
+ * Let a slider's event through after a short pause, without the values it passed on the way. While a
+ * text is driven values are sent on the way too, but not more often than tokens come.
+ *
+ * @param {unknown[]} values
+ */
+export async function debounce(...values) {
+  const latest = await settled(values);
+  sentAt = performance.now();
+  return latest;
+}
+
+/**
+ * Return a `fetch` whose requests say when they were sent, so that the server knows the latest,
+ * whatever the order in which it begins them.
+ *
+ * @param {typeof fetch} send
+ * @param {() => number} now Milliseconds since the page was opened.
+ * @returns {typeof fetch}
+ */
+export function stamped(send, now) {
+  return (input, options = {}) => {
+    // As in `fetch` itself, headers in the options replace those of a Request.
+    const headers = new Headers(options.headers ?? (input instanceof Request ? input.headers : {}));
+    headers.set("x-asked-at", String(now()));
+    return send(input, { ...options, headers });
   };
+}
 
-  // Every request says when it was sent, so that the server knows the latest whatever order it begins them in.
-  const send = window.fetch;
-  window.fetch = (url, options = {}) => {
-    const headers = new Headers(options.headers);
-    headers.set("x-asked-at", performance.now());
-    return send(url, { ...options, headers });
-  };
+/**
+ * Save a file that the server sent.
+ *
+ * @param {string} json See `parseFile`; empty for none.
+ */
+export function save(json) {
+  if (!json) return;
+  const { name, content } = parseFile(json);
+  download(name, content);
+}
 
-  const applyTheme = (dark) => document.body.classList.toggle("dark", dark);
+/** @param {boolean} isDark */
+function applyTheme(isDark) {
+  document.body.classList.toggle("dark", isDark);
+}
 
-  const toggleTheme = () => {
-    const dark = !document.body.classList.contains("dark");
-    applyTheme(dark);
-    localStorage.setItem("lmsteer-theme", dark ? "dark" : "light");
-  };
+/** @param {Event} event */
+function toggleTheme(event) {
+  if (!targetWithin(event, ".masthead .mode")) return;
+  const isDark = !document.body.classList.contains("dark");
+  applyTheme(isDark);
+  localStorage.setItem(THEME_KEY, isDark ? "dark" : "light");
+}
 
-  // Called once the page is built: until then gradio sets the system's preference itself.
-  const restoreTheme = () => {
-    const chosen = localStorage.getItem("lmsteer-theme");
-    if (chosen) applyTheme(chosen === "dark");
-  };
+/** Apply the theme chosen earlier, once the page is built: until then Gradio sets the system's. */
+export function restoreTheme() {
+  const chosen = localStorage.getItem(THEME_KEY);
+  if (chosen) applyTheme(chosen === "dark");
+}
 
-  // Plotly gives a chart that comes while its tab is hidden a width of its own.
-  const fitCharts = () => {
-    for (const chart of document.querySelectorAll(".js-plotly-plot"))
-      if (chart.offsetWidth && chart._fullLayout && chart.offsetWidth !== chart._fullLayout.width)
-        window.Plotly.Plots.resize(chart);
-  };
-  new MutationObserver(() => requestAnimationFrame(fitCharts)).observe(document.documentElement, {
-    subtree: true, attributes: true, attributeFilter: ["aria-selected"],
+/** Plotly gives a chart that comes while its tab is hidden a width of its own. */
+function fitCharts() {
+  /** @type {NodeListOf<PlotlyChart>} */
+  const charts = document.querySelectorAll(".js-plotly-plot");
+  for (const chart of charts)
+    if (chart.offsetWidth && chart._fullLayout && chart.offsetWidth !== chart._fullLayout.width)
+      window.Plotly?.Plots.resize(chart);
+}
+
+/** @param {Event} event */
+function resetSlider(event) {
+  const slider = targetWithin(event, ".steer-slider input[type=range]");
+  if (!(slider instanceof HTMLInputElement)) return;
+  enter(slider, 0);
+  slider.dispatchEvent(new Event("change", { bubbles: true }));
+  slider.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+}
+
+/**
+ * Hold back an emptied number box of a slider: it means nothing yet, and Gradio would send it as null.
+ *
+ * @param {Event} event
+ */
+function ignoreEmptied(event) {
+  const box = targetWithin(event, "input[type=number]");
+  if (!(box instanceof HTMLInputElement) || box.value !== "") return;
+  if (box.closest(".block")?.querySelector("input[type=range]")) event.stopImmediatePropagation();
+}
+
+/** @param {Event} event */
+function openTab(event) {
+  const name = targetWithin(event, "[data-open-tab]")?.dataset.openTab;
+  if (!name) return;
+  /** @type {NodeListOf<HTMLElement>} */
+  const tabs = document.querySelectorAll("[role=tab]");
+  [...tabs].find((tab) => tab.textContent.trim() === name)?.click();
+}
+
+/** Listen to the page. */
+export function start() {
+  window.fetch = stamped(window.fetch, () => performance.now());
+  new MutationObserver(oncePerFrame(fitCharts)).observe(document.documentElement, {
+    subtree: true,
+    attributes: true,
+    attributeFilter: ["aria-selected"],
   });
-
-  document.addEventListener("dblclick", (event) => {
-    const slider = event.target;
-    if (!slider.matches?.(".steer-slider input[type=range]")) return;
-    slider.value = 0;
-    slider.dispatchEvent(new Event("input", { bubbles: true }));
-    slider.dispatchEvent(new Event("change", { bubbles: true }));
-    slider.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
-  });
-
-  // An emptied number box of a slider means nothing yet; gradio would send it as null.
-  document.addEventListener("input", (event) => {
-    const box = event.target;
-    if (box.type === "number" && box.value === "" && box.closest(".block")?.querySelector("input[type=range]"))
-      event.stopImmediatePropagation();
-  }, true);
-
-  return { debounce, restoreTheme, toggleTheme };
-})();
+  document.addEventListener("click", openTab);
+  document.addEventListener("click", toggleTheme);
+  document.addEventListener("dblclick", resetSlider);
+  document.addEventListener("input", ignoreEmptied, true);
+}

@@ -1,96 +1,173 @@
-// The word map: ε moves every point and the arrows of pinned words, without asking the server.
-window.lmsteerWords = (() => {
-  const PLUS = "#2f7fd0", MINUS = "#d9741a";
-  let epsilon = 2;
-  let drawn = {}, busy = false;
+/** The word map: ε moves every point and the arrows of pinned words, without asking the server. */
 
-  // A point's customdata is [x, y, Δx, Δy]: where the word is at ε = 0, and what ε = 1 adds.
-  const moved = ([x, y, dx, dy]) => [x + epsilon * dx, y + epsilon * dy];
+import { clamp, enter, oncePerFrame } from "./shared.js";
 
-  const pinned = ([word, x, y, dx, dy, style]) => {
-    const [toX, toY] = moved([x, y, dx, dy]);
-    const color = style < 0 ? MINUS : PLUS;
-    const text = word.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-    return [
-      { x: toX, y: toY, ax: x, ay: y, xref: "x", yref: "y", axref: "x", ayref: "y", text: "",
-        showarrow: epsilon !== 0, arrowhead: 2, arrowwidth: 2.5, arrowcolor: color },
-      { x: toX, y: toY, text: `<b>${text}</b>`, showarrow: false, yshift: 15,
-        font: { size: 16 }, bgcolor: "rgba(128,138,153,0.28)", borderpad: 1 },
-    ];
-  };
+/**
+ * Where a word is at ε = 0, and what ε = 1 adds: x, y, Δx, Δy.
+ *
+ * @typedef {[number, number, number, number]} Place
+ */
 
-  const draw = async () => {
-    const chart = document.querySelector("#word-map .js-plotly-plot");
-    const pins = document.querySelector("#words-places [data-pins]")?.dataset;
-    if (!chart?.data?.length || !pins || chart.layout.meta !== pins.map) return;
-    const state = `${epsilon} ${pins.pins}`;
-    if (busy || (drawn.layout === chart.layout && drawn.state === state)) return;
-    busy = true;
-    const [points] = chart.data;
-    const places = points.customdata.map(moved);
-    const coarse = matchMedia("(pointer: coarse)").matches;  // there a drag scrolls the page
-    await window.Plotly.update(
-      chart,
-      { x: [places.map(([x]) => x)], y: [places.map(([, y]) => y)] },
-      { annotations: JSON.parse(pins.pins).flatMap(pinned), dragmode: coarse ? false : "pan" },
-      [0],
-    );
-    drawn = { layout: chart.layout, state };
-    busy = false;
-    soon();  // ε may have moved on
-    if (!chart.dataset.heard) {
-      chart.dataset.heard = "yes";
-      chart.on("plotly_click", ({ points: [point] }) => pin(point));
-      chart.addEventListener("wheel", zoom, { passive: false });
-    }
-  };
+/**
+ * A pinned word: its text, its place, and its logit shift at ε = 1.
+ *
+ * @typedef {[string, number, number, number, number, number]} Pin
+ */
 
-  const pin = (point) => {
-    const box = document.querySelector("#words-pins textarea, #words-pins input");
-    const word = new DOMParser().parseFromString(point.text, "text/html").body.textContent.trim();
-    box.value = box.value.trim() ? `${box.value.trim().replace(/,$/, "")}, ${word}` : word;
-    box.dispatchEvent(new Event("input", { bubbles: true }));
-    setTimeout(() => document.querySelector("#words-find").click());
-  };
+/** @typedef {[number, number]} Range */
 
-  // A pinch is a wheel with Ctrl; without it the wheel scrolls the page.
-  const zoom = (event) => {
-    if (!event.ctrlKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const chart = event.currentTarget;
-    const box = chart.querySelector(".nsewdrag").getBoundingClientRect();
-    const factor = Math.exp(Math.max(-0.4, Math.min(0.4, event.deltaY / 200)));
-    const around = ([low, high], share) => {
-      const fixed = low + share * (high - low);
-      return [fixed + (low - fixed) * factor, fixed + (high - fixed) * factor];
-    };
-    window.Plotly.relayout(chart, {
-      "xaxis.range": around(chart.layout.xaxis.range, (event.clientX - box.left) / box.width),
-      "yaxis.range": around(chart.layout.yaxis.range, (box.bottom - event.clientY) / box.height),
-    });
-  };
+const PLUS = "#2f7fd0";
+const MINUS = "#d9741a";
 
-  let asked = false;
-  const soon = () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => { asked = false; draw(); });
-  };
+/**
+ * Return where a word is at ε.
+ *
+ * @param {Place} place
+ * @param {number} epsilon
+ * @returns {[number, number]}
+ */
+export function positionAt([x, y, dx, dy], epsilon) {
+  return [x + epsilon * dx, y + epsilon * dy];
+}
 
-  // Gradio builds the chart when its tab is opened and anew for other words; nothing else tells of it.
-  new MutationObserver(soon).observe(document, { childList: true, subtree: true });
+/**
+ * Return Plotly's annotation for a pinned word's arrow, from where the word was at ε = 0.
+ *
+ * @param {Pin} pin
+ * @param {number} epsilon
+ */
+export function pinArrow([, x, y, dx, dy, shift], epsilon) {
+  const [toX, toY] = positionAt([x, y, dx, dy], epsilon);
+  const references = { xref: "x", yref: "y", axref: "x", ayref: "y" };
+  const look = { arrowhead: 2, arrowwidth: 2.5, arrowcolor: shift < 0 ? MINUS : PLUS };
+  const showarrow = epsilon !== 0;
+  return { x: toX, y: toY, ax: x, ay: y, text: "", showarrow, ...references, ...look };
+}
 
-  document.addEventListener("click", (event) => {
-    const name = event.target.closest?.("[data-open-tab]")?.dataset.openTab;
-    if (name) [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === name)?.click();
+/**
+ * Return Plotly's annotation for a pinned word's text, above where the word is.
+ *
+ * @param {Pin} pin
+ * @param {number} epsilon
+ */
+export function pinLabel([word, x, y, dx, dy], epsilon) {
+  const [toX, toY] = positionAt([x, y, dx, dy], epsilon);
+  const text = `<b>${word.replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</b>`;
+  const look = { font: { size: 16 }, bgcolor: "rgba(128,138,153,0.28)", borderpad: 1 };
+  return { x: toX, y: toY, text, showarrow: false, yshift: 15, ...look };
+}
+
+/**
+ * Return an axis's range after a turn of the wheel.
+ *
+ * @param {Range} range
+ * @param {number} share Where on the axis the pointer is, in [0, 1]: this point stays in its place.
+ * @param {number} deltaY Of the wheel event; away from the visitor, negative, brings the map nearer.
+ * @returns {Range}
+ */
+export function zoomed([low, high], share, deltaY) {
+  const factor = Math.exp(clamp(deltaY / 200, -0.4, 0.4));
+  const fixed = low + share * (high - low);
+  return [fixed + (low - fixed) * factor, fixed + (high - fixed) * factor];
+}
+
+/**
+ * Return a comma-separated list of words with one more.
+ *
+ * @param {string} list
+ * @param {string} word
+ */
+export function withWord(list, word) {
+  const words = list.trim();
+  return words ? `${words.replace(/,$/, "")}, ${word}` : word;
+}
+
+let epsilon = 2;
+let isDrawing = false;
+/** @type {{ layout?: PlotlyLayout, state?: string }} */
+let drawn = {};
+/** @type {WeakSet<PlotlyChart>} */
+const listening = new WeakSet();
+
+async function draw() {
+  /** @type {PlotlyChart | null} */
+  const chart = document.querySelector("#word-map .js-plotly-plot");
+  /** @type {HTMLElement | null} */
+  const table = document.querySelector("#words-places [data-pins]");
+  const { map, pins } = table?.dataset ?? {};
+  if (!window.Plotly || !chart?.data?.length || !pins || chart.layout.meta !== map) return;
+  const state = `${epsilon} ${pins}`;
+  if (isDrawing || (drawn.layout === chart.layout && drawn.state === state)) return;
+  isDrawing = true;
+  const positions = chart.data[0].customdata.map((place) => positionAt(place, epsilon));
+  /** @type {Pin[]} */
+  const pinned = JSON.parse(pins);
+  const isCoarse = matchMedia("(pointer: coarse)").matches; // there a drag scrolls the page
+  await window.Plotly.update(
+    chart,
+    { x: [positions.map(([x]) => x)], y: [positions.map(([, y]) => y)] },
+    {
+      annotations: pinned.flatMap((each) => [pinArrow(each, epsilon), pinLabel(each, epsilon)]),
+      dragmode: isCoarse ? false : "pan",
+    },
+    [0],
+  );
+  drawn = { layout: chart.layout, state };
+  isDrawing = false;
+  drawSoon(); // ε may have moved on
+  if (listening.has(chart)) return;
+  listening.add(chart);
+  chart.on("plotly_click", ({ points: [point] }) => pin(point));
+  chart.addEventListener("wheel", zoom, { passive: false });
+}
+
+const drawSoon = oncePerFrame(draw);
+
+/**
+ * Pin the word that was clicked, by the box of pinned words.
+ *
+ * @param {PlotlyPoint} point
+ */
+function pin(point) {
+  /** @type {HTMLTextAreaElement | null} */
+  const box = document.querySelector("#words-pins textarea, #words-pins input");
+  if (!box) return;
+  const word = new DOMParser().parseFromString(point.text, "text/html").body.textContent.trim();
+  enter(box, withWord(box.value, word));
+  setTimeout(() => document.getElementById("words-find")?.click());
+}
+
+/**
+ * Zoom by a pinch, which is a wheel with Ctrl; without it the wheel scrolls the page.
+ *
+ * @param {WheelEvent} event
+ */
+function zoom(event) {
+  const chart = /** @type {PlotlyChart} */ (event.currentTarget);
+  const box = chart.querySelector(".nsewdrag")?.getBoundingClientRect();
+  if (!event.ctrlKey || !box) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const { xaxis, yaxis } = chart.layout;
+  window.Plotly?.relayout(chart, {
+    "xaxis.range": zoomed(xaxis.range, (event.clientX - box.left) / box.width, event.deltaY),
+    "yaxis.range": zoomed(yaxis.range, (box.bottom - event.clientY) / box.height, event.deltaY),
   });
+}
 
-  const move = (value) => {
-    if (typeof value !== "number" || !Number.isFinite(value)) return;
-    epsilon = value;
-    soon();
-  };
+/**
+ * Move every word to where ε puts it.
+ *
+ * @param {number | null} value Null while the slider's number box is empty.
+ */
+export function move(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return;
+  epsilon = value;
+  drawSoon();
+}
 
-  return { move };
-})();
+/** Watch the page: Gradio builds the chart when its tab is opened and anew for other words. */
+export function start() {
+  new MutationObserver(drawSoon).observe(document, { childList: true, subtree: true });
+  drawSoon();
+}

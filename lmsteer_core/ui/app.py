@@ -13,7 +13,9 @@ from lmsteer_core.resources import ASSETS
 from lmsteer_core.ui.endpoints import create_endpoints
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.events import call_js
 from lmsteer_core.ui.page.jobs import CLOSING
+from lmsteer_core.ui.page.modules import HEAD, module_route
 from lmsteer_core.ui.page.theme import theme
 from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab
@@ -56,7 +58,12 @@ def serve_app(
             share=share,
             auth=auth,
             mcp_server=mcp,
-            app_kwargs={"routes": routes(workbench, key=":".join(auth) if auth else None)},
+            app_kwargs={
+                "routes": [
+                    module_route(),
+                    *routes(workbench, key=":".join(auth) if auth else None),
+                ]
+            },
             **launch_options(),
         )
     except OSError as error:
@@ -98,7 +105,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_transfer_tab(page, tab)
             create_evidence_tab()
         create_endpoints(workbench)
-        demo.load(None, js="() => window.lmsteer.restoreTheme()", api_visibility="private")
+        demo.load(None, js=call_js("page.restoreTheme"), api_visibility="private")
     return demo
 
 
@@ -107,10 +114,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": sorted(ASSETS.glob("*.css")),
-        "head": "".join(
-            f"<script>{path.read_text(encoding='utf-8')}</script>"
-            for path in sorted(ASSETS.glob("*.js"))
-        ),
+        "head": HEAD,
         "max_file_size": MAX_UPLOAD,
         "max_threads": 128,  # each text that is written keeps one waiting
         "run_history": False,
@@ -125,6 +129,6 @@ def _header(model_id: str) -> Markup:
         "<p>A steer moves every output word embedding: "
         "<code>e′ = (I + ε W) e</code>. Drag ε and watch the style change.</p></div>"
         '<div class="aside"><span class="model">model <b>{}</b></span>'
-        '<button type="button" class="mode" onclick="window.lmsteer.toggleTheme()" '
-        'aria-label="Switch between light and dark">◐</button></div></header>'
+        '<button type="button" class="mode" aria-label="Switch between light and dark">◐</button>'
+        "</div></header>"
     ).format(model_id)

@@ -78,7 +78,7 @@ def next_word_curves(
     is_log: bool = False,
     height: int = 400,
 ) -> go.Figure:
-    """Draw one line per word; the line at the slider's ε is the browser's (nextword.js).
+    """Draw one line per word; the line at the slider's ε is the browser's (next_word.js).
 
     Args:
         drawn: The lines.

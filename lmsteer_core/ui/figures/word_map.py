@@ -1,6 +1,6 @@
 """Words of the vocabulary as points on two axes.
 
-The browser moves them with ε (assets/words.js).
+The browser moves them with ε (assets/js/words.js).
 """
 
 from __future__ import annotations

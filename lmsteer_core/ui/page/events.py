@@ -13,8 +13,6 @@ from gradio.components import Component
 
 S = TypeVar("S")
 
-DEBOUNCE_JS = "(...values) => window.lmsteer.debounce(values)"
-
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 """Options of an event that is answered at once."""
 
@@ -107,6 +105,21 @@ class Inputs(Generic[S]):
                 for name, named in self._widgets.items()
             }
         )
+
+
+def call_js(function: str, *given: str) -> str:
+    """Return the script of an event that calls a function of the page's modules.
+
+    Args:
+        function: Its module's name in assets/js/main.js and its own, e.g. "compose.place".
+        given: Arguments that come before the values of the event's widgets.
+    """
+    arguments = "".join(f"{json.dumps(argument)}, " for argument in given)
+    return f"async (...values) => (await window.lmsteer).{function}({arguments}...values)"
+
+
+DEBOUNCE_JS = call_js("page.debounce")
+"""A slider's event comes once it rests, and while a text is driven also on the way."""
 
 
 def note_js(notes: Mapping[Any, str], otherwise: str = "") -> str:

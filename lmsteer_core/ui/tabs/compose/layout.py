@@ -23,7 +23,9 @@ _SATURATION = (
     "range, 25 with three, which is what one steer costs at 1.7 times its useful end. Three at 0.6 "
     "of their ranges cost about what one costs at its end."
 )
-_SHOW_POINT = "watch('value', () => window.lmsteerCompose.show()); window.lmsteerCompose.show();"
+_SHOW_POINT = """const show = async () => (await window.lmsteer).compose.show();
+watch("value", show);
+show();"""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ import gradio as gr
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import DEBOUNCE_JS, LOOK, QUIET, STREAMING, Inputs, note_js
+from lmsteer_core.ui.page.events import (
+    DEBOUNCE_JS,
+    LOOK,
+    QUIET,
+    STREAMING,
+    Inputs,
+    call_js,
+    note_js,
+)
 from lmsteer_core.ui.page.wiring import wired
 from lmsteer_core.ui.tabs.compose.handlers import TEXT, ComposeHandlers
 from lmsteer_core.ui.tabs.compose.layout import (
@@ -122,7 +130,7 @@ class _Events:
         point = [plane.at_across, plane.at_up]
         for slider in point:
             slider.input(js=DEBOUNCE_JS, **self.write)
-            slider.change(None, point, None, js="(a, b) => window.lmsteerCompose.place(a, b)")
+            slider.change(None, point, None, js=call_js("compose.place"))
         extras.third_epsilon.input(js=DEBOUNCE_JS, **self.draw).then(**self.write)
         gr.on(
             [plane.across.input, plane.up.input, extras.third.input, plane.unlock.input],

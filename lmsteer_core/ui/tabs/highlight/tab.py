@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, Inputs, note_js
+from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, Inputs, call_js, note_js
 from lmsteer_core.ui.tabs.examples import EXAMPLE_TEXTS, ExampleText
 from lmsteer_core.ui.tabs.highlight.handlers import (
     BY_PLACE,
@@ -28,7 +28,7 @@ from lmsteer_core.ui.tabs.highlight.markup import FULL_TINT
 _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurrency_limit": 4}
 """Options of an event that reads a text; a newer one of the same page ends it."""
 
-_SAVE_JS = "(file) => window.lmsteerHighlight.save(file)"
+_SAVE_JS = call_js("page.save")
 _ABOUT = Markup(
     "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much "
     "better the + model foresaw it than the − model did. A token is judged in its context; the "
@@ -167,7 +167,7 @@ def _add_text_events(names: list[str], texts: _Texts, kind: gr.Radio, read: dict
         (texts.take, texts.text, "steered"),
         (texts.take_baseline, texts.second, "baseline"),
     ):
-        js = f"(now) => window.lmsteerHighlight.generation('{panel}') || now"
+        js = call_js("highlight.generation", panel)
         button.click(None, box, box, js=js, **QUIET).then(**explain).then(**read)
 
 
@@ -180,7 +180,7 @@ def _add_save_events(
         marked.save_csv.click(handlers.csv_file, None, file, **LOOK),
     ):
         clicked.then(None, file, None, js=_SAVE_JS)
-    marked.save_png.click(None, None, None, js="() => window.lmsteerHighlight.picture()")
+    marked.save_png.click(None, None, None, js=call_js("highlight.savePicture"))
 
 
 def _create_texts(names: list[str]) -> _Texts:

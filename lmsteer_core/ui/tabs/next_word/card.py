@@ -21,7 +21,7 @@ def create_next_word_card(
 ) -> None:
     """Add a card that shows the Steer tab's next word; its line follows one of the tab's sliders.
 
-    The browser asks for new curves when a slider other than that one has moved (nextword.js),
+    The browser asks for new curves when a slider other than that one has moved (next_word.js),
     through a hidden button: a listener on the sliders would wait until their text is generated.
 
     Args:

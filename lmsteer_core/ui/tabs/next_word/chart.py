@@ -1,7 +1,7 @@
 """The next word's curves with what the browser draws beside them: the same on two tabs.
 
 The server computes the curves once per prompt and setting; the line at the slider's ε and every
-number beside the chart are the browser's (assets/nextword.js), so a slider asks nobody.
+number beside the chart are the browser's (assets/js/next_word.js), so a slider asks nobody.
 """
 
 from __future__ import annotations

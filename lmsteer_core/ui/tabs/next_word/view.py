@@ -7,6 +7,8 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from lmsteer_core.ui.page.events import call_js
+
 _KEY = (
     "Blue lines gain towards +ε, orange ones towards −ε; dashes tell lines of one colour apart. "
     "The ground is grey where the steer is useful; a dashed red line marks where its text breaks."
@@ -52,4 +54,4 @@ class ChartView:
 
 def pause_js(name: str) -> str:
     """Return the script that lets an event through once its widgets have come to rest."""
-    return f"(...values) => window.lmsteerNextword.pause('{name}', values)"
+    return call_js("nextWord.pause", name)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, Inputs
+from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, Inputs, call_js
 from lmsteer_core.ui.tabs.steer.drive_handlers import DriveHandlers
 from lmsteer_core.ui.tabs.steer.settings import SliderSettings
 
@@ -16,7 +16,7 @@ _ABOUT = (
     "each token keeps the colour of the strongest ε it was written under. A text caught in a loop "
     "of a few words begins again from the prompt."
 )
-_SAVE_JS = "(file) => window.lmsteerHighlight.save(file)"
+_SAVE_JS = call_js("page.save")
 
 
 class DriveView:

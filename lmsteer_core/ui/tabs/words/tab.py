@@ -12,7 +12,7 @@ from markupsafe import Markup
 from lmsteer_core.ui.figures.word_map import EXTENT
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs
+from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs, call_js
 from lmsteer_core.ui.tabs.examples import WORDS_EXAMPLES, WordsExample
 from lmsteer_core.ui.tabs.words.handlers import FindSettings, LensSettings, WordsHandlers
 from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD
@@ -21,7 +21,6 @@ _TRY_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-try]");
   if (button) trigger("click", {dimension: Number(button.dataset.try)});
 });"""
-_MOVE_JS = "(epsilon) => window.lmsteerWords.move(epsilon)"
 _SIGNS = (
     "The + end of a dimension is the one that +ε makes likelier in ordinary text: the mean "
     "hidden state over a few plain sentences has a positive coordinate on uᵢ. Under SVD of W "
@@ -108,7 +107,7 @@ def create_words_tab(page: Page) -> None:
     )
     gr.on([page.demo.load, *(w.input for w in settings.values())], **show).then(**find)
     gr.on([shown.typed.submit, shown.find.click], **find)
-    shown.epsilon.change(None, shown.epsilon, None, js=_MOVE_JS)
+    shown.epsilon.change(None, shown.epsilon, None, js=call_js("words.move"))
     filled: list[Any] = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
     filled += [shown.epsilon, choice.raw, hint]
     for button, example in zip(buttons, examples, strict=True):

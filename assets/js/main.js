@@ -1,0 +1,14 @@
+/**
+ * The page's modules, started. The head imports this one as `window.lmsteer`, a promise, through which
+ * the scripts of Gradio's events call the functions of a view: `(await window.lmsteer).compose.show()`.
+ */
+
+import * as compose from "./compose.js";
+import * as highlight from "./highlight.js";
+import * as nextWord from "./next_word.js";
+import * as page from "./page.js";
+import * as words from "./words.js";
+
+for (const view of [page, compose, nextWord, words]) view.start();
+
+export { compose, highlight, nextWord, page, words };
