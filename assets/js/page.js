@@ -35,9 +35,11 @@ export async function debounce(...values) {
  * @returns {typeof fetch}
  */
 export function stamped(send, now) {
-  return (input, options = {}) => {
+  return (input, options) => {
     // As in `fetch` itself, headers in the options replace those of a Request.
-    const headers = new Headers(options.headers ?? (input instanceof Request ? input.headers : {}));
+    const headers = new Headers(
+      options?.headers ?? (input instanceof Request ? input.headers : {}),
+    );
     headers.set("x-asked-at", String(now()));
     return send(input, { ...options, headers });
   };
