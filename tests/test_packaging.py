@@ -121,7 +121,7 @@ def test_the_app_out_of_the_wheel_serves_page_assets_and_steers_from_an_empty_fo
                 break
             except OSError:
                 time.sleep(0.1)
-        assert "window.lmsteer" in read("/")  # the scripts stand in the page's head
+        assert "window.lmsteer" in read("/")  # the head imports the modules
         assert config["title"] == "LM-Steer Workbench"
         parts = config["components"]
         tabs = [part["props"]["label"] for part in parts if part["type"] == "tabitem"]
@@ -129,6 +129,8 @@ def test_the_app_out_of_the_wheel_serves_page_assets_and_steers_from_an_empty_fo
         assert {"Next word", "Words", "Highlight", "Compose", "Transfer", "Evidence"} <= set(tabs)
         for style in ASSETS.glob("*.css"):
             assert style.read_text().strip() in config["css"]
+        for module in ASSETS.glob("js/*.js"):
+            assert read(f"/modules/{module.name}") == module.read_text()
         shipped = {path.name for path in PRETRAINED_STEERS.glob("smollm2-135m-instruct/*")}
         assert {steer["name"] for steer in json.loads(read("/v1/steers"))["data"]} == shipped
     finally:
