@@ -106,15 +106,15 @@ class Analyst:
         def key(steer: Steer) -> Hashable:
             return text, len(read.token_ids), steer
 
-        found = {steer: self._results.get(key(steer)) for steer in steers}
-        missing = [steer for steer, weighed in found.items() if weighed is None]
+        results = {steer: self._results.get(key(steer)) for steer in steers}
+        missing = [steer for steer, weighed in results.items() if weighed is None]
         if missing:
             for steer, weighed in zip(
                 missing, (yield from self._workbench.profile(read, missing)), strict=True
             ):
-                found[steer] = weighed
+                results[steer] = weighed
                 self._results.put(key(steer), weighed)
-        return [weighed for weighed in found.values() if weighed]
+        return [weighed for weighed in results.values() if weighed]
 
 
 class _Kept(Generic[_Value]):

@@ -124,9 +124,9 @@ class Chart:
             "locked": question.is_locked,
             "poles": (card.negative, card.positive),
             "isHeld": bool(question.held),
-            **_payload(result, words, drawn),
+            **_curves_for_browser(result, words, drawn),
         }
-        return figure, _data_html(data), widgets.note(_status(question, result, note))
+        return figure, _data_html(data), widgets.note(_status_text(question, result, note))
 
 
 def shown_token(text: str) -> str:
@@ -151,7 +151,7 @@ def _shown_words(result: NextWords) -> list[WordCurve]:
     return [*result.followed, *(word for word in result.words if word.token_id not in ids)]
 
 
-def _payload(
+def _curves_for_browser(
     result: NextWords, words: Sequence[WordCurve], drawn: Sequence[Line]
 ) -> dict[str, Any]:
     """Return what the browser draws from: words over the grid, and the likeliest ones at each ε."""
@@ -162,14 +162,14 @@ def _payload(
                 "text": line.text,
                 "side": line.side,
                 "dash": line.dash,
-                "p": [_short(p) for p in line.probability],
+                "p": [_rounded(p) for p in line.probability],
                 "of": "" if word.is_whole else word.word.strip(),
             }
             for word, line in zip(words, drawn, strict=True)
         ],
         "tops": [
             [
-                (shown_token(text), _short(p))
+                (shown_token(text), _rounded(p))
                 for text, p in zip(at.texts, at.probability, strict=True)
             ]
             for at in result.rankings
@@ -177,7 +177,7 @@ def _payload(
     }
 
 
-def _short(p: float) -> float:
+def _rounded(p: float) -> float:
     return float(f"{p:.4g}")
 
 
@@ -186,7 +186,7 @@ def _data_html(data: dict[str, Any]) -> Markup:
     return Markup('<div class="nw-now" data-next="{}"></div>').format(text)
 
 
-def _status(question: Question, result: NextWords, note: str) -> str:
+def _status_text(question: Question, result: NextWords, note: str) -> str:
     """Return what a reader must know about these curves, in sentences."""
     held = ", ".join(f"{steer.name} at {epsilon_text(e)}" for steer, e in question.held)
     sentences = [note, f"Held: {held}." if held else ""]
