@@ -17,6 +17,23 @@ from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.page.visits import Visits
 from lmsteer_core.workbench import Workbench
 
+_TOKEN_JS = """() => {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const drawn = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  try {
+    const token = sessionStorage.getItem("lmsteer-page") ?? drawn;
+    sessionStorage.setItem("lmsteer-page", token);
+    return token;
+  } catch {
+    return drawn;  // a frame may forbid storage
+  }
+}"""
+"""Returns a page's token, which its tab keeps when the page is loaded anew; see `Visits`."""
+
+
+_IN_LINE: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
+"""As QUIET, but through gradio's queue: without it a change of a State starts nothing."""
+
 
 class Announcement(NamedTuple):
     """That the steers of a visitor's page have changed; all tabs observe it.
@@ -63,15 +80,16 @@ class Page:
         announcement = gr.State(Announcement())
         versions = itertools.count(1)
 
-        def arrive(request: gr.Request) -> Announcement | dict[str, Any]:
-            visits.arrive(session_of(request))
+        def arrive(request: gr.Request, token: str) -> Announcement | dict[str, Any]:
+            visits.arrive(session_of(request), token)
             newest = next(reversed(steers.by_name(session_of(request))), None)
             return Announcement(next(versions), newest) if newest else gr.skip()
 
         def leave(request: gr.Request) -> None:
             visits.leave(session_of(request))
 
-        arrival = demo.load(arrive, None, announcement, **QUIET)
+        token = gr.Textbox(visible=False)
+        arrival = demo.load(arrive, token, announcement, js=_TOKEN_JS, **_IN_LINE)
         demo.unload(leave)
         return cls(
             workbench,
