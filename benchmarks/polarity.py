@@ -69,7 +69,7 @@ def evidence(
 ) -> NDArray[np.float64]:
     """Return log P₊ε − log P₋ε of each text under each steer, (n_steers, n_texts), in nats."""
     for steer in steers:
-        check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
+        check_fingerprint(steer, lm.output_embedding, lm.model_id)
     bare = [lm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     token_ids = [(lm.start_ids + ids)[:MAX_TOKENS] for ids in bare]
     hidden = torch.cat([h[:-1] for h in hidden_states(lm, token_ids)])

@@ -30,13 +30,14 @@ from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
 from lmsteer_core.models.packages import EMBEDDED
+from lmsteer_core.models.tokenizer import chat_text
 from lmsteer_core.models.tokens import token_text
 from lmsteer_core.progress import Progress, Steps, finished
 from lmsteer_core.serving.endless_text import Drive
 from lmsteer_core.serving.engine import Engine, Job, Step
 from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.library import discover, steer_folders
-from lmsteer_core.steers.steer import Steer, check_fingerprint
+from lmsteer_core.steers.steer import Steer, bound
 from lmsteer_core.text import check_text
 from lmsteer_core.training.official_recipe import N_STEPS, train_official
 from lmsteer_core.training.sources.labelled_text import LabelledText
@@ -59,7 +60,7 @@ class Workbench:
     def __init__(self, lm: LanguageModel) -> None:
         """Find the model's steers, a user's own before the shipped ones."""
         self._lm = lm
-        steers, self.problems = discover(steer_folders(), lm.fingerprint_rows, lm.model_id)
+        steers, self.problems = discover(steer_folders(), lm.output_embedding, lm.model_id)
         self.steers: Mapping[str, Steer] = MappingProxyType(steers)
         self._engine = Engine(lm)
 
@@ -128,8 +129,7 @@ class Workbench:
         Raises:
             SteerError: If it is another model's.
         """
-        check_fingerprint(steer, self._lm.fingerprint_rows, self.model_id)
-        return steer
+        return bound(steer, self._lm.output_embedding, self.model_id)
 
     def unpacked(self, paths: Sequence[Path | str]) -> Steer:
         """Return an uploaded steer; arguments and errors as for `archive.unpack`."""
@@ -200,15 +200,14 @@ class Workbench:
         """
         if not self.has_chat_template:
             raise InputError(f"{self.model_id} has no chat template; use /v1/completions.")
-        try:
-            text = self._lm.tokenizer.apply_chat_template(
-                [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # templates raise their own errors about the order of roles
-            raise InputError(
-                f"The model's chat template refuses these messages: {error}"
-            ) from error
-        return str(text)
+        return chat_text(self._lm.tokenizer, messages)
+
+    def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Return a chat's tokens, with no BOS but the template's own.
+
+        Arguments and errors as for `chat_prompt`.
+        """
+        return self._lm.token_ids(self.chat_prompt(messages))
 
     # Writing
 

@@ -118,6 +118,7 @@ def hub(tmp_path, monkeypatch) -> Iterator[type[FakeHub]]:
     endpoint = "http://{}:{}".format(*server.server_address)
     monkeypatch.setattr("lmsteer_core.exchange.hub.HfApi", partial(HfApi, endpoint=endpoint))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    Hub.endpoint = endpoint
     yield Hub
     server.shutdown()
     server.server_close()

@@ -73,7 +73,7 @@ def _log_probabilities(
 ) -> Steps[Tensor]:
     """Yield the finished share; return log P_ε(x_t | x_<t), (n_steers, n_epsilons, n_tokens)."""
     for steer in steers:
-        check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
+        check_fingerprint(steer, lm.output_embedding, lm.model_id)
         for epsilon in epsilons:
             check_epsilon(epsilon, steer.name)
     out = torch.zeros(len(steers), len(epsilons), len(read.token_ids))

@@ -113,7 +113,7 @@ def next_words(
         n_ranked = check_whole_number(n_ranked, "The number of ranked words", 0, lm.vocab_size)
     if not 1 <= len(epsilons) <= _MAX_GRID:
         raise InputError(f"Ask for 1 to {_MAX_GRID} values of ε.")
-    check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
+    check_fingerprint(steer, lm.output_embedding, lm.model_id)
     grid = [check_epsilon(epsilon, steer.name) for epsilon in epsilons]
     at = abs(check_epsilon(at, steer.name))
     ids, cut = lm.encode(prompt, reserve=1)
@@ -121,7 +121,7 @@ def next_words(
     hidden = finished(lm.next_state(ids))
     base, moved = logits_over_epsilon(lm, steer, hidden)
     for other, epsilon in held:
-        check_fingerprint(other, lm.fingerprint_rows, lm.model_id)
+        check_fingerprint(other, lm.output_embedding, lm.model_id)
         base = base + check_epsilon(epsilon, other.name) * logits_over_epsilon(lm, other, hidden)[1]
 
     def probabilities(epsilon: float) -> Tensor:

@@ -79,7 +79,7 @@ def plane(
         raise InputError(f"Ask for 1 to {_MAX_GRID} values of ε.")
     grid = [check_epsilon(epsilon) for epsilon in epsilons]
     for steer, epsilon in (*held, (steer_a, 0.0), (steer_b, 0.0)):
-        check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
+        check_fingerprint(steer, lm.output_embedding, lm.model_id)
         check_epsilon(epsilon, steer.name)
     ids, cut = lm.encode(prompt, reserve=1)
     token_id, is_whole = first_token(lm, prompt, word)

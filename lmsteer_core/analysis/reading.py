@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lmsteer_core.errors import InputError
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Steps, finished, scaled
 from lmsteer_core.text import check_text
@@ -69,6 +70,9 @@ def reading(lm: LanguageModel, text: str) -> Steps[ReadText]:
         text[: MAX_TOKENS * 16], return_offsets_mapping=True, add_special_tokens=False
     )
     token_ids = encoding["input_ids"][:MAX_TOKENS]
+    lm.check_ids(token_ids)
+    if not token_ids:
+        raise InputError(f"{lm.model_id} reads nothing in that text; use other characters.")
     ends = [end for _, end in encoding["offset_mapping"]][:MAX_TOKENS]
     starts = [0, *ends[:-1]]
     cut = len(encoding["input_ids"]) > MAX_TOKENS or len(text) > MAX_TOKENS * 16

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 import torch
-from tokenizers.decoders import DecodeStream
 
 from lmsteer_core.analysis.logits import base_logits, moved_logits
 from lmsteer_core.generation.draw import likeliest, log_probabilities
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.models.batched import tokens_per_chunk
 from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.tokenizer import TextStream
 from lmsteer_core.progress import Steps, scaled
 from lmsteer_core.steers.steer import Steer
 
@@ -36,8 +36,8 @@ def scoring(
         its log-probabilities are NaN.
     """
     hidden = yield from scaled(lm.reading(token_ids), 0, 0.5)
-    decoder = DecodeStream(skip_special_tokens=True)
-    texts = [decoder.step(lm.tokenizer.backend_tokenizer, i) or "" for i in token_ids]
+    decoder = TextStream()
+    texts = [decoder.step(lm.tokenizer.backend_tokenizer, i) for i in token_ids]
     epsilons = {steer.name: epsilon for steer, epsilon in steers}
     tokens = [Token(token_ids[0], texts[0], math.nan, math.nan, epsilons)]
     n_predicted, size = len(token_ids) - 1, tokens_per_chunk(lm)

@@ -90,16 +90,13 @@ def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
     for token_id in (
         (neutral_statistics(lm).mean_probability >= _LEAST_PROBABILITY).nonzero()[:, 0].tolist()
     ):
-        token = lm.tokenizer.convert_ids_to_tokens(token_id)
-        if raw and token:
+        text = lm.token_texts[token_id]
+        if raw and lm.tokenizer.convert_ids_to_tokens(token_id):
             ids.append(token_id)
             words.append(token_text(lm, token_id))
-        # byte-level BPE marks a word start with Ġ, SentencePiece with ▁
-        elif token and token[0] in "Ġ▁":
-            word = str(lm.tokenizer.decode([token_id])).strip()
-            if len(word) > 1 and word.isalpha():
-                ids.append(token_id)
-                words.append(word)
+        elif not raw and text.startswith(" ") and len(text.strip()) > 1 and text.strip().isalpha():
+            ids.append(token_id)
+            words.append(text.strip())
     if len(words) < _LEAST_WORDS:
         raise ModelError(f"The tokenizer of {lm.model_id} has no whole words to list.")
     return Vocabulary(torch.tensor(ids, dtype=torch.long), words)

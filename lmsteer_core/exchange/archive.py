@@ -14,7 +14,7 @@ from pathlib import Path
 from lmsteer_core.errors import SteerError
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.card import CARD_FILE, shortened
-from lmsteer_core.steers.steer import WEIGHTS_FILE, Steer, check_fingerprint
+from lmsteer_core.steers.steer import WEIGHTS_FILE, Steer, bound
 
 MAX_BYTES = 5_000_000
 """Of an uploaded steer, packed or not; the largest that ship are a tenth of that."""
@@ -59,7 +59,7 @@ def unpack(paths: Sequence[Path | str], lm: LanguageModel) -> Steer:
             steer = Steer.load(folder)
         except SteerError as error:
             raise SteerError(str(error).replace(f"{folder}/", "")) from error
-    check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
+    steer = bound(steer, lm.output_embedding, lm.model_id)
     card = steer.card
     card = dataclasses.replace(
         card, negative=shortened(card.negative), positive=shortened(card.positive)

@@ -86,7 +86,7 @@ def export_merged(
     # A twin that shares every weight but the head's: the model itself must stay as it is.
     twin = copy.deepcopy(lm.model, {id(p): p for p in lm.model.parameters()})
     head = twin.get_output_embeddings()
-    steered = torch.addmm(lm.output_embedding.float().cpu(), up, down).to(lm.output_embedding.dtype)
+    steered = torch.addmm(head.weight.float().cpu(), up, down).to(head.weight.dtype)
     head.weight = nn.Parameter(steered, requires_grad=False)
     for config in (twin.config, twin.config.get_text_config()):
         config.tie_word_embeddings = False
@@ -103,7 +103,7 @@ def _used(lm: LanguageModel, parts: Sequence[tuple[Steer, float]]) -> list[tuple
     """Return the parts whose ε is not 0, checked against the model."""
     for steer, epsilon in parts:
         check_epsilon(epsilon, steer.name)
-        check_fingerprint(steer, lm.fingerprint_rows, lm.model_id)
+        check_fingerprint(steer, lm.output_embedding, lm.model_id)
     used = [(steer, float(epsilon)) for steer, epsilon in parts if epsilon]
     if not used:
         raise InputError(
@@ -119,7 +119,8 @@ def _lora(lm: LanguageModel, parts: Sequence[tuple[Steer, float]]) -> tuple[Tens
     """
     down = torch.cat([steer.left.float() for steer, _ in parts], dim=1).T
     right = torch.cat([epsilon * steer.right.float() for steer, epsilon in parts])
-    return down.contiguous(), lm.output_embedding.float().cpu() @ right.T
+    weight = lm.model.get_output_embeddings().weight  # with the rows that have no logit
+    return down.contiguous(), weight.float().cpu() @ right.T
 
 
 def _export_card(lm: LanguageModel, parts: Sequence[tuple[Steer, float]], library: str) -> str:

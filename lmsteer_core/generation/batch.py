@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from lmsteer_core.generation.live_row import LiveRow, Token
 from lmsteer_core.generation.row_group import RowGroup, is_wasteful
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.probe import positions
 from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.hook import Steering
 from lmsteer_core.steers.steer import Steer
@@ -46,8 +47,8 @@ class Batch:
         """Start with no row."""
         self._lm = lm
         self._groups: list[RowGroup] = []
+        self._takes_positions = lm.probed.takes_positions
         known = inspect.signature(lm.model.forward).parameters
-        self._takes_positions = "position_ids" in known
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
     @property
@@ -65,7 +66,10 @@ class Batch:
         assert isinstance(embedding, Tensor)
         for row in rows:
             _check_row(row, len(embedding))
-        if is_wasteful([len(row.ids) for row in rows]):
+        if not self._lm.probed.shares_batches:
+            groups = [RowGroup.of([row], self._lm.device) for row in rows]
+            self._groups += [replace(group, is_alone=True) for group in groups]
+        elif is_wasteful([len(row.ids) for row in rows]):
             by_prompt: dict[tuple[int, ...], list[LiveRow]] = {}
             for row in rows:
                 by_prompt.setdefault(tuple(row.ids), []).append(row)
@@ -126,12 +130,14 @@ class Batch:
             return failed
         # No steer acts on what is read, only on the logits of a row's last token.
         n_common = group.n_unread - (group.shared is not None)
+        if not self._lm.probed.shares_batches:
+            n_tokens = n_common  # its cache may not go on from the middle of a prompt
         end = group.n_read + min(n_common, max(1, n_tokens // len(group.ids)))
         columns = slice(0 if group.cache is None else group.n_read, end)
         mask = group.mask[:, :end]
         options: dict[str, Any] = dict(self._options)
         if self._takes_positions:
-            options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, columns]
+            options["position_ids"] = positions(mask)[:, columns]
         try:
             with self._steering(settings[:1] if group.shared else settings, group.rows) as steering:
                 output = self._lm.model(
@@ -143,7 +149,9 @@ class Batch:
                 )
         except Exception as error:
             return failed | self._split(group, error)
-        group.cache, group.n_read = getattr(output, "past_key_values", None), end
+        group.n_read = end
+        if self._lm.probed.reads_on:
+            group.cache = getattr(output, "past_key_values", None)
         if group.shared and group.n_unread == 1:
             group.part()
         if group.n_unread:
@@ -203,7 +211,7 @@ class Batch:
         except Exception as error:
             return error
         alternatives = likeliest(logits, row.n_alternatives)
-        return Token(int(token_id), text or "", logprob, base, epsilons, alternatives)
+        return Token(int(token_id), text, logprob, base, epsilons, alternatives)
 
     def _settings(self, rows: Sequence[LiveRow]) -> tuple[list[_Setting], dict[LiveRow, Drawn]]:
         """Return what steers each row, and the rows of which that cannot be said."""

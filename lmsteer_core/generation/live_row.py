@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tokenizers.decoders import DecodeStream
-
 from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.models.tokenizer import TextStream
 from lmsteer_core.steers.steer import Steer
 
 
@@ -61,7 +60,11 @@ class LiveRow:
     logprobs: bool = True
     n_alternatives: int = 0
     n_new: int = 0
-    decoder: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
+    decoder: TextStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let the text begin behind its prompt."""
+        self.decoder = TextStream(self.ids)
 
     @property
     def noise_key(self) -> tuple[int, int, int]:

@@ -31,8 +31,8 @@ class RowGroup:
         shared: While rows with the same prompt read it together, the line of `ids` of each row.
         n_read: Columns that the model has read.
         cache: A transformers cache of their keys and values, if the model keeps one.
-        is_alone: Whether its rows failed together with others, so that it must not be joined to
-            any.
+        is_alone: Whether it must not be joined to any: its rows failed together with others, or
+            the model reads rows only one by one.
     """
 
     rows: list[LiveRow]

@@ -212,7 +212,7 @@ class Chat(GenerationRequest):
     def prompts(self, workbench: Workbench) -> Sequence[Prompt]:
         """Return the chat in the model's own template, where the assistant is about to speak."""
         messages = [{"role": each.role, "content": each.text} for each in self.messages]
-        return [workbench.chat_prompt(messages)]
+        return [workbench.chat_ids(messages)]
 
     def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
         """Return an answer."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants
 
 from lmsteer_core.errors import ModelError
 from lmsteer_core.models.gguf import convert_gguf
@@ -31,12 +35,48 @@ def available_models() -> list[dict[str, str]]:
     if _gemma_pieces():
         source = f"package {_GEMMA_PACKAGE}; {_GEMMA_NOTICE}"
         rows.append({"id": GEMMA, "name": _GEMMA_NAME, "source": source})
-    hub = Path(os.environ.get("HF_HUB_CACHE") or Path.home() / ".cache/huggingface/hub")
-    for folder in sorted(hub.glob("models--*")):
-        if any(folder.glob("snapshots/*/config.json")):
+    for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*")):
+        if any(map(_is_loadable, folder.glob("snapshots/*"))):
             name = folder.name.removeprefix("models--").replace("--", "/")
             rows.append({"id": name, "name": name, "source": "hub cache"})
     return rows
+
+
+def why_not_causal(config: Mapping[str, Any]) -> str:
+    """Return why a checkpoint is no causal language model, to judge by its config; else ""."""
+    from transformers.models.auto import modeling_auto as auto
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    model_type = config.get("model_type")
+    if config.get("is_encoder_decoder"):
+        return "it is an encoder–decoder model, which does not continue a text"
+    if model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not (
+        config.get("is_decoder") or config.get("causal")
+    ):
+        return "it is an encoder, which reads a text in both directions"
+    if model_type in CONFIG_MAPPING and model_type not in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "it is not a causal language model"
+    other_tasks = {
+        *auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values(),
+        *auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values(),
+        *auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES.values(),
+        *auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES.values(),
+        *auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES.values(),
+    } - {*auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()}
+    for name in config.get("architectures") or []:
+        if name in other_tasks:
+            return f"it was trained for another task ({name})"
+    return ""
+
+
+def _is_loadable(folder: Path) -> bool:
+    """Return whether a folder holds a causal language model with its weights."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+        return has_weights and not why_not_causal(config)
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def locate(model_id: str) -> tuple[str, str]:

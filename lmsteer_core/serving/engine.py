@@ -15,6 +15,7 @@ Whatever goes wrong with a row ends that row's request alone.
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import logging
 import queue
@@ -188,7 +189,8 @@ class Engine:
         if self._thread is None or not self._thread.is_alive():
             name = f"lmsteer-engine-{next(self._names)}"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-            self._thread.start()
+            # Not inside of a context in which its caller steers the model.
+            contextvars.Context().run(self._thread.start)
         self._changed.notify_all()
 
     def _position(self, job: Job) -> int:

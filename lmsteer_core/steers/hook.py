@@ -6,8 +6,10 @@ and before any logit scale or softcap, whatever the architecture, and tied weigh
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from types import TracebackType
 
 import torch
@@ -19,14 +21,20 @@ from lmsteer_core.errors import ModelError, SteerError
 from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.steer import Steer, steer_hidden
 
+_LOCK = threading.Lock()
+
+_ENTERED: ContextVar[tuple[Steering, ...]] = ContextVar("entered", default=())
+"""The contexts that the running thread or task is in."""
+
 
 class Steering:
     """Context manager under which the model's output embeddings are steered.
 
     ε belongs to the row: row i of every batch that enters the output embedding is steered by
     `epsilons[i]`. Beams and `num_return_sequences` multiply the batch in blocks, and each block
-    keeps its row's ε. Only the thread that entered the context is steered, so several threads
-    may steer one model at once.
+    keeps its row's ε. Only whoever entered the context is steered: its thread or task, and the
+    threads started inside, to their end, such as the one that writes a streamer's text. So several
+    threads and tasks may steer one model at once, each in its own way.
 
     Attributes:
         base_logits: With `keep_base=True`, the unsteered logits of the last forward pass,
@@ -92,8 +100,10 @@ class Steering:
         self.base_logits: Tensor | None = None
 
     def __enter__(self) -> Steering:
-        """Hook the output embedding for this thread."""
-        self._thread = threading.get_ident()
+        """Hook the output embedding for whoever enters."""
+        _let_threads_inherit()
+        _ENTERED.set((*_ENTERED.get(), self))
+        self._n_threads = 1
         self._hooks = []
         if self._left is not None:
             self._hooks.append(self._head.register_forward_pre_hook(self._before_head))
@@ -108,12 +118,20 @@ class Steering:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Unhook; the model is exactly what it was."""
-        for hook in self._hooks:
-            hook.remove()
+        """Unhook; the model is exactly what it was, once the threads started inside have ended."""
+        _ENTERED.set(tuple(each for each in _ENTERED.get() if each is not self))
+        self._count_threads(-1)
+
+    def _count_threads(self, change: int) -> None:
+        """Keep the hooks as long as there is a thread inside."""
+        with _LOCK:
+            self._n_threads += change
+            if self._n_threads == 0:
+                for hook in self._hooks:
+                    hook.remove()
 
     def _before_head(self, _head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        if threading.get_ident() != self._thread or self._left is None or self._right is None:
+        if self not in _ENTERED.get() or self._left is None or self._right is None:
             return None
         hidden = args[0]
         epsilon = self._epsilon
@@ -131,7 +149,7 @@ class Steering:
     def _after_model(
         self, _model: nn.Module, _args: object, output: CausalLMOutput
     ) -> CausalLMOutput | None:
-        if threading.get_ident() != self._thread:
+        if self not in _ENTERED.get():
             return None
         logits = output.logits
         if self._left is None or logits is None:
@@ -140,3 +158,38 @@ class Steering:
         steered, self.base_logits = logits.chunk(2)
         output.logits = steered
         return output
+
+
+def _let_threads_inherit() -> None:
+    """Let new threads be in the contexts that they are started in, as new tasks are by themselves.
+
+    Python 3.14 can do so itself, and does in its free-threaded build.
+    """
+    start = threading.Thread.start
+    if hasattr(start, "inherits_steering"):
+        return
+
+    @functools.wraps(start)
+    def start_inside(thread: threading.Thread) -> None:
+        if entered := _ENTERED.get():
+            thread.run = _inside(entered, thread.run)  # type: ignore[method-assign]
+        start(thread)
+
+    start_inside.inherits_steering = True  # type: ignore[attr-defined]
+    threading.Thread.start = start_inside  # type: ignore[method-assign, assignment]
+
+
+def _inside(entered: tuple[Steering, ...], run: Callable[[], None]) -> Callable[[], None]:
+    """Return a thread's work as it is done within some contexts, which stay open for it."""
+    for steering in entered:
+        steering._count_threads(+1)
+
+    def run_inside() -> None:
+        _ENTERED.set(entered)
+        try:
+            run()
+        finally:
+            for steering in entered:
+                steering._count_threads(-1)
+
+    return run_inside

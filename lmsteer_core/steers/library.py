@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from lmsteer_core.errors import SteerError
 from lmsteer_core.resources import PRETRAINED_STEERS
 from lmsteer_core.steers.card import CARD_FILE
-from lmsteer_core.steers.steer import Steer, check_fingerprint
+from lmsteer_core.steers.steer import Steer, bound
 
 
 def user_steers_of(model_id: str) -> Path:
@@ -22,9 +23,14 @@ def user_steers_of(model_id: str) -> Path:
 
 
 def discover(
-    folders: Sequence[Path], rows: Tensor, model_id: str
+    folders: Sequence[Path], output_embedding: Tensor, model_id: str
 ) -> tuple[dict[str, Steer], list[str]]:
     """Find every steer of one model below `folders` (each <folder>/<model>/<steer>/card.json).
+
+    Args:
+        folders: Where to look.
+        output_embedding: The model's E, (vocab_size, d_model).
+        model_id: What to call the model.
 
     Returns:
         The steers by name, earlier folders first, and one sentence per steer that cannot be read.
@@ -39,11 +45,8 @@ def discover(
             except SteerError as error:
                 problems.append(str(error))
                 continue
-            try:
-                check_fingerprint(steer, rows, model_id)
-            except SteerError:
-                continue
-            steers.setdefault(steer.name, steer)
+            with suppress(SteerError):
+                steers.setdefault(steer.name, bound(steer, output_embedding, model_id))
     return steers, problems
 
 

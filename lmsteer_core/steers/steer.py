@@ -22,13 +22,9 @@ from torch import Tensor
 
 from lmsteer_core.errors import SteerError
 from lmsteer_core.steers.card import CARD_FILE, SteerCard, check_name
+from lmsteer_core.steers.fingerprint import are_parallel, fingerprint_rows, is_fingerprint
 
 WEIGHTS_FILE = "steer.safetensors"
-
-
-_SAME_MODEL_COSINE = 0.9
-"""Median cosine of fingerprint rows: re-quantised copies stay
-above 0.98, unrelated models near 0."""
 
 _FACTOR_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -189,17 +185,28 @@ class Steer:
         return cls(tensors["left"], tensors["right"], tensors["fingerprint_rows"], card)
 
 
-def check_fingerprint(steer: Steer, rows: Tensor, model_id: str) -> None:
-    """Raise SteerError unless `steer` was made for the model whose fingerprint rows are given.
+def check_fingerprint(steer: Steer, output_embedding: Tensor, model_id: str) -> None:
+    """Raise SteerError unless `steer` was made for the model, or a copy of it.
 
-    A re-quantised or slightly fine-tuned copy (rows nearly parallel) is accepted.
+    Args:
+        steer: Any steer.
+        output_embedding: The model's E, (vocab_size, d_model), or another steer's fingerprint rows.
+        model_id: What to call the model.
     """
-    same = steer.fingerprint_rows.shape == rows.shape
-    if same:
-        cosine = torch.cosine_similarity(steer.fingerprint_rows.float(), rows.float(), dim=1)
-        same = cosine.median().item() >= _SAME_MODEL_COSINE
-    if not same:
+    if not is_fingerprint(steer.fingerprint_rows, output_embedding):
         raise SteerError(
             f"Steer '{steer.name}' was made for {steer.card.model_id} and cannot steer {model_id}; "
             "train or transfer it for this model."
         )
+
+
+def bound(steer: Steer, output_embedding: Tensor, model_id: str) -> Steer:
+    """Return a steer that fits the others of a model, even if made for one with other tokens.
+
+    Arguments and errors as for `check_fingerprint`.
+    """
+    check_fingerprint(steer, output_embedding, model_id)
+    rows = fingerprint_rows(output_embedding)
+    if are_parallel(steer.fingerprint_rows, rows):
+        return steer
+    return dataclasses.replace(steer, fingerprint_rows=rows)

@@ -36,7 +36,7 @@ class Behaviour:
 
     def __post_init__(self) -> None:
         """Refuse another model's steer."""
-        check_fingerprint(self.steer, self.source.fingerprint_rows, self.source.model_id)
+        check_fingerprint(self.steer, self.source.output_embedding, self.source.model_id)
 
     def shift(self, lm: LanguageModel, plain: PlainText, progress: Progress) -> Shift:
         """Return mean(h Δμᵀ) at the ends of words that both models see.

@@ -155,16 +155,9 @@ def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 def _spellings(lm: LanguageModel) -> dict[str, int]:
     """Return every token's id by its spelling, a word start's with a leading space."""
     by_spelling: dict[str, int] = {}
-    for i, (token, text) in enumerate(
-        zip(
-            lm.tokenizer.convert_ids_to_tokens(list(range(lm.vocab_size))),
-            lm.token_texts,
-            strict=True,
-        )
-    ):
-        if token and text.strip() and "\ufffd" not in text:
-            # Byte-level BPE marks a word start with Ġ, SentencePiece with ▁.
-            by_spelling.setdefault(f" {text.strip()}" if token[0] in "Ġ▁" else text, i)
+    for i, text in enumerate(lm.token_texts):
+        if text.strip() and "\ufffd" not in text:
+            by_spelling.setdefault(f" {text.strip()}" if text.startswith(" ") else text, i)
     return by_spelling
 
 

@@ -22,6 +22,8 @@ from lmsteer_core.analysis.evidence import (
 )
 from lmsteer_core.analysis.reading import _windows, read_text, reading
 from lmsteer_core.analysis.spans import Span, strongest_spans, units
+from lmsteer_core.models import language_model
+from lmsteer_core.models.backbone import read as read_states
 
 TEXT = "The soup was cold 🍲, but we loved the view."
 
@@ -99,9 +101,8 @@ def test_a_profile_reads_the_backbone_once_for_all_steers(
 ) -> None:
     other = make_steer(lm.output_embedding, norm=0.6, seed=9, name="other", model_id=lm.model_id)
     passes = []
-    original = LanguageModel._read
     monkeypatch.setattr(
-        LanguageModel, "_read", lambda *args, **kw: passes.append(1) or original(*args, **kw)
+        language_model, "read", lambda *args, **kw: passes.append(1) or read_states(*args, **kw)
     )
     read = read_text(lm, TEXT)
     found = profile(lm, read, [steer, other])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from support.models import make_steer
+from support.models import make_steer, make_tiny
 
 from lmsteer_core import (
     InputError,
@@ -83,16 +83,13 @@ def test_the_curves_of_the_whole_vocabulary_sum_to_one(small: LanguageModel) -> 
     assert np.sum([w.probability for w in found.words], axis=0) == pytest.approx([1, 1], abs=1e-4)
 
 
-def test_softcapped_logits_are_capped_after_the_move(small: LanguageModel) -> None:
+def test_softcapped_logits_are_capped_after_the_move(lm: LanguageModel) -> None:
+    model = make_tiny("gemma3", vocab_size=lm.vocab_size, final_logit_softcapping=3.0)
+    small = LanguageModel(model, lm.tokenizer, "capped")
     steer = make_steer(small.output_embedding, norm=2.0)
-    config = small.model.config
-    config.final_logit_softcapping = 3.0
-    try:
-        found = next_words(small, PROMPT, steer, epsilons=[2.0], top=3)
-        h = small.hidden_states([small.encode(PROMPT)[0]])[0][-1]
-        p = (3 * (small.output_embedding @ (h + 2.0 * steer.matrix().T @ h) / 3).tanh()).softmax(0)
-    finally:
-        del config.final_logit_softcapping
+    found = next_words(small, PROMPT, steer, epsilons=[2.0], top=3)
+    h = small.hidden_states([small.encode(PROMPT)[0]])[0][-1]
+    p = (3 * (small.output_embedding @ (h + 2.0 * steer.matrix().T @ h) / 3).tanh()).softmax(0)
     assert [w.probability[0] for w in found.words] == pytest.approx(
         p.topk(3).values.tolist(), rel=1e-3
     )

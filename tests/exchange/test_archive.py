@@ -14,7 +14,7 @@ from lmsteer_core.steers.card import CARD_FILE, SteerCard
 from lmsteer_core.steers.steer import WEIGHTS_FILE, Steer
 
 ROWS = torch.randn(16, 8, generator=torch.Generator().manual_seed(0)).half()
-MODEL = SimpleNamespace(fingerprint_rows=ROWS, model_id="tiny")
+MODEL = SimpleNamespace(output_embedding=ROWS, model_id="tiny")
 
 
 @pytest.fixture

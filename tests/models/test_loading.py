@@ -13,8 +13,22 @@ import threading
 
 import pytest
 import torch
+from huggingface_hub import constants
 from support.models import TINY_CONFIGS, make_tiny
-from transformers import BertConfig, BertModel, ViTConfig, ViTForImageClassification
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    BertLMHeadModel,
+    BertModel,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from lmsteer_core import LanguageModel, ModelError, load_model
 from lmsteer_core.files import cache_folder
@@ -341,7 +355,126 @@ def test_a_vision_model_is_refused(lm, tmp_path):
 def test_an_encoder_is_refused(lm, tmp_path):
     save_bert(tmp_path / "bert")
     lm.tokenizer.save_pretrained(tmp_path / "bert")
-    refuses(tmp_path / "bert", "not a complete causal language model", "cls.predictions")
+    refuses(tmp_path / "bert", "it is an encoder, which reads a text in both directions")
+
+
+TINY_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2} | {
+    "intermediate_size": 16,
+    "vocab_size": 99,
+}
+TINY_BART = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 99} | {
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 16,
+    "decoder_ffn_dim": 16,
+}
+TINY_GPT2 = {"n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 99}
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: BertForMaskedLM(BertConfig(**TINY_BERT)), "an encoder, which reads"),
+        (lambda: RobertaForMaskedLM(RobertaConfig(**TINY_BERT)), "an encoder, which reads"),
+        (
+            lambda: BartForConditionalGeneration(BartConfig(**TINY_BART)),
+            "an encoder–decoder model, which does not continue a text",
+        ),
+        (
+            lambda: GPT2ForSequenceClassification(GPT2Config(**TINY_GPT2)),
+            "trained for another task (GPT2ForSequenceClassification)",
+        ),
+    ],
+)
+def test_a_checkpoint_made_for_something_else_is_refused_and_not_listed(
+    lm, tmp_path, monkeypatch, make, reason
+):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--me--other/snapshots/main"
+    make().save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+    refuses(folder, reason, "choose a causal language model")
+    assert "me/other" not in {row["id"] for row in available_models()}
+
+
+def test_an_encoder_whose_config_keeps_it_secret_is_refused_by_how_it_reads(lm, tmp_path):
+    BertLMHeadModel(BertConfig(**TINY_BERT)).save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "causal": True}))
+    refuses(tmp_path, "reads a text in both directions")
+
+
+def test_an_encoder_that_is_a_decoder_is_loaded(lm, tmp_path):
+    BertLMHeadModel(BertConfig(**TINY_BERT, is_decoder=True)).save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    assert load_model(str(tmp_path), dtype="float32").d_model == 16
+
+
+def test_the_hubs_cache_lists_what_can_be_loaded(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("llama", "weightless", "broken"):
+        shutil.copytree(folder, tmp_path / f"hub/models--me--{name}/snapshots/main")
+    (tmp_path / "hub/models--me--weightless/snapshots/main/model.safetensors").unlink()
+    (tmp_path / "hub/models--me--broken/snapshots/main/config.json").write_text("{")
+    (tmp_path / "hub/models--me--empty/snapshots").mkdir(parents=True)
+    rows = [row["id"] for row in available_models() if row["source"] == "hub cache"]
+    assert rows == ["me/llama"]
+
+
+def test_the_hubs_cache_is_looked_for_where_its_own_library_has_it(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "home/hub/models--me--llama/snapshots/main")
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    environment.pop("HF_HUB_CACHE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "lmsteer_core", "models", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "me/llama" in done.stdout
+
+
+def test_what_the_hub_refuses_is_told_from_a_hub_out_of_reach(hub, tmp_path):
+    code = (
+        "import sys\n"
+        "from lmsteer_core import ModelError, load_model\n"
+        "for model_id in sys.argv[1:]:\n"
+        "    try: load_model(model_id, dtype='float32')\n"
+        "    except ModelError as error: print(error)\n"
+    )
+
+    def told(endpoint, *model_ids):
+        environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home")}
+        environment.pop("HF_HUB_OFFLINE", None)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *model_ids],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    gated, unknown = told(hub.endpoint, "meta/gated-offline-header", "nobody/connect")
+    assert "accept their terms" in gated
+    assert "hf auth login" in gated
+    assert "no such model on the hub" in unknown
+    (unreachable,) = told("http://127.0.0.1:9", "me/warm")
+    assert "the hub cannot be reached" in unreachable
+    assert all(map(one_sentence, (gated, unknown, unreachable)))
+
+
+def test_a_folder_whose_name_speaks_of_the_hub_is_explained_by_its_fault(folder, tmp_path):
+    odd = tmp_path / "offline resolve header connect"
+    shutil.copytree(folder, odd)
+    config = json.loads((odd / "config.json").read_text())
+    (odd / "config.json").write_text(json.dumps({**config, "hidden_size": 48}))
+    with pytest.raises(ModelError) as caught:
+        load_model(str(odd), dtype="float32")
+    assert "hub" not in str(caught.value)
+    assert "damaged" not in str(caught.value)
 
 
 def test_truncated_weights_are_refused(folder):

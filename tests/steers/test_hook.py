@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from support.models import VOCAB_SIZE, make_steer
 from torch import nn
+from transformers import TextIteratorStreamer
 
-from lmsteer_core import InputError, ModelError, SteerError, Steering
+from lmsteer_core import InputError, LanguageModel, ModelError, SteerError, Steering
+from lmsteer_core.progress import finished
 
 IDS = torch.randint(3, VOCAB_SIZE, (3, 7), generator=torch.Generator().manual_seed(5))
 
@@ -233,6 +237,120 @@ def test_two_threads_steering_one_model_do_not_see_each_other(llama, steer_for):
         thread.join()
     assert agreements == {-4.0: [True] * 20, 4.0: [True] * 20}
     assert all(outside)
+
+
+def test_a_thread_started_inside_is_steered_as_a_streamer_needs_it(llama, steer_for):
+    steer, ids = steer_for(llama, norm=1.0), IDS[:1]
+    mask = torch.ones_like(ids)
+    settings = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None}
+    base = llama.generate(ids, attention_mask=mask, **settings)[0].tolist()
+    streamer = TextIteratorStreamer(Spelled(), timeout=30)
+    arguments = {"inputs": ids, "attention_mask": mask, "streamer": streamer, **settings}
+    with Steering(llama, [steer], [[4.0]]):
+        expected = llama.generate(ids, attention_mask=mask, **settings)[0].tolist()
+        writer = threading.Thread(target=llama.generate, kwargs=arguments)
+        writer.start()
+        written = "".join(streamer).split()
+    writer.join()
+    assert written == [str(i) for i in expected]
+    assert expected != base
+
+
+class Spelled:
+    """A tokenizer of which a streamer sees the ids."""
+
+    def decode(self, ids, **_):
+        return "".join(f"{int(i)} " for i in ids)
+
+
+def test_a_thread_started_inside_stays_steered_after_its_parent_has_left(llama, steer_for):
+    steer, before = steer_for(llama), state_of(llama)
+    base, found, left = logits_of(llama), [], threading.Event()
+
+    def work():
+        left.wait(30)
+        found.append(logits_of(llama))
+
+    with Steering(llama, [steer], [[3.0]]):
+        expected = logits_of(llama)
+        thread = threading.Thread(target=work)
+        thread.start()
+    assert torch.equal(logits_of(llama), base)
+    left.set()
+    thread.join()
+    assert torch.equal(found[0], expected)
+    assert state_of(llama)[1] == before[1]
+
+
+def test_threads_started_inside_keep_both_of_two_contexts_and_their_own(llama, steer_for):
+    outer, inner = steer_for(llama, seed=0), steer_for(llama, seed=1, name="inner")
+    expected, found = [], []
+
+    def work():
+        found.append(logits_of(llama))
+        with Steering(llama, [inner], [[1.0]]):
+            found.append(logits_of(llama))
+
+    with Steering(llama, [outer], [[2.0]]):
+        expected.append(logits_of(llama))
+        with Steering(llama, [inner], [[1.0]]):
+            expected.append(logits_of(llama))
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(work).result()
+    assert all(map(torch.equal, found, expected))
+
+
+def test_threads_that_others_start_meanwhile_are_not_steered(llama, steer_for):
+    base, found = logits_of(llama), []
+    inside, may_leave = threading.Event(), threading.Event()
+
+    def steer_and_wait():
+        with Steering(llama, [steer_for(llama)], [[5.0]]):
+            inside.set()
+            may_leave.wait(30)
+
+    steering = threading.Thread(target=steer_and_wait)
+    steering.start()
+    inside.wait(30)
+    other = threading.Thread(target=lambda: found.append(logits_of(llama)))
+    other.start()
+    other.join()
+    may_leave.set()
+    steering.join()
+    assert torch.equal(found[0], base)
+
+
+def test_tasks_of_one_thread_do_not_steer_each_other(llama, steer_for):
+    steer, base = steer_for(llama), logits_of(llama)
+    expected = {}
+    for epsilon in (-4.0, 4.0):
+        with Steering(llama, [steer], [[epsilon]]):
+            expected[epsilon] = logits_of(llama)
+
+    async def steered(epsilon):
+        with Steering(llama, [steer], [[epsilon]]):
+            await asyncio.sleep(0)  # the other tasks enter theirs
+            child = await asyncio.to_thread(logits_of, llama)
+            return torch.equal(logits_of(llama), expected[epsilon]) and torch.equal(
+                child, expected[epsilon]
+            )
+
+    async def unsteered():
+        await asyncio.sleep(0)
+        return torch.equal(logits_of(llama), base)
+
+    async def together():
+        return await asyncio.gather(steered(-4.0), unsteered(), steered(4.0), unsteered())
+
+    assert asyncio.run(together()) == [True] * 4
+
+
+def test_hidden_states_read_inside_are_not_steered(llama, steer_for, lm):
+    small = LanguageModel(llama, lm.tokenizer, "tiny")
+    (expected,) = small.hidden_states([[5, 6, 7]])
+    with Steering(llama, [steer_for(llama)], [[3.0]], keep_base=True):
+        assert torch.equal(small.hidden_states([[5, 6, 7]])[0], expected)
+        assert torch.equal(finished(small.next_state([5, 6, 7])), expected[-1:])
 
 
 def test_several_steers_add(tiny, steer_for):

@@ -14,6 +14,7 @@ class FakeHub(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     files: dict[str, bytes]
     asked: list[tuple[str, str | None]]
+    endpoint: str
 
     def log_message(self, *_args) -> None:
         """Say nothing."""
@@ -55,7 +56,9 @@ class FakeHub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         oid = {name: hashlib.sha1(data).hexdigest() for name, data in self.files.items()}
         name = self.path.rpartition("/")[2]
-        if "me/warm" not in self.path:
+        if "gated" in self.path:
+            self.reply({"error": "restricted"}, 403, X_Error_Code="GatedRepo")
+        elif "me/warm" not in self.path:
             self.reply({"error": "not found"}, 404, X_Error_Code="RepoNotFound")
         elif "/resolve/" in self.path:
             self.reply(self.files[name], ETag=f'"{oid[name]}"', X_Repo_Commit="a" * 40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -81,13 +82,13 @@ NEUTRAL = [
 ]
 
 
-def make_tiny(architecture: str, *, seed: int = 0) -> PreTrainedModel:
+def make_tiny(architecture: str, *, seed: int = 0, **settings: object) -> PreTrainedModel:
     """Return a frozen random float32 model with weights large enough for logits to differ."""
+    config = copy.deepcopy(TINY_CONFIGS[architecture])
+    config.update(settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(
-            TINY_CONFIGS[architecture], dtype=torch.float32
-        ).eval()
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
         for parameter in model.parameters():
             parameter.data += 0.2 * torch.randn_like(parameter)
     return model.requires_grad_(False)

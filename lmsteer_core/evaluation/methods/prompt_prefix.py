@@ -43,7 +43,10 @@ class Prefixed:
             prefix = PREFIX.format(self.positive if strength > 0 else self.negative)
             behind = [replace(row, prompt=prefix + row.prompt) for row in rows]
             longer = live_rows(self.lm, behind, {}, sampling, logprobs=False)
-            live = [_Behind(**vars(row), bare=bare) for row, bare in zip(longer, live, strict=True)]
+            live = [
+                _Behind(row.ids, {}, {}, sampling, row.seed_offset, logprobs=False, bare=bare)
+                for row, bare in zip(longer, live, strict=True)
+            ]
         batch, tokens = Batch(self.lm), {row: list[Token]() for row in live}
         batch.join(live)
         while batch.rows:

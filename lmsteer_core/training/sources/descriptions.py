@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lmsteer_core.errors import InputError
 from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.tokenizer import chat_text
 from lmsteer_core.progress import Progress
 from lmsteer_core.steers.card import shortened
 from lmsteer_core.text import check_text
@@ -86,7 +88,8 @@ class Descriptions:
         texts = [tuple(template.format(pole) for pole in poles) for template in _TEMPLATES]
         pairs = [tuple(lm.encode(text)[0] for text in pair) for pair in texts]
         if lm.tokenizer.chat_template:
-            pairs.append(tuple(_chat_ids(lm, _CHAT_REQUEST.format(pole)) for pole in poles))
+            with suppress(InputError):  # not every template lets a user begin
+                pairs.append(tuple(_chat_ids(lm, _CHAT_REQUEST.format(pole)) for pole in poles))
         longest = max(len(ids) for pair in pairs for ids in pair)
         if longest > lm.context_length // 4:
             raise InputError("A description is too long; a sentence or two is enough.")
@@ -95,10 +98,7 @@ class Descriptions:
 
 def _chat_ids(lm: LanguageModel, request: str) -> list[int]:
     """Return the tokens of a chat in which the model is about to answer a request."""
-    message = [{"role": "user", "content": request}]
-    text = lm.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = lm.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
+    return lm.token_ids(chat_text(lm.tokenizer, [{"role": "user", "content": request}]))
 
 
 def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:

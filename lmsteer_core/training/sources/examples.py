@@ -69,8 +69,8 @@ class Examples:
         def prefix(side: Sequence[str]) -> list[int]:
             ids = list(lm.prefix_ids)
             for text in draw.sample(list(side), _SUBSET_SIZE):
-                ids += lm.tokenizer(text, add_special_tokens=False)["input_ids"][:limit]
-                ids += lm.tokenizer("\n\n", add_special_tokens=False)["input_ids"]
+                ids += lm.token_ids(text)[:limit]
+                ids += lm.token_ids("\n\n")
             return ids
 
         return [(prefix(self.positive), prefix(self.negative)) for _ in range(_N_SUBSETS)]

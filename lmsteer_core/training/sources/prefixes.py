@@ -56,7 +56,7 @@ def log_odds(lm: LanguageModel, prefixes: tuple[list[int], list[int]]) -> StyleS
     """Return log P(text | + prefix) − log P(text | − prefix), nats a token."""
 
     def score(texts: Sequence[str]) -> list[float]:
-        ids = [lm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        ids = [lm.token_ids(text) for text in texts]
         read = [j for j, text_ids in enumerate(ids) if len(text_ids) > 1]
         sides = [_mean_log_probability(lm, [ids[j] for j in read], prefix) for prefix in prefixes]
         scores = [0.0] * len(ids)
