@@ -62,10 +62,8 @@ class Batch:
         Raises:
             InputError: If a row cannot be read; then none of them joins.
         """
-        embedding = self._lm.model.get_input_embeddings().weight
-        assert isinstance(embedding, Tensor)
         for row in rows:
-            _check_row(row, len(embedding))
+            _check_row(row, self._lm.n_input_ids)
         if not self._lm.probed.shares_batches:
             groups = [RowGroup.of([row], self._lm.device) for row in rows]
             self._groups += [replace(group, is_alone=True) for group in groups]

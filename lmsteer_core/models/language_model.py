@@ -98,6 +98,13 @@ class LanguageModel:
         return self.output_embedding.shape[0]
 
     @property
+    def n_input_ids(self) -> int:
+        """Rows of the input embedding: token ids from 0 that the model can read."""
+        embedding = self.model.get_input_embeddings().weight
+        assert isinstance(embedding, Tensor)
+        return len(embedding)
+
+    @property
     def device(self) -> torch.device:
         """Where the output embedding lives."""
         return self.output_embedding.device
@@ -259,9 +266,7 @@ class LanguageModel:
 
     def check_ids(self, token_ids: Sequence[int]) -> None:
         """Raise InputError if the tokenizer has a token that the model has not."""
-        embedding = self.model.get_input_embeddings().weight
-        assert isinstance(embedding, Tensor)
-        n_known = len(embedding)
+        n_known = self.n_input_ids
         if unknown := next((i for i in token_ids if i >= n_known), None):
             token = self.tokenizer.convert_ids_to_tokens(unknown)
             raise InputError(f"{self.model_id} cannot read the token '{token}'; leave it out.")

@@ -57,6 +57,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self._models = nn.ModuleList([lm.model, adapted.positive.model, adapted.negative.model])
         self.config, self.generation_config = lm.model.config, lm.model.generation_config
+        self.get_input_embeddings = lm.model.get_input_embeddings
         self.get_output_embeddings = lm.model.get_output_embeddings
         # not a new one, which would hook the base model's head again
         self.language_model = copy.copy(lm)
