@@ -93,9 +93,11 @@ def steer(lm: LanguageModel) -> Steer:
 
 
 @pytest.fixture(scope="module")
-def workbench(lm: LanguageModel) -> Workbench:
+def workbench(lm: LanguageModel) -> Iterator[Workbench]:
     """The embedded model with the steers that ship."""
-    return Workbench(lm)
+    opened = Workbench(lm)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")

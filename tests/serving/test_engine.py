@@ -24,14 +24,18 @@ PROMPTS = [
 ]
 
 
+def engine_threads() -> set[threading.Thread]:
+    """Return the threads of all engines of this process, those of other tests' workbenches too."""
+    return {each for each in threading.enumerate() if each.name.startswith("lmsteer-engine")}
+
+
 @pytest.fixture
 def engine(lm: LanguageModel) -> Iterator[Engine]:
     opened = Engine(lm)
+    before = engine_threads()
     yield opened
     opened.close()
-    assert not [
-        thread for thread in threading.enumerate() if thread.name.startswith("lmsteer-engine")
-    ]
+    assert engine_threads() <= before
 
 
 def submit(engine, lm, steer, prompt: str, n_tokens: int, epsilon: float) -> Job:
@@ -247,8 +251,7 @@ def test_a_request_that_cannot_be_read_ends_alone(engine, lm, steer):
 
 
 def test_a_row_that_fails_ends_its_request_and_no_other(engine, lm, steer):
-    thread_before = submit(engine, lm, steer, "He", 1, 1.0)
-    list(thread_before.steps())
+    list(submit(engine, lm, steer, "He", 1, 1.0).steps())
     thread = engine._thread
     jobs = [submit(engine, lm, steer, prompt, 12, 1.0) for prompt in PROMPTS]
     readers = [job.steps() for job in jobs]
@@ -262,8 +265,9 @@ def test_a_row_that_fails_ends_its_request_and_no_other(engine, lm, steer):
 
 
 def test_a_hundred_requests_leave_no_row_and_no_thread_behind(engine, lm, steer):
+    before = engine_threads()
     for i in range(25):
         jobs = [submit(engine, lm, steer, "He", 1 + i % 3, 1.0) for _ in range(4)]
         assert all(len(list(job.steps())) == 1 + i % 3 for job in jobs)
     wait_until(lambda: not engine._running and not engine._waiting)
-    assert sum(thread.name.startswith("lmsteer-engine") for thread in threading.enumerate()) == 1
+    assert len(engine_threads() - before) == 1
