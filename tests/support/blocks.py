@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import gradio as gr
+
+from support.coroutines import run_apart
 
 T = TypeVar("T")
 
@@ -19,5 +19,4 @@ def inside_blocks(build: Callable[[gr.Blocks], T]) -> T:
         with gr.Blocks(analytics_enabled=False) as demo:
             return build(demo)
 
-    with ThreadPoolExecutor(1) as apart:  # in this thread the browser of other tests runs a loop
-        return apart.submit(lambda: asyncio.run(opened())).result()
+    return run_apart(opened())

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from support.coroutines import run_apart
 
 from lmsteer_core.errors import Cancelled, InputError
 from lmsteer_core.ui.page.jobs import Job, Jobs
@@ -56,7 +57,7 @@ def followed(jobs: Jobs, job: Job, session: str = "a") -> list[dict]:
         show = lambda made: {"status": f"made {made}"}  # noqa: E731
         return [each async for each in jobs.follow(request(session), job, show, **WORDS)]
 
-    return asyncio.run(asyncio.wait_for(collect(), 10))
+    return run_apart(asyncio.wait_for(collect(), 10))
 
 
 def holding(go: threading.Event, reported: threading.Event):

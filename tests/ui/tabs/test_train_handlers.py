@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.coroutines import run_apart
 
 from lmsteer_core.exchange import archive
 from lmsteer_core.training.train import train
@@ -40,7 +41,7 @@ def collected(updates) -> list[dict]:
     async def collect() -> list[dict]:
         return [each async for each in updates]
 
-    return asyncio.run(asyncio.wait_for(collect(), 60))
+    return run_apart(asyncio.wait_for(collect(), 60))
 
 
 def test_a_made_steer_is_the_pages_own_and_announced(handlers, page) -> None:
@@ -64,7 +65,7 @@ def test_it_is_kept_though_its_page_lost_the_connection(handlers, page) -> None:
         await updates.aclose()  # as gradio does when the stream breaks
         page.visits.leave("before")
 
-    asyncio.run(lose_the_connection())
+    run_apart(lose_the_connection())
     page.visits.arrive("after", "0123456789abcdef" * 2)
     *_, final = collected(handlers.resume(request("after")))
     assert "sailor is made" in final["status"]
@@ -92,7 +93,7 @@ def test_cancel_makes_nothing(handlers, page, monkeypatch) -> None:
         go.set()
         return [*shown, *[each async for each in updates]]
 
-    *_, final = asyncio.run(cancel())
+    *_, final = run_apart(cancel())
     assert "Cancelled; everything you typed is still here." in final["status"]
     assert list(page.steers.by_name("a")) == ["joy"]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from support.coroutines import run_apart
 from support.models import make_plain
 
 from lmsteer_core import LanguageModel
@@ -40,7 +41,7 @@ def collected(updates) -> list[dict]:
     async def collect() -> list[dict]:
         return [each async for each in updates]
 
-    return asyncio.run(asyncio.wait_for(collect(), 120))
+    return run_apart(asyncio.wait_for(collect(), 120))
 
 
 def test_a_carried_steer_is_reported_and_writes_on_both_models(handlers, page) -> None:
