@@ -259,8 +259,10 @@ class Engine:
 
     def _admit(self, batch: Batch) -> None:
         """Let rows begin as far as there is room; this module's head says whose."""
-        live = set(batch.rows)
         jobs = [*self._running, *self._waiting]
+        if not any(job.unbegun for job in jobs):
+            return
+        live = set(batch.rows)
         running = {job: sum(_room(row) for row in job.rows if row in live) for job in jobs}
         begun: dict[Job, list[LiveRow]] = {}
         for job in jobs:

@@ -17,8 +17,6 @@ from lmsteer_core.steers.steer import Steer, bound
 
 def user_steers_of(model_id: str) -> Path:
     """Return where a user's own steers of a model are kept."""
-    from lmsteer_core.steers.library import user_steers
-
     return user_steers() / model_id.replace("/", "--").lower()
 
 

@@ -39,6 +39,20 @@ DROPPED = "Connection errored out"
 """What gradio says of a request that was under way when its page was loaded anew."""
 
 
+class Clock:
+    """A clock that tests set, in seconds."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture(scope="module")
 def small_workbench(small: LanguageModel) -> Iterator[Workbench]:
     """A tiny random model, which no shipped steer fits."""

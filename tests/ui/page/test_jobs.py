@@ -28,18 +28,6 @@ def started(work) -> Job:
     return Job(work, ThreadPoolExecutor(1), lambda: False)
 
 
-class Clock:
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def visits(clock) -> Visits:
     visits = Visits(clock)

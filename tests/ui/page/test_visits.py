@@ -7,18 +7,6 @@ from lmsteer_core.ui.page.visits import HOLD_SECONDS, MAX_ABSENT, Hold, Visits
 TOKEN, OTHER = "0123456789abcdef" * 2, "f" * 32
 
 
-class Clock:
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def visits(clock) -> Visits:
     return Visits(clock)
