@@ -15,8 +15,10 @@ gemma: .venv/.ready
 	$(BIN)/python -m lmsteer_core install gemma
 	@echo 'In the app: make demo ARGS="--model gemma"'
 
+# Workers with a thread each share the cores better than one process whose tests mostly wait.
 test: .venv/.ready-dev test-js
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile \
+		--cov=lmsteer_core --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.ready-dev lint-js
 	$(BIN)/ruff check .

@@ -106,8 +106,9 @@ def reads_the_evidence(family, steer, moved):
 def exports_what_it_writes(family, steer, moved, tmp_path):
     ids = family.encode(PROMPT)[0]
     expected = log_p(moved, ids)
-    merged = load_model(str(export_merged(family, [(steer, EPSILON)], tmp_path / "merged")))
-    assert relative_error(log_p(merged.model.float(), ids), expected) < 1e-4
+    folder = export_merged(family, [(steer, EPSILON)], tmp_path / "merged")
+    merged = load_model(str(folder), dtype="float32")
+    assert relative_error(log_p(merged.model, ids), expected) < 1e-4
     adapter = export_peft(family, [(steer, EPSILON)], tmp_path / "adapter")
     base = load_model(str(tmp_path / "family"), dtype="float32").model
     assert relative_error(log_p(load_peft(base, adapter), ids), expected) < 1e-4

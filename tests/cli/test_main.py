@@ -17,6 +17,8 @@ from lmsteer_core.workbench import Workbench
 
 Capture = pytest.CaptureFixture[str]
 
+pytestmark = pytest.mark.model  # most calls of main open it
+
 
 @pytest.fixture(scope="module")
 def folder(steer: Steer, tmp_path_factory: pytest.TempPathFactory) -> Path:

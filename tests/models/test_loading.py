@@ -438,7 +438,8 @@ def test_the_hubs_cache_is_looked_for_where_its_own_library_has_it(folder, tmp_p
 
 def test_what_the_hub_refuses_is_told_from_a_hub_out_of_reach(hub, tmp_path):
     code = (
-        "import sys\n"
+        "import sys, time\n"
+        "time.sleep = lambda _seconds: None  # between the client's retries\n"
         "from lmsteer_core import ModelError, load_model\n"
         "for model_id in sys.argv[1:]:\n"
         "    try: load_model(model_id, dtype='float32')\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from support.coroutines import run_apart
 
 pytest.importorskip("ray")
 
@@ -57,9 +58,14 @@ def test_leaving_frees_the_replica(engine, lm, steer) -> None:
     steps = job.steps()
     next(steps)
     steps.close()
+
+    async def is_written() -> bool:
+        broadcast = engine._handle.broadcast("steer", job.name, [{}, {}], {})
+        (has_it,) = await broadcast.results_async()
+        return has_it
+
     for _ in range(300):
-        (has_it,) = engine._handle.broadcast("steer", job.name, [{}, {}], {}).results()
-        if not has_it:
+        if not run_apart(is_written()):
             return
         time.sleep(0.1)
     raise AssertionError("the replica still writes after 30 s")
