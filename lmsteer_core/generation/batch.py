@@ -5,13 +5,11 @@ Whatever goes wrong with one row (its steers, its draw, its characters) ends tha
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmsteer_core.errors import InputError, SteerError
 from lmsteer_core.generation.draw import Variates, draw_one, likeliest, log_probabilities
@@ -19,14 +17,15 @@ from lmsteer_core.generation.live_row import LiveRow, Token
 from lmsteer_core.generation.row_group import RowGroup, is_wasteful
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
-from lmsteer_core.models.probe import positions
 from lmsteer_core.steers.card import check_epsilon
-from lmsteer_core.steers.hook import Steering
-from lmsteer_core.steers.steer import Steer
+from lmsteer_core.steers.steer import Steer, steer_hidden, steer_product
 
 _PROMPT_TOKENS_PER_STEP = 1024
 """Prompt tokens read in a step; a quarter of them while other rows
 are being written, who wait for it."""
+
+_LOW_RANK = 1 / 8
+"""Share of d_model up to which a steer's right · Eᵀ is kept; beyond it, E is multiplied anew."""
 
 Drawn = Token | None | Exception
 """A row's next token, None once its text has ended, or what made the row fail."""
@@ -47,9 +46,6 @@ class Batch:
         """Start with no row."""
         self._lm = lm
         self._groups: list[RowGroup] = []
-        self._takes_positions = lm.probed.takes_positions
-        known = inspect.signature(lm.model.forward).parameters
-        self._options = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
     @property
     def rows(self) -> list[LiveRow]:
@@ -65,15 +61,18 @@ class Batch:
         for row in rows:
             _check_row(row, self._lm.n_input_ids)
         if not self._lm.probed.shares_batches:
-            groups = [RowGroup.of([row], self._lm.device) for row in rows]
+            groups = [self._group([row]) for row in rows]
             self._groups += [replace(group, is_alone=True) for group in groups]
         elif is_wasteful([len(row.ids) for row in rows]):
             by_prompt: dict[tuple[int, ...], list[LiveRow]] = {}
             for row in rows:
                 by_prompt.setdefault(tuple(row.ids), []).append(row)
-            self._groups += [RowGroup.of(alike, self._lm.device) for alike in by_prompt.values()]
+            self._groups += [self._group(alike) for alike in by_prompt.values()]
         else:
-            self._groups.append(RowGroup.of(rows, self._lm.device))
+            self._groups.append(self._group(rows))
+
+    def _group(self, rows: Sequence[LiveRow]) -> RowGroup:
+        return RowGroup.of(rows, self._lm.decoder, self._lm.device)
 
     def leave(self, rows: Iterable[LiveRow]) -> None:
         """Drop rows, finished or not."""
@@ -132,31 +131,40 @@ class Batch:
             n_tokens = n_common  # its cache may not go on from the middle of a prompt
         end = group.n_read + min(n_common, max(1, n_tokens // len(group.ids)))
         columns = slice(0 if group.cache is None else group.n_read, end)
-        mask = group.mask[:, :end]
-        options: dict[str, Any] = dict(self._options)
-        if self._takes_positions:
-            options["position_ids"] = positions(mask)[:, columns]
         try:
-            with self._steering(settings[:1] if group.shared else settings, group.rows) as steering:
-                output = self._lm.model(
-                    group.ids[:, columns],
-                    attention_mask=mask,
-                    past_key_values=group.cache,
-                    use_cache=True,
-                    **options,
-                )
+            output = group.decoder.read(group.ids[:, columns], group.mask[:, :end], group.cache)
+            product = output.product[:, : self._lm.vocab_size]
+            is_read = end == group.ids.shape[1]
+            steered = self._steered(product, output.hidden, settings) if is_read else product
         except Exception as error:
             return failed | self._split(group, error)
-        group.n_read = end
-        if self._lm.probed.reads_on:
-            group.cache = getattr(output, "past_key_values", None)
+        group.n_read, group.cache = end, output.cache
         if group.shared and group.n_unread == 1:
             group.part()
         if group.n_unread:
             return failed
-        return failed | self._draw(
-            group, output.logits[:, -1].float(), steering.base_logits, settings
-        )
+        base = self._lm.finish(product) if any(row.logprobs for row in group.rows) else None
+        return failed | self._draw(group, self._lm.finish(steered), base, settings)
+
+    def _steered(self, product: Tensor, hidden: Tensor, settings: Sequence[_Setting]) -> Tensor:
+        """Return E (h + ε Wᵀ h), (n_rows, vocab_size), from E h and h; rows at ε = 0 as they are.
+
+        Each steer moves the rows that it steers, and no other is computed with.
+        """
+        steered = product.clone()
+        for steer in dict.fromkeys(steer for setting in settings for steer in setting.sums):
+            rows = [i for i, setting in enumerate(settings) if setting.sums.get(steer)]
+            epsilon = torch.tensor([[settings[i].sums[steer]] for i in rows]).to(hidden)
+            left = steer.left.to(hidden)
+            if steer.rank <= self._lm.d_model * _LOW_RANK:
+                steered[rows] = steer_product(
+                    steered[rows], hidden[rows], left, self._lm.embedded(steer), epsilon
+                )
+            else:
+                moved = steer_hidden(hidden[rows], left, steer.right.to(hidden), epsilon)
+                moved = (moved - hidden[rows]).to(self._lm.output_embedding.dtype)
+                steered[rows] += nn.functional.linear(moved, self._lm.output_embedding).float()
+        return steered
 
     def _draw(
         self,
@@ -182,7 +190,7 @@ class Batch:
         group.append(token_ids)
         scores = [torch.full(token_ids.shape, torch.nan)] * 2
         if base_logits is not None:
-            scores = [log_probabilities(x, token_ids) for x in (logits, base_logits[:, -1])]
+            scores = [log_probabilities(x, token_ids) for x in (logits, base_logits)]
         table = torch.stack([x.double().cpu() for x in (token_ids, *scores)], dim=1).tolist()
         lines = zip(group.rows, results, settings, logits, table, strict=True)
         return {
@@ -236,11 +244,6 @@ class Batch:
                     "dimensions of the model."
                 )
         return _Setting(epsilons, sums)
-
-    def _steering(self, settings: Sequence[_Setting], rows: Sequence[LiveRow]) -> Steering:
-        used = list(dict.fromkeys(steer for setting in settings for steer in setting.sums))
-        values = [[setting.sums.get(steer, 0.0) for steer in used] for setting in settings]
-        return Steering(self._lm.model, used, values, keep_base=any(row.logprobs for row in rows))
 
     def _split(self, group: RowGroup, error: Exception) -> dict[LiveRow, Drawn]:
         """Let halves of a group that failed begin anew, until the row that fails is alone."""

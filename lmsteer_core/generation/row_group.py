@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.cache_utils import DynamicLayer
 
 from lmsteer_core.generation.live_row import LiveRow
+from lmsteer_core.models.decoder import Cache, Decoder
 
 _WORTH_SHARING = 64
 """Prompt tokens that rows have in common and need not read each, to be worth one more pass."""
@@ -25,22 +24,24 @@ class RowGroup:
 
     Attributes:
         rows: n_rows of them.
+        decoder: What reads all their tokens.
         ids: Prompts and drawn tokens, (n_rows, width), or (n_prompts, width) while prompts are
             shared.
         mask: 1 for each of them, 0 for padding.
         shared: While rows with the same prompt read it together, the line of `ids` of each row.
         n_read: Columns that the model has read.
-        cache: A transformers cache of their keys and values, if the model keeps one.
+        cache: Of their keys and values, if the decoder keeps one.
         is_alone: Whether it must not be joined to any: its rows failed together with others, or
             the model reads rows only one by one.
     """
 
     rows: list[LiveRow]
+    decoder: Decoder
     ids: Tensor
     mask: Tensor
     shared: list[int] | None = None
     n_read: int = 0
-    cache: Any = None
+    cache: Cache | None = None
     is_alone: bool = False
 
     @property
@@ -49,7 +50,7 @@ class RowGroup:
         return self.ids.shape[1] - self.n_read
 
     @classmethod
-    def of(cls, rows: Sequence[LiveRow], device: torch.device) -> RowGroup:
+    def of(cls, rows: Sequence[LiveRow], decoder: Decoder, device: torch.device) -> RowGroup:
         """Return rows whose prompts are not read yet; many with the same prompt share it."""
         prompts = [tuple(row.ids) for row in rows]
         lines = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
@@ -57,37 +58,36 @@ class RowGroup:
         if (len(rows) - len(lines)) * max(map(len, prompts)) >= _WORTH_SHARING:
             shared = [lines[prompt] for prompt in prompts]
             prompts = list(lines)
-        return cls(list(rows), *_padded(prompts, device), shared)
+        return cls(list(rows), decoder, *_padded(prompts, device), shared)
 
     @property
     def can_be_joined(self) -> bool:
         """Whether its cache can be padded and stacked, and its rows may have company."""
-        return not self.is_alone and is_plain(self.cache)
+        return not self.is_alone and self.cache is not None and self.cache.can_be_joined
 
     def part(self) -> None:
         """Give every row its own copy of the prompt it shared."""
-        index = torch.tensor(self.shared, device=self.ids.device)
+        index = self.shared or []
         self.ids, self.mask, self.shared = self.ids[index], self.mask[index], None
         if self.cache is not None:
-            self.cache.batch_select_indices(index)
+            self.cache.select(index)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keep some rows, by index, and no padding that all of them share."""
-        index = torch.tensor(kept, device=self.ids.device)
+        index = list(kept)
         self.rows = [self.rows[i] for i in kept]
         if self.shared:
             self.shared = [self.shared[i] for i in kept]
             return
         self.ids, self.mask = self.ids[index], self.mask[index]
-        if self.cache is not None:
-            self.cache.batch_select_indices(index)
-        if is_plain(self.cache) and self.n_unread == 1:
+        if self.cache is None:
+            return
+        self.cache.select(index)
+        if self.cache.can_be_joined and self.n_unread == 1:
             n_padding = int(self.mask.any(dim=0).int().argmax())
             self.ids, self.mask = self.ids[:, n_padding:], self.mask[:, n_padding:]
             self.n_read -= n_padding
-            for layer in self.cache.layers:
-                layer.keys = layer.keys[..., n_padding:, :]
-                layer.values = layer.values[..., n_padding:, :]
+            self.cache.crop(n_padding)
 
     def append(self, token_ids: Tensor) -> None:
         """Add each row's next token, (n_rows,)."""
@@ -98,10 +98,8 @@ class RowGroup:
         """Take in the rows of others, padded on the left to one width, and what they have read."""
         groups = [self, *others]
         width = max(group.ids.shape[1] for group in groups)
-        if self.n_read:
-            for layers in zip(*(group.cache.layers for group in groups), strict=True):
-                layers[0].keys = _stacked([layer.keys for layer in layers], width - 1)
-                layers[0].values = _stacked([layer.values for layer in layers], width - 1)
+        if self.cache is not None:
+            self.cache.absorb([group.cache for group in others], width - 1)
             self.n_read = width - 1
         self.ids, self.mask = (
             torch.cat([nn.functional.pad(t, (width - t.shape[1], 0)) for t in side])
@@ -111,23 +109,23 @@ class RowGroup:
 
     def halves(self) -> list[RowGroup]:
         """Return its rows as two groups that begin anew, each apart from all others."""
+        half = len(self.rows) // 2
+        return [self._anew(part, self.decoder) for part in (slice(half), slice(half, None))]
+
+    def begun_anew(self, decoder: Decoder) -> RowGroup:
+        """Return its rows apart from all others, to be read from the start by a decoder."""
+        return self._anew(slice(None), decoder)
+
+    def _anew(self, part: slice, decoder: Decoder) -> RowGroup:
         index = self.shared or range(len(self.rows))
-        texts = [self.ids[i][self.mask[i].bool()].tolist() for i in index]
-        half = len(texts) // 2
-        return [
-            RowGroup(self.rows[part], *_padded(texts[part], self.ids.device), is_alone=True)
-            for part in (slice(half), slice(half, None))
-        ]
+        texts = [self.ids[i][self.mask[i].bool()].tolist() for i in index][part]
+        ids, mask = _padded(texts, self.ids.device)
+        return RowGroup(self.rows[part], decoder, ids, mask, is_alone=True)
 
 
 def is_wasteful(widths: Sequence[int]) -> bool:
     """Return whether rows of these widths had better not be padded to one."""
     return max(widths) * len(widths) - sum(widths) > max(_MAX_PADDING, sum(widths) // 2)
-
-
-def is_plain(cache: Any) -> bool:
-    """Return whether every layer keeps all keys and values, for padding and stacking."""
-    return all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
 
 
 def _padded(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -136,8 +134,3 @@ def _padded(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tenso
     ids = torch.tensor([[0] * (width - len(text)) + [*text] for text in texts])
     mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
     return ids.to(device), mask.to(device)
-
-
-def _stacked(tensors: Sequence[Tensor], length: int) -> Tensor:
-    """Return (n_rows, n_heads, ≤ length, d) tensors as one, padded on the left."""
-    return torch.cat([nn.functional.pad(t, (0, 0, length - t.shape[-2], 0)) for t in tensors])

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,12 @@ from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTra
 
 from lmsteer_core.errors import InputError, ModelError
 from lmsteer_core.models.backbone import packed, read
+from lmsteer_core.models.decoder import Decoder, TorchDecoder
 from lmsteer_core.models.probe import Probed, probe
 from lmsteer_core.models.tokenizer import end_ids, prefix_ids, token_texts
 from lmsteer_core.progress import Steps
 from lmsteer_core.steers.fingerprint import fingerprint_rows
+from lmsteer_core.steers.steer import Steer
 from lmsteer_core.text import check_text
 
 ROWS_AT_FULL_CONTEXT = 4
@@ -29,6 +32,9 @@ _TOKENS_PER_STEP = 512
 wait about a second on two cores."""
 
 _KEPT_PROMPTS = 64
+
+_ROWS_AT_ONCE = 8192
+"""Of E, of which a float32 copy is made."""
 
 _CONTEXT_LENGTHS = ("max_position_embeddings", "max_target_positions", "max_seq_len", "n_positions")
 """What configs call the most tokens of a text."""
@@ -46,14 +52,21 @@ class LanguageModel:
         tokenizer: Its tokenizer.
         model_id: What a user calls it.
         probed: How it makes its logits and reads a batch.
+        reference: Runs the model itself.
+        decoder: What writes texts that begin now: the reference, or a faster one in its place.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     model_id: str
     probed: Probed = field(init=False, repr=False)
+    reference: TorchDecoder = field(init=False, repr=False)
+    decoder: Decoder = field(init=False, repr=False)
     _next_states: OrderedDict[tuple[int, ...], Tensor] = field(
         default_factory=OrderedDict, repr=False
+    )
+    _embedded: WeakKeyDictionary[Steer, Tensor] = field(
+        default_factory=WeakKeyDictionary, repr=False
     )
 
     def __post_init__(self) -> None:
@@ -67,6 +80,7 @@ class LanguageModel:
             )
         self.model.requires_grad_(False).eval()
         self.probed = probe(self.model, self.model_id)
+        self.decoder = self.reference = TorchDecoder(self.model, self.probed)
         # A published repetition penalty or beam width would make ε = 0 differ from the base model.
         published = self.model.generation_config
         self.model.generation_config = GenerationConfig(
@@ -165,6 +179,19 @@ class LanguageModel:
     def finish(self, unembedded: Tensor) -> Tensor:
         """Return logits after the model's own scale and softcap, which a probe at load learned."""
         return self.probed.logit_map(unembedded)
+
+    def embedded(self, steer: Steer) -> Tensor:
+        """Return right · Eᵀ, (rank, vocab_size), float32: where a steer's coordinates move E h.
+
+        It is kept as long as the steer.
+        """
+        product = self._embedded.get(steer)
+        if product is None:
+            right = steer.right.to(self.device).float()
+            pieces = self.output_embedding.split(_ROWS_AT_ONCE)
+            product = torch.cat([right @ rows.float().T for rows in pieces], dim=1)
+            self._embedded[steer] = product
+        return product
 
     @cached_property
     def for_batches(self) -> LanguageModel:

@@ -6,7 +6,8 @@ output word embedding e by ε:
     e' = (I + ε W) e        and so        logits = E (h + ε Wᵀ h)
 
 because h · (I + εW) e = (h + ε Wᵀ h) · e. W is kept as two factors, W = left @ right, and hidden
-states are rows here, so the whole of steering is `steer_hidden`.
+states are rows here, so the whole of steering is `steer_hidden`. Its product with E needs no second
+pass over the vocabulary where E h is known already: `steer_product`.
 """
 
 from __future__ import annotations
@@ -42,8 +43,30 @@ def steer_hidden(hidden: Tensor, left: Tensor, right: Tensor, epsilon: Tensor) -
     Returns:
         Steered hidden states, the shape of `hidden`.
     """
+    return _moved(hidden, hidden, left, right, epsilon)
+
+
+def steer_product(
+    product: Tensor, hidden: Tensor, left: Tensor, embedded: Tensor, epsilon: Tensor
+) -> Tensor:
+    """Return E (h + ε Wᵀ h) = E h + ε (h · left) (right · Eᵀ): E times what `steer_hidden` returns.
+
+    Args:
+        product: E h, (..., vocab_size).
+        hidden: h, (..., d_model).
+        left: Left factor of W, (d_model, rank).
+        embedded: The right factor times Eᵀ, (rank, vocab_size).
+        epsilon: As for `steer_hidden`.
+
+    Returns:
+        Steered products, the shape of `product`.
+    """
+    return _moved(product, hidden, left, embedded, epsilon)
+
+
+def _moved(start: Tensor, hidden: Tensor, left: Tensor, right: Tensor, epsilon: Tensor) -> Tensor:
     # Not 0 · ∞, which is NaN: a steer that overflows must not reach rows whose ε is 0.
-    return hidden + torch.where(epsilon == 0, 0.0, hidden @ left * epsilon) @ right
+    return start + torch.where(epsilon == 0, 0.0, hidden @ left * epsilon) @ right
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.models import make_steer, make_tiny
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
+from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, Steering, generate
 from lmsteer_core.generation.batch import Batch
 from lmsteer_core.generation.live_row import LiveRow
 
@@ -96,7 +96,7 @@ def test_merged_rows_share_one_group_and_lose_padding_that_nobody_needs(lm, rows
     batch.leave([rows[0]])
     assert group.ids.shape[1] < width
     assert group.mask[:, 0].any()
-    assert group.cache.layers[0].keys.shape[-2] == group.ids.shape[1] - 1
+    assert group.cache.cache.layers[0].keys.shape[-2] == group.ids.shape[1] - 1
 
 
 def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
@@ -203,6 +203,27 @@ def test_every_architecture_lets_rows_join_and_leave(lm, architecture):
         assert ids_of(texts[each]) == ids_of(alone(small, each))
 
 
+@pytest.mark.parametrize("rank", [2, 40])
+@pytest.mark.parametrize("architecture", ["gemma3", "opt_projected", "gpt2", "llama"])
+def test_log_probabilities_are_those_of_the_model_under_the_hook(lm, architecture, rank):
+    small = LanguageModel(make_tiny(architecture), lm.tokenizer, "tiny")
+    small.__dict__["end_ids"] = frozenset()
+    steer = make_steer(small.output_embedding, rank=rank, norm=3.0)
+    sampling = Sampling(max_new_tokens=3, seed=3)
+    row = LiveRow([5, 9, 4], {"style": 2.0}, {"style": steer}, sampling)
+    texts: dict[LiveRow, list] = {}
+    batch = Batch(small)
+    batch.join([row])
+    write(batch, texts)
+    ids = torch.tensor([[*row.ids, *ids_of(texts[row])]])
+    with torch.no_grad(), Steering(small.model, [steer], [[2.0]], keep_base=True) as steering:
+        both = small.model(ids).logits, steering.base_logits
+    moved, base = (each[0, 2:-1].log_softmax(-1).gather(1, ids[0, 3:, None]) for each in both)
+    assert [token.logprob for token in texts[row]] == pytest.approx(moved[:, 0].tolist(), abs=1e-4)
+    assert [t.base_logprob for t in texts[row]] == pytest.approx(base[:, 0].tolist(), abs=1e-4)
+    assert max(abs(token.shift) for token in texts[row]) > 0.01
+
+
 FAULTS = {
     "a steer that is not there": lambda row, _: setattr(row, "epsilons", {"nobody": 1.0}),
     "an epsilon that is text": lambda row, _: setattr(row, "epsilons", {"style": "2"}),
@@ -279,7 +300,6 @@ def test_a_pass_that_one_row_breaks_is_made_again_without_it(lm, rows, monkeypat
     expected = {row: alone(lm, row) for row in others}
     monkeypatch.setattr(lm.model, "forward", fail)
     batch, texts, errors = Batch(lm), {}, {}
-    batch._options, batch._takes_positions = {"logits_to_keep": 1}, True
     batch.join(rows)
     while batch.rows:
         for row, token in batch.step().items():
