@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lmsteer_core.errors import InputError, SteerError
-from lmsteer_core.generation.draw import Variates, draw_one, likeliest, log_probabilities
+from lmsteer_core.generation.draw import draw_rows, likeliest, log_probabilities
 from lmsteer_core.generation.live_row import LiveRow, Token
 from lmsteer_core.generation.row_group import RowGroup, is_wasteful
 from lmsteer_core.generation.sampling import Sampling
@@ -177,13 +177,7 @@ class Batch:
 
         A row that fails fails alone.
         """
-        variates: Variates = {}
-        results: list[Tensor | Exception] = []
-        for row_logits, row in zip(logits, group.rows, strict=True):
-            try:
-                results.append(draw_one(row_logits, row, variates))
-            except Exception as error:
-                results.append(error)
+        results = draw_rows(logits, group.rows)
         token_ids = torch.stack(
             [t if isinstance(t, Tensor) else torch.zeros_like(group.ids[0, 0]) for t in results]
         )
