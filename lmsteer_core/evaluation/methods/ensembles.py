@@ -1,8 +1,8 @@
 """Decoding-time experts: DExperts and GeDi, from the two adapters that LoRA trained.
 
-An `Ensemble` is a model made of models. All read the same tokens, each with its own keys and
-values, and their next-token logits become one; rows, dice and prompts are handled by `generate` as
-for any model.
+An `Ensemble` is a decoder made of models. All read the same tokens, each with its own keys and
+values, and their next-token logits become one; rows, random numbers and prompts are handled by
+`generate` as for any model.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from lmsteer_core.errors import ModelError
 from lmsteer_core.evaluation.methods.budget import BUDGETS, Budget
 from lmsteer_core.evaluation.methods.lora import Adapted, adapt
 from lmsteer_core.generation.generate import Generated, Row, generate, live_rows
 from lmsteer_core.generation.sampling import Sampling, nucleus
+from lmsteer_core.models.decoder import Cache, Output
 from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.models.probe import LogitMap
 from lmsteer_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,33 +36,32 @@ class Memory:
     """What an ensemble keeps from token to token, in the place of a cache.
 
     Attributes:
-        caches: A transformers cache for each model.
+        caches: A cache for each model.
         rows: Whatever else belongs to a row, each (n_rows, …).
     """
 
     caches: list[Any]
     rows: dict[str, Tensor] = field(default_factory=dict)
+    can_be_joined = False
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def select(self, index: Sequence[int]) -> None:
         """Keep these rows, in this order."""
         for cache in self.caches:
-            cache.batch_select_indices(indices)
-        self.rows = {name: tensor[indices] for name, tensor in self.rows.items()}
+            cache.select(index)
+        self.rows = {name: tensor[list(index)] for name, tensor in self.rows.items()}
 
 
-class Ensemble(nn.Module):
-    """The base model, a + pole's and a − pole's as one model that writes a token at a time."""
+class Ensemble:
+    """The base model, a + pole's and a − pole's as the decoder of one language model."""
 
     def __init__(self, lm: LanguageModel, adapted: Adapted) -> None:
         """Take three models of one vocabulary."""
-        super().__init__()
-        self._models = nn.ModuleList([lm.model, adapted.positive.model, adapted.negative.model])
-        self.config, self.generation_config = lm.model.config, lm.model.generation_config
-        self.get_input_embeddings = lm.model.get_input_embeddings
-        self.get_output_embeddings = lm.model.get_output_embeddings
+        self._members = (lm, adapted.positive, adapted.negative)
         # not a new one, which would hook the base model's head again
         self.language_model = copy.copy(lm)
-        self.language_model.model = self  # type: ignore[assignment]
+        self.language_model.decoder = self
+        as_they_are = LogitMap(1.0, None, lm.vocab_size)
+        self.language_model.probed = replace(lm.probed, logit_map=as_they_are)
 
     def combine(
         self,
@@ -84,39 +84,24 @@ class Ensemble(nn.Module):
         """
         raise NotImplementedError
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        *,
-        attention_mask: Tensor,
-        position_ids: Tensor,
-        past_key_values: Memory | None = None,
-        use_cache: bool = True,
-        logits_to_keep: int = 1,
-    ) -> CausalLMOutputWithPast:
-        """Return the logits after the last token, (n_rows, 1, vocab_size), and the memory."""
-        memory = past_key_values or Memory([None] * len(self._models))
+    def read(self, ids: Tensor, mask: Tensor, cache: Memory | None) -> Output:
+        """Read tokens on; arguments as for `Decoder.read`, and logits in the place of E h."""
+        memory = cache or Memory([None] * len(self._members))
         outputs = [
-            model(
-                input_ids,
-                attention_mask=attention_mask,
-                position_ids=position_ids,
-                past_key_values=cache,
-                use_cache=use_cache,
-                logits_to_keep=logits_to_keep,
-            )
-            for model, cache in zip(self._models, memory.caches, strict=True)
+            member.reference.read(ids, mask, its_cache)
+            for member, its_cache in zip(self._members, memory.caches, strict=True)
         ]
-        memory.caches = [getattr(output, "past_key_values", None) for output in outputs]
+        memory.caches = [output.cache for output in outputs]
         if None in memory.caches:
             raise ModelError(
                 "DExperts and GeDi need a model that keeps a cache; leave them out here."
             )
-        base, positive, negative = (output.logits[:, -1].float() for output in outputs)
-        combined = self.combine(
-            base, positive, negative, memory, input_ids, attention_mask.shape[1]
+        base, positive, negative = (
+            member.finish(output.product[:, : member.vocab_size])
+            for member, output in zip(self._members, outputs, strict=True)
         )
-        return CausalLMOutputWithPast(logits=combined[:, None], past_key_values=memory)  # type: ignore[arg-type]
+        combined = self.combine(base, positive, negative, memory, ids, mask.shape[1])
+        return Output(combined, outputs[0].hidden, cast("Cache", memory))
 
 
 class DExpertsModel(Ensemble):

@@ -21,7 +21,7 @@ from lmsteer_core.evaluation.methods.learning import negative_log_likelihood, tr
 from lmsteer_core.evaluation.methods.lora import Adapted, make_lora, with_adapter
 from lmsteer_core.evaluation.methods.registry import BASELINES
 from lmsteer_core.evaluation.task import Task
-from lmsteer_core.generation.draw import draw
+from lmsteer_core.generation.draw import draw_rows
 from lmsteer_core.generation.generate import live_rows
 
 GOOD = [
@@ -391,7 +391,7 @@ def alone(row: Row, lm: LanguageModel, sampling: Sampling, next_logits) -> list[
     live = live_rows(lm, [row], {}, sampling)[0]
     written: list[int] = []
     for _ in range(sampling.max_new_tokens):
-        token = int(draw(next_logits(live.ids, written), [live]))
+        token = int(draw_rows(next_logits(live.ids, written), [live])[0])
         if token in lm.end_ids:
             break
         written.append(token)
