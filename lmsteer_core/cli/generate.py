@@ -6,7 +6,25 @@ import argparse
 import sys
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench, parse_epsilons
+from lmsteer_core.cli.verbs import Verbs, add_unlock
 from lmsteer_core.errors import InputError
+
+
+def add_generate(verbs: Verbs) -> None:
+    """Add the verb `generate`."""
+    parser = verbs.add(
+        "generate", run_generate, show_generate, "Generate steered text beside the baseline."
+    )
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument(
+        "--steer", action="append", default=[], metavar="NAME=E", help="ε of a steer; repeatable"
+    )
+    add_unlock(parser)
+    parser.add_argument("--samples", type=int, default=1, metavar="N")
+    parser.add_argument("--max-new-tokens", type=int, default=40, metavar="N")
+    parser.add_argument("--temperature", type=float, default=0.9, metavar="T")
+    parser.add_argument("--top-p", type=float, default=0.95, metavar="P")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
 
 
 def run_generate(args: argparse.Namespace) -> Result:

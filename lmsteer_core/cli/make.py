@@ -9,7 +9,51 @@ from typing import Any
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench
 from lmsteer_core.cli.progress_line import progress_line
+from lmsteer_core.cli.verbs import Verbs
 from lmsteer_core.errors import InputError
+
+
+def add_train(verbs: Verbs) -> None:
+    """Add the verb `train`."""
+    parser = verbs.add(
+        "train", run_train, show_train, "Make a steer from descriptions, examples or labelled text."
+    )
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA", help="JSONL or CSV with text and label in [−1, 1]"
+    )
+    parser.add_argument(
+        "--zero-is-negative",
+        action="store_true",
+        help="the labels of DATA are 0 and 1, and 0 is the − pole",
+    )
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--plus", metavar="TEXT", help="describe what +ε should read like")
+    parser.add_argument("--minus", metavar="TEXT", help="describe what −ε should read like")
+    parser.add_argument(
+        "--plus-examples", metavar="FILE", help="3 to 50 texts of the + pole, one a line"
+    )
+    parser.add_argument(
+        "--minus-examples", metavar="FILE", help="3 to 50 texts of the − pole, one a line"
+    )
+    parser.add_argument(
+        "--data-weight",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of DATA beside descriptions or examples, 0 to 1 (default 0.3)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="where to write it (default: your steers folder)"
+    )
+    parser.add_argument(
+        "--method",
+        choices=["closed-form", "adam"],
+        default="closed-form",
+        help="adam is the paper's recipe: 1,000 steps on DATA, slow, for reference",
+    )
+    parser.add_argument(
+        "--rank", type=int, metavar="R", help="rank of W (default: as much as is of use)"
+    )
 
 
 def run_train(args: argparse.Namespace) -> Result:
@@ -48,20 +92,20 @@ def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
             raise InputError(f"Give both --{name}.")
     if not 0 < args.data_weight < 1:
         raise InputError("--data-weight must be between 0 and 1.")
-    taught: list[Any] = []
+    sources: list[Any] = []
     if args.plus is not None:
-        taught.append(Descriptions(args.plus, args.minus))
+        sources.append(Descriptions(args.plus, args.minus))
     if args.plus_examples is not None:
-        taught.append(Examples(read_lines(args.plus_examples), read_lines(args.minus_examples)))
+        sources.append(Examples(read_lines(args.plus_examples), read_lines(args.minus_examples)))
     if args.data is None:
         if args.zero_is_negative:
             raise InputError("--zero-is-negative says what the labels of DATA mean; give DATA.")
-        if not taught or args.method == "adam":
+        if not sources or args.method == "adam":
             raise InputError(
                 "Give a DATA file, or both --plus and --minus; --method adam needs DATA alone."
             )
-        return [(source, 1 / len(taught)) for source in taught]
-    if taught and args.method == "adam":
+        return [(source, 1 / len(sources)) for source in sources]
+    if sources and args.method == "adam":
         raise InputError(
             "--method adam learns from DATA alone; leave out the descriptions and examples."
         )
@@ -71,10 +115,10 @@ def _sources(args: argparse.Namespace) -> list[tuple[Any, float]]:
     if labelled.n_duplicates:
         sys.stderr.write(f"lmsteer: left out {labelled.n_duplicates} repeated texts.\n")
     data = LabelledText(labelled.texts, labelled.labels)
-    if not taught:
+    if not sources:
         return [(data, 1.0)]
     return [
-        *((source, (1 - args.data_weight) / len(taught)) for source in taught),
+        *((source, (1 - args.data_weight) / len(sources)) for source in sources),
         (data, args.data_weight),
     ]
 
@@ -84,6 +128,31 @@ def show_train(result: Result) -> str:
     return (
         f"Wrote {result['folder']}\n"
         f'Try: python -m lmsteer_core generate "My life is" --steer {result["steer"]}=2'
+    )
+
+
+def add_transfer(verbs: Verbs) -> None:
+    """Add the verb `transfer`."""
+    parser = verbs.add("transfer", run_transfer, show_transfer, "Carry a steer to another model.")
+    parser.add_argument(
+        "steer",
+        nargs="*",
+        metavar="STEER",
+        help="steers of --model (default: all that the other model lacks)",
+    )
+    parser.add_argument(
+        "--to", required=True, metavar="MODEL", help="embedded, gemma, hub id, folder or .gguf"
+    )
+    parser.add_argument(
+        "--method",
+        choices=["behaviour", "ridge", "procrustes", "transpose"],
+        default="behaviour",
+        help="by what the steer does (default), or by a map between embeddings: "
+        "ridge is better for rare words, such as insults",
+    )
+    parser.add_argument("--name", help="name on the other model (default: the same)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="where to write it (default: your steers folder)"
     )
 
 

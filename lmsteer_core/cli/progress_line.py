@@ -15,10 +15,10 @@ def progress_line(*, logged: bool = False) -> Callable[[float, str], None]:
     if not watched and not logged:
         return lambda _share, _what: None
     began, first, latest = time.monotonic(), 0.0, 0.0
-    told = began - _SECONDS_PER_LINE
+    latest_line = began - _SECONDS_PER_LINE
 
     def report(share: float, what: str) -> None:
-        nonlocal began, first, latest, told
+        nonlocal began, first, latest, latest_line
         now = time.monotonic()
         # another piece of work, or one that an earlier call began
         if share < latest or latest == 0:
@@ -29,8 +29,8 @@ def progress_line(*, logged: bool = False) -> Callable[[float, str], None]:
         line = f"{share:4.0%} {what}{f', about {_duration(left)} left' if left >= 1 else ''}"
         if watched:
             sys.stderr.write(f"\r\033[K{line}" + "\n" * (share >= 1))
-        elif now - told >= _SECONDS_PER_LINE or share >= 1:
-            told = now
+        elif now - latest_line >= _SECONDS_PER_LINE or share >= 1:
+            latest_line = now
             sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 

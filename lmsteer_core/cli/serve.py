@@ -10,38 +10,15 @@ from importlib.util import find_spec
 
 from lmsteer_core.cli.make import run_transfer, show_transfer
 from lmsteer_core.cli.opening import Result, open_workbench
+from lmsteer_core.cli.verbs import Parser, Verbs
 from lmsteer_core.errors import InputError
 from lmsteer_core.models.packages import EMBEDDED
 
 
-def add_serving_options(parser: argparse.ArgumentParser) -> None:
-    """Add --host, --port and --auth, which `app` and `serve` both take."""
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=_port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
-    parser.add_argument(
-        "--auth",
-        type=_auth,
-        metavar="USER:PASSWORD",
-        help="ask visitors to log in; also the API's key",
-    )
-
-
-def _port(text: str) -> int:
-    if text.isdecimal() and 1 <= int(text) <= 65535:
-        return int(text)
-    raise argparse.ArgumentTypeError("must be between 1 and 65535")
-
-
-def _auth(text: str) -> tuple[str, str]:
-    user, _, password = text.partition(":")
-    if user and password:
-        return user, password
-    raise argparse.ArgumentTypeError("wants USER:PASSWORD")
-
-
-def add_app_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `app`."""
-    add_serving_options(parser)
+def add_app(verbs: Verbs) -> None:
+    """Add the verb `app`."""
+    parser = verbs.add("app", run_app, show_serve, "Serve the app.")
+    _add_serving_options(parser)
     add = parser.add_argument
     add("--share", action="store_true", help="also serve through a public gradio link")
     add("--transfer", action="store_true", help="first carry over the steers that the model lacks")
@@ -72,6 +49,28 @@ def run_app(args: argparse.Namespace) -> Result:
     return {}
 
 
+def add_serve(verbs: Verbs) -> None:
+    """Add the verb `serve`."""
+    parser = verbs.add(
+        "serve", run_serve, show_serve, "Serve the app over replicas of the engine, on Ray Serve."
+    )
+    parser.add_argument(
+        "--replicas", type=int, default=1, metavar="N", help="engines behind it (default 1)"
+    )
+    parser.add_argument(
+        "--max-replicas",
+        type=int,
+        metavar="M",
+        help="let Ray start more, up to M, when many people write (default: N)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="a running Ray cluster; auto is this machine's (default: start one)",
+    )
+    _add_serving_options(parser)
+
+
 def run_serve(args: argparse.Namespace) -> Result:
     """Serve the app over replicas of the engine until interrupted."""
     try:
@@ -85,6 +84,31 @@ def run_serve(args: argparse.Namespace) -> Result:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         serve_app(workbench, host=args.host, port=args.port, auth=args.auth)
     return {}
+
+
+def _add_serving_options(parser: Parser) -> None:
+    """Add --host, --port and --auth, which `app` and `serve` both take."""
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=_port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
+    parser.add_argument(
+        "--auth",
+        type=_auth,
+        metavar="USER:PASSWORD",
+        help="ask visitors to log in; also the API's key",
+    )
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError("must be between 1 and 65535")
+
+
+def _auth(text: str) -> tuple[str, str]:
+    user, _, password = text.partition(":")
+    if user and password:
+        return user, password
+    raise argparse.ArgumentTypeError("wants USER:PASSWORD")
 
 
 def _missing(verb: str, extras: str, error: ImportError) -> InputError:
