@@ -5,6 +5,7 @@ import { debounced, download, enter, oncePerFrame, parseFile, targetWithin } fro
 const PAUSE_MS = 250;
 const DRIVE_MS = 120;
 const THEME_KEY = "lmsteer-theme";
+const TOKEN_KEY = "lmsteer-page";
 
 let sentAt = 0;
 
@@ -43,6 +44,35 @@ export function stamped(send, now) {
     headers.set("x-asked-at", String(now()));
     return send(input, { ...options, headers });
   };
+}
+
+/**
+ * Return the token by which the server finds a page again: its tab keeps it when the page is loaded
+ * anew.
+ *
+ * @param {() => Pick<Storage, "getItem" | "setItem">} open Returns the tab's storage, or throws.
+ * @param {() => string} draw Returns a token that nobody can guess.
+ */
+export function keptToken(open, draw) {
+  const drawn = draw();
+  try {
+    const storage = open();
+    const kept = storage.getItem(TOKEN_KEY) ?? drawn;
+    storage.setItem(TOKEN_KEY, kept);
+    return kept;
+  } catch {
+    return drawn; // a frame may forbid storage
+  }
+}
+
+function randomToken() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Return this page's token. */
+export function token() {
+  return keptToken(() => sessionStorage, randomToken);
 }
 
 /**

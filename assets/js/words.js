@@ -16,8 +16,11 @@ import { clamp, enter, oncePerFrame } from "./shared.js";
 
 /** @typedef {[number, number]} Range */
 
-const PLUS = "#2f7fd0";
-const MINUS = "#d9741a";
+/**
+ * The colours of the poles, as the style sheet has them.
+ *
+ * @typedef {[minus: string, plus: string]} Colours
+ */
 
 /**
  * Return where a word is at ε.
@@ -35,11 +38,12 @@ export function positionAt([x, y, dx, dy], epsilon) {
  *
  * @param {Pin} pin
  * @param {number} epsilon
+ * @param {Colours} colours
  */
-export function pinArrow([, x, y, dx, dy, shift], epsilon) {
+export function pinArrow([, x, y, dx, dy, shift], epsilon, [minus, plus]) {
   const [toX, toY] = positionAt([x, y, dx, dy], epsilon);
   const references = { xref: "x", yref: "y", axref: "x", ayref: "y" };
-  const look = { arrowhead: 2, arrowwidth: 2.5, arrowcolor: shift < 0 ? MINUS : PLUS };
+  const look = { arrowhead: 2, arrowwidth: 2.5, arrowcolor: shift < 0 ? minus : plus };
   const showarrow = epsilon !== 0;
   return { x: toX, y: toY, ax: x, ay: y, text: "", showarrow, ...references, ...look };
 }
@@ -102,12 +106,18 @@ async function draw() {
   const positions = chart.data[0].customdata.map((place) => positionAt(place, epsilon));
   /** @type {Pin[]} */
   const pinned = JSON.parse(pins);
+  const style = getComputedStyle(chart);
+  /** @type {Colours} */
+  const colours = [style.getPropertyValue("--minus"), style.getPropertyValue("--plus")];
   const isCoarse = matchMedia("(pointer: coarse)").matches; // there a drag scrolls the page
   await window.Plotly.update(
     chart,
     { x: [positions.map(([x]) => x)], y: [positions.map(([, y]) => y)] },
     {
-      annotations: pinned.flatMap((each) => [pinArrow(each, epsilon), pinLabel(each, epsilon)]),
+      annotations: pinned.flatMap((each) => [
+        pinArrow(each, epsilon, colours),
+        pinLabel(each, epsilon),
+      ]),
       dragmode: isCoarse ? false : "pan",
     },
     [0],

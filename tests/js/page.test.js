@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { stamped } from "../../assets/js/page.js";
+import { keptToken, stamped } from "../../assets/js/page.js";
 
 const server = createServer((request, response) => {
   let body = "";
@@ -63,4 +63,31 @@ test("what the caller passed is left as it was", async () => {
   await received(url, options);
   assert.equal(request.headers.has("x-asked-at"), false);
   assert.deepEqual(options, { headers: { "x-own": "2" } });
+});
+
+/** @param {Map<string, string>} kept */
+function storageOf(kept) {
+  return {
+    getItem: (/** @type {string} */ key) => kept.get(key) ?? null,
+    setItem: (/** @type {string} */ key, /** @type {string} */ value) => void kept.set(key, value),
+  };
+}
+
+test("a page that is loaded anew in its tab has the same token, another tab another", () => {
+  const [tab, otherTab] = [storageOf(new Map()), storageOf(new Map())];
+  /** @type {(storage: ReturnType<typeof storageOf>, drawn: string) => string} */
+  const load = (storage, drawn) =>
+    keptToken(
+      () => storage,
+      () => drawn,
+    );
+  assert.deepEqual([load(tab, "a"), load(tab, "b"), load(otherTab, "c")], ["a", "a", "c"]);
+});
+
+test("a page whose frame forbids storage still has a token", () => {
+  const forbidden = () => {
+    throw new Error("forbidden");
+  };
+  const drawn = keptToken(forbidden, () => "a");
+  assert.equal(drawn, "a");
 });

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pinArrow, pinLabel, positionAt, withWord, zoomed } from "../../assets/js/words.js";
 
+/** @type {[string, string]} */
+const COLOURS = ["orange", "blue"];
+
 test("a word moves in proportion to ε", () => {
   const positions = [0, 1, -2].map((epsilon) => positionAt([1, 2, 0.5, -1], epsilon));
   assert.deepEqual(positions, [
@@ -12,7 +15,7 @@ test("a word moves in proportion to ε", () => {
 });
 
 test("an arrow leads from where a pinned word was at ε = 0 to where it is", () => {
-  const arrow = pinArrow(["cosy", 1, 2, 0.5, -1, 0.3], 2);
+  const arrow = pinArrow(["cosy", 1, 2, 0.5, -1, 0.3], 2, COLOURS);
   assert.deepEqual([arrow.ax, arrow.ay, arrow.x, arrow.y], [1, 2, 2, 0]);
   const label = pinLabel(["cosy", 1, 2, 0.5, -1, 0.3], 2);
   assert.deepEqual([label.x, label.y, label.text], [2, 0, "<b>cosy</b>"]);
@@ -20,8 +23,8 @@ test("an arrow leads from where a pinned word was at ε = 0 to where it is", () 
 
 test("an arrow has the colour of the side that the word gains on, and none is drawn at 0", () => {
   /** @type {(shift: number, epsilon: number) => ReturnType<typeof pinArrow>} */
-  const arrow = (shift, epsilon) => pinArrow(["cosy", 0, 0, 1, 1, shift], epsilon);
-  assert.notEqual(arrow(0.3, 1).arrowcolor, arrow(-0.3, 1).arrowcolor);
+  const arrow = (shift, epsilon) => pinArrow(["cosy", 0, 0, 1, 1, shift], epsilon, COLOURS);
+  assert.deepEqual([arrow(0.3, 1).arrowcolor, arrow(-0.3, 1).arrowcolor], ["blue", "orange"]);
   assert.deepEqual([arrow(0.3, 1).showarrow, arrow(0.3, 0).showarrow], [true, false]);
 });
 

@@ -11,25 +11,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.events import Dependency
 
-from lmsteer_core.ui.page.events import QUIET
+from lmsteer_core.ui.page.events import QUIET, call_js
 from lmsteer_core.ui.page.page_steers import PageSteers
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.page.visits import Visits
 from lmsteer_core.workbench import Workbench
-
-_TOKEN_JS = """() => {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const drawn = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  try {
-    const token = sessionStorage.getItem("lmsteer-page") ?? drawn;
-    sessionStorage.setItem("lmsteer-page", token);
-    return token;
-  } catch {
-    return drawn;  // a frame may forbid storage
-  }
-}"""
-"""Returns a page's token, which its tab keeps when the page is loaded anew; see `Visits`."""
-
 
 _IN_LINE: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
 """As QUIET, but through gradio's queue: without it a change of a State starts nothing."""
@@ -89,7 +75,7 @@ class Page:
             visits.leave(session_of(request))
 
         token = gr.Textbox(visible=False)
-        arrival = demo.load(arrive, token, announcement, js=_TOKEN_JS, **_IN_LINE)
+        arrival = demo.load(arrive, token, announcement, js=call_js("page.token"), **_IN_LINE)
         demo.unload(leave)
         return cls(
             workbench,

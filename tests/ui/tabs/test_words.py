@@ -8,6 +8,7 @@ import torch
 from lmsteer_core.analysis.dimensions import Dimension, Place
 from lmsteer_core.resources import PRETRAINED_STEERS
 from lmsteer_core.steers.card import CARD_FILE, SteerCard
+from lmsteer_core.ui.colours import POSITIVE
 from lmsteer_core.ui.figures.spectrum import spectrum
 from lmsteer_core.ui.figures.word_map import word_map
 from lmsteer_core.ui.markup.dimensions import dimension_table
@@ -97,6 +98,7 @@ def test_the_slider_moves_words_and_arrows_without_a_request(words) -> None:
     words.page.wait_for_function(f"{NOTES}[0].showarrow")
     x, tail, _ = words.page.evaluate(at)
     assert x > tail + 0.1  # the ship gains
+    assert words.page.evaluate(f"{NOTES}[0].arrowcolor") == POSITIVE
     moved = words.page.evaluate(f"{CHART}.data[0].x")
     assert moved == pytest.approx([place[0] + 3 * place[2] for place in base])
     assert words.requests[before:] == []
