@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--address", help="a running Ray cluster of this machine")
     options = parser.parse_args()
     with serving(options) as url:
-        print(f"before: {told(*start(url, options))}")
+        print(f"before: {summary(*start(url, options))}")
         threads, streams = begin(url, options)
         while not all(len(stream.pieces) > 2 or stream.error for stream in streams):
             time.sleep(0.05)
@@ -76,12 +76,12 @@ def main() -> None:
         old[0].kill()
         print(
             f"one of {len(old)} replicas killed; the streams under way: "
-            f"{told(*wait(threads, streams))}"
+            f"{summary(*wait(threads, streams))}"
         )
-        print(f"asked for at once after it: {told(*start(url, options))}")
+        print(f"asked for at once after it: {summary(*start(url, options))}")
         while not set(running()) - set(old):
             time.sleep(0.2)
-        print(f"with a new replica: {told(*start(url, options))}")
+        print(f"with a new replica: {summary(*start(url, options))}")
 
 
 def begin(url: str, options: argparse.Namespace) -> tuple[list[threading.Thread], list[Stream]]:
@@ -106,7 +106,7 @@ def wait(threads: list[threading.Thread], streams: list[Stream]) -> tuple[list[S
     return streams, time.perf_counter() - began
 
 
-def told(streams: list[Stream], seconds: float) -> str:
+def summary(streams: list[Stream], seconds: float) -> str:
     """Return how many streams came to their end, and what the others were told."""
     n_pieces = sum(len(stream.pieces) for stream in streams)
     text = (

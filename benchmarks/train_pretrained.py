@@ -263,7 +263,7 @@ def source_of(style: Style, data: Path) -> Combined:
     return Combined(parts)
 
 
-def told(source: Combined, style: Style) -> str:
+def data_line(source: Combined, style: Style) -> str:
     """Return what the card says a steer was made from."""
     pairs = f"{len(style.descriptions)} pairs of descriptions"
     if not style.data_weight:
@@ -334,7 +334,7 @@ def main() -> None:
             n_prompts=N_CALIBRATION_PROMPTS,
         )
         metrics = {**steer.card.metrics, **figures(lm, steer, style, source, options.data)}
-        card = dataclasses.replace(steer.card, metrics=metrics, data=told(source, style))
+        card = dataclasses.replace(steer.card, metrics=metrics, data=data_line(source, style))
         folder = dataclasses.replace(steer, card=card).save(out / name)
         (folder / "README.md").write_text(readme(card, style, "".join(flags)), encoding="utf-8")
 

@@ -11,7 +11,7 @@ whatever it raises stops the work."""
 
 
 _T = TypeVar("_T")
-_Said = TypeVar("_Said")
+_Report = TypeVar("_Report")
 
 Steps = Generator[float, None, _T]
 """Yields the finished share after each step and returns the result; closing it ends the work."""
@@ -27,20 +27,22 @@ def finished(steps: Steps[_T]) -> _T:
             return result
 
 
-def told(steps: Steps[_T], tell: Callable[[float], _Said]) -> Generator[_Said, None, _T]:
-    """Yield what `tell` makes of each share; return what the steps return."""
+def map_shares(
+    steps: Steps[_T], function: Callable[[float], _Report]
+) -> Generator[_Report, None, _T]:
+    """Yield what `function` makes of each share; return what the steps return."""
     while True:
         try:
             share = next(steps)
         except StopIteration as end:
             result: _T = end.value
             return result
-        yield tell(share)
+        yield function(share)
 
 
 def scaled(steps: Steps[_T], start: float, end: float) -> Steps[_T]:
     """Let the steps' shares run from `start` to `end`."""
-    return told(steps, lambda share: start + (end - start) * share)
+    return map_shares(steps, lambda share: start + (end - start) * share)
 
 
 def part(progress: Progress, start: float, end: float) -> Progress:

@@ -29,8 +29,24 @@ _R = TypeVar("_R")
 
 def create_endpoints(workbench: Workbench) -> None:
     """Add /generate, /nextword, /words, /analyze and /steers to the open Blocks."""
+    answers = _Answers(workbench)
+    # Of events that share an id the lowest limit counts, and an unnamed one is 1.
+    api(
+        answers.generate,
+        **{name: STREAMING[name] for name in ("concurrency_id", "concurrency_limit")},
+    )
+    for answer in (answers.nextword, answers.words, answers.analyze, answers.steers):
+        api(_in_a_sentence(answer))
+
+
+class _Answers:
+    """What each endpoint answers; gradio shows the names and docstrings to clients."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._workbench = workbench
 
     def generate(
+        self,
         prompt: str,
         steer: dict[str, float],
         max_new_tokens: int = 40,
@@ -58,15 +74,19 @@ def create_endpoints(workbench: Workbench) -> None:
         rows = [Row(prompt), Row(prompt, steer)]
         try:
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
-            for texts in growing(workbench.stream(rows, sampling, unlock=_flag(unlock)), len(rows)):
+            for texts in growing(
+                self._workbench.stream(rows, sampling, unlock=_flag(unlock)), len(rows)
+            ):
                 yield {
-                    name: _told(tokens)
+                    name: _content(tokens)
                     for name, tokens in zip(("baseline", "steered"), texts, strict=True)
                 }
         except LMSteerError as error:
             raise gr.Error(str(error)) from error
 
-    def nextword(prompt: str, steer: str, n_words: int = 8, unlock: bool = False) -> dict[str, Any]:
+    def nextword(
+        self, prompt: str, steer: str, n_words: int = 8, unlock: bool = False
+    ) -> dict[str, Any]:
         """Return the probability of the likeliest next words, exactly, over a grid of ε.
 
         Args:
@@ -76,14 +96,14 @@ def create_endpoints(workbench: Workbench) -> None:
             unlock: Go on to a locked − pole; else the grid ends at 0 there.
         """
         n_words = check_whole_number(n_words, "The number of words", 0, _MAX_WORDS)
-        found = workbench.next_words(
-            prompt, workbench.steer(steer), top=n_words, unlock=_flag(unlock)
+        curves = self._workbench.next_words(
+            prompt, self._workbench.steer(steer), top=n_words, unlock=_flag(unlock)
         )
-        words = {word.text: word.probability for word in found.words}
-        return {"epsilon": found.epsilons, "probability": words}
+        words = {word.text: word.probability for word in curves.words}
+        return {"epsilon": curves.epsilons, "probability": words}
 
     def words(
-        steer: str, n_dims: int = 3, n_words: int = 12, unlock: bool = False
+        self, steer: str, n_dims: int = 3, n_words: int = 12, unlock: bool = False
     ) -> list[dict[str, Any]]:
         """Return the words at both ends of a steer's strongest dimensions.
 
@@ -93,33 +113,33 @@ def create_endpoints(workbench: Workbench) -> None:
             n_words: Words at either end.
             unlock: Show the words of a locked pole.
         """
-        found = workbench.dimensions(
-            workbench.steer(steer), n_dims=n_dims, n_words=n_words, unlock=_flag(unlock)
+        dimensions = self._workbench.dimensions(
+            self._workbench.steer(steer), n_dims=n_dims, n_words=n_words, unlock=_flag(unlock)
         )
-        return [dataclasses.asdict(dimension) for dimension in found]
+        return [dataclasses.asdict(dimension) for dimension in dimensions]
 
-    def analyze(text: str, steer: str) -> dict[str, Any]:
+    def analyze(self, text: str, steer: str) -> dict[str, Any]:
         """Return a text's evidence per token in nats, P(ε | text) and strongest spans for a steer.
 
         Args:
             text: The text.
             steer: The steer.
         """
-        chosen = workbench.steer(steer)
-        read = finished(workbench.read(text))
-        (found,) = finished(workbench.profile(read, [chosen]))
-        spans = strongest_spans(read.token_texts, found.evidence)
+        chosen = self._workbench.steer(steer)
+        read = finished(self._workbench.read(text))
+        (profile,) = finished(self._workbench.profile(read, [chosen]))
+        spans = strongest_spans(read.token_texts, profile.evidence)
         return {
             "tokens": read.token_texts,
-            "evidence": found.evidence,
-            "epsilon": found.epsilons,
-            "posterior": found.posterior,
+            "evidence": profile.evidence,
+            "epsilon": profile.epsilons,
+            "posterior": profile.posterior,
             "spans": [dataclasses.asdict(span) for span in spans],
         }
 
-    def steers() -> dict[str, dict[str, Any]]:
+    def steers(self) -> dict[str, dict[str, Any]]:
         """Return every steer's poles, the useful range of ε, and its notice."""
-        cards = {name: workbench.steers[name].card for name in workbench.names}
+        cards = {name: self._workbench.steers[name].card for name in self._workbench.names}
         return {
             name: {
                 "negative": card.negative,
@@ -130,11 +150,6 @@ def create_endpoints(workbench: Workbench) -> None:
             for name, card in cards.items()
         }
 
-    # Of events that share an id the lowest limit counts, and an unnamed one is 1.
-    api(generate, **{name: STREAMING[name] for name in ("concurrency_id", "concurrency_limit")})
-    for answer in (nextword, words, analyze, steers):
-        api(_in_a_sentence(answer))
-
 
 def _flag(value: object) -> bool:
     """Return a truth value as it is; the text "false" would unlock."""
@@ -143,7 +158,7 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _told(tokens: Sequence[Token]) -> dict[str, Any]:
+def _content(tokens: Sequence[Token]) -> dict[str, Any]:
     return {
         "text": "".join(token.text for token in tokens),
         "token_ids": [token.id for token in tokens],

@@ -11,7 +11,7 @@ from transformers import MambaConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from lmsteer_core import LanguageModel, Steering
-from lmsteer_core.progress import finished, told
+from lmsteer_core.progress import finished, map_shares
 
 TEXTS = [[5, 6, 7, 8, 9], [10, 11], [40, 41, 42, 43, 44, 45, 46, 47, 48]]
 PREFIXES = [[3], [50, 51, 52], list(range(20, 41))]
@@ -32,12 +32,12 @@ def assert_steps_read_the_same(small, monkeypatch, n_steps):
     monkeypatch.setattr("lmsteer_core.models.language_model._TOKENS_PER_STEP", 12)
     text = list(range(5, 50))
     shares = []
-    found = finished(told(small.reading(text), shares.append))
+    found = finished(map_shares(small.reading(text), shares.append))
     torch.testing.assert_close(found, small.hidden_states([text])[0], atol=1e-4, rtol=1e-4)
     assert len(shares) == n_steps
     assert shares == sorted(shares)
     assert torch.equal(finished(small.next_state(text)), found[-1:])
-    assert finished(told(small.next_state(text), pytest.fail)).shape == (1, small.d_model)
+    assert finished(map_shares(small.next_state(text), pytest.fail)).shape == (1, small.d_model)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES, ids=len)

@@ -15,7 +15,7 @@ from lmsteer_core.evaluation.report.wording import (
 from lmsteer_core.evaluation.summary import AT_RATIO, Summary
 
 _Heads = dict[tuple[str, ...], str]
-"""Columns' titles by what is told in them."""
+"""Columns' titles by what stands in them."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _control_and_cost(
     """Return a header and a row per point: control by every judge, its cost under every model.
 
     Args:
-        summary: Where judges and models are told.
+        summary: Names the judges and models.
         header: Of what names a row.
         points: What names its row, whose judge and model it is, and its control and perplexity
             ratio.

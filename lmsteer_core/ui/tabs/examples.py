@@ -131,7 +131,7 @@ class NextWordExample:
         label: What its button says.
         steer: The steer on the axis.
         prompt: What is continued.
-        told: What to look for.
+        lesson: What to look for.
         epsilon: Where the slider stands.
         follow: Words to follow besides.
         held: A steer to hold, and its ε.
@@ -140,7 +140,7 @@ class NextWordExample:
     label: str
     steer: str
     prompt: str
-    told: str
+    lesson: str
     epsilon: float
     follow: tuple[str, ...] = ()
     held: tuple[str, float] | None = None
@@ -212,7 +212,7 @@ class WordsExample:
     y: int
     pins: str
     epsilon: float
-    told: str
+    lesson: str
 
 
 WORDS_EXAMPLES = (

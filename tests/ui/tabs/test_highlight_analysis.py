@@ -4,7 +4,7 @@ from support.models import make_steer
 from lmsteer_core import InputError, LanguageModel
 from lmsteer_core.analysis.evidence import profile, weigh
 from lmsteer_core.analysis.reading import read_text
-from lmsteer_core.progress import told
+from lmsteer_core.progress import map_shares
 from lmsteer_core.ui.tabs.highlight import analysis as analysis_module
 from lmsteer_core.ui.tabs.highlight.analysis import Analyst
 from lmsteer_core.workbench import Workbench
@@ -103,5 +103,5 @@ def test_steps_are_told_in_other_words() -> None:
         yield 0.5
         return "made"
 
-    shares, made = finished(told(steps(), lambda share: f"{share:.0%}"))
+    shares, made = finished(map_shares(steps(), lambda share: f"{share:.0%}"))
     assert (shares, made) == (["50%"], "made")

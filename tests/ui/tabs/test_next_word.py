@@ -189,7 +189,7 @@ def test_presets_show_what_they_tell(shared) -> None:
         assert shared.page.input_value("#nextword-prompt textarea") == preset.prompt
         shared.page.wait_for_function(
             "told => document.querySelector('#nextword-told').innerText.trim() === told",
-            arg=preset.told,
+            arg=preset.lesson,
         )
         assert shared.page.locator("#nextword-epsilon").get_by_text(f"ε of {preset.steer}").count()
         assert set(preset.follow) <= {word["text"] for word in came["words"]}

@@ -11,7 +11,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from lmsteer_core.analysis.spans import UnitKind
-from lmsteer_core.progress import told
+from lmsteer_core.progress import map_shares
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.text import check_text
 from lmsteer_core.ui.figures.posterior import posterior_curves
@@ -191,7 +191,9 @@ class HighlightHandlers:
         for name, text in texts.items():
             what = f"Reading the {name} …" if len(texts) > 1 else "Reading …"
             yield _progress(what)(0)
-            analyses.append((yield from told(self._analyst.weigh(text, steer), _progress(what))))
+            analyses.append(
+                (yield from map_shares(self._analyst.weigh(text, steer), _progress(what)))
+            )
         return analyses
 
     def _profile(
@@ -201,7 +203,7 @@ class HighlightHandlers:
         profiled = []
         for text, analysis in zip(texts.values(), analyses, strict=True):
             steps = self._analyst.profile(text, steers)
-            profile = yield from told(steps, _progress(_WEIGHING))
+            profile = yield from map_shares(steps, _progress(_WEIGHING))
             profiled.append(replace(analysis, profile=profile))
         return profiled
 

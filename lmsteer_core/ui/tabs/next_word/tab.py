@@ -78,7 +78,7 @@ def create_next_word_tab(page: Page) -> None:
 
     with gr.Row(elem_classes="examples"):
         buttons = [gr.Button(each.label, size="sm", variant="secondary") for each in examples]
-    note = gr.HTML(_note_html(first.told), elem_id="nextword-told", padding=False)
+    note = gr.HTML(_note_html(first.lesson), elem_id="nextword-told", padding=False)
     query = _create_query(names, first)
     view = ChartView(_ELEM_ID)
     with view.side:
@@ -135,7 +135,7 @@ def _add_example_events(
     query: _Query,
     sliders: Sequence[Any],
 ) -> None:
-    notes = {(each.prompt, each.steer): _note_html(each.told) for each in examples}
+    notes = {(each.prompt, each.steer): _note_html(each.lesson) for each in examples}
     explain: dict[str, Any] = {
         "fn": None,
         "inputs": [query.prompt, query.axis],

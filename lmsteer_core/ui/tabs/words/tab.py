@@ -224,5 +224,5 @@ def _example_values(example: WordsExample) -> tuple[Any, ...]:
         example.pins,
         example.epsilon,
         False,
-        widgets.note(example.told),
+        widgets.note(example.lesson),
     )
