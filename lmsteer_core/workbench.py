@@ -85,12 +85,12 @@ class Workbench:
         """
         from lmsteer_core.serving.replicas import replicas
 
-        own = self._engine
+        engine = self._engine
         try:
             with replicas(self._lm, model_id, n, most, address) as self._engine:
                 yield
         finally:
-            self._engine = own
+            self._engine = engine
 
     @property
     def model_id(self) -> str:
