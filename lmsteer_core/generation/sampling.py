@@ -50,7 +50,8 @@ def exponential(key: tuple[int, ...], size: int) -> Tensor:
     NumPy draws them on the CPU, so that they are the same on every device and platform.
     """
     variates = np.random.default_rng(key).standard_exponential(size, dtype=np.float32)
-    return torch.from_numpy(variates).clamp_min_(1e-30)  # the log of a drawn 0 stays finite
+    # The log of a drawn 0 stays finite; by NumPy, because torch would start threads of its own.
+    return torch.from_numpy(np.maximum(variates, 1e-30, out=variates))
 
 
 def nucleus(scores: Tensor, top_p: float) -> Tensor:
