@@ -117,6 +117,7 @@ def launch_options() -> dict[str, Any]:
         "head": HEAD,
         "max_file_size": MAX_UPLOAD,
         "max_threads": 128,  # each text that is written keeps one waiting
+        "show_error": True,  # else a client that sends too few values is told nothing
         "run_history": False,
         "footer_links": [],
         "ssr_mode": False,

@@ -82,7 +82,7 @@ class _Answers:
                     for name, tokens in zip(("baseline", "steered"), texts, strict=True)
                 }
         except LMSteerError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
 
     def nextword(
         self, prompt: str, steer: str, n_words: int = 8, unlock: bool = False
@@ -174,6 +174,6 @@ def _in_a_sentence(answer: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return answer(*args, **kwargs)
         except LMSteerError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
 
     return wrapped
