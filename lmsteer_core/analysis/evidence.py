@@ -6,6 +6,7 @@ exact arithmetic on two logit tables: E h, which all steers share, and E Wᵀ h 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,10 @@ from lmsteer_core.steers.steer import Steer, check_fingerprint
 POSTERIOR_GRID = [round(-5 + 0.25 * i, 2) for i in range(41)]
 """ε values of the posterior, wider than the recommended ±3 so that its peak is not cut off."""
 
-
 _TOKENS_PER_CHUNK = 64
+
+_REACH = 10.0
+"""How far apart two ε may be for float64 to hold a term at one as its multiple at the other."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ def _chosen(
 
     The tables are (n_tokens, vocab_size).
     """
+    if base.device.type == "cpu" and lm.probed.logit_map.cap is None:
+        return _chosen_by_products(lm, base, moved, targets, epsilons)
     out = torch.empty(len(epsilons), len(targets), device=base.device)
     # Row by row on a CPU: all ε of one token work in its cache,
     # where a chunk of tokens would not fit.
@@ -107,6 +112,39 @@ def _chosen(
             picked = logits.gather(1, targets[rows, None])[:, 0]
             out[i, rows] = picked - logits.logsumexp(dim=1)
     return out
+
+
+def _chosen_by_products(
+    lm: LanguageModel, base: Tensor, moved: Tensor, targets: Tensor, epsilons: Sequence[float]
+) -> Tensor:
+    """Do what `_chosen` does where logits are linear in ε, with few exponentials.
+
+    A term of the sum over the vocabulary is at each ε what it was at the ε before it times
+    exp(Δε · slope), and on a grid all Δε are one.
+    """
+    tables = lm.finish(base), moved * lm.probed.logit_map.scale
+    ascending = sorted(set(epsilons))
+    sums = torch.empty(len(ascending), len(targets), dtype=torch.float64)
+    tops = torch.empty_like(sums)
+    for t, rows in enumerate(zip(*tables, strict=True)):
+        logits, slope = (row.double() for row in rows)
+        factors: dict[float, Tensor] = {}
+        first = -math.inf
+        for i, epsilon in enumerate(ascending):
+            if epsilon - first > _REACH:
+                first, terms = epsilon, logits + epsilon * slope
+                top = terms.max()
+                terms.sub_(top).exp_()
+            else:
+                step = epsilon - ascending[i - 1]
+                if step not in factors:
+                    factors[step] = (step * slope).exp_()
+                terms.mul_(factors[step])
+            sums[i, t], tops[i, t] = terms.sum(), top
+    at = torch.tensor(ascending, dtype=torch.float64)[:, None]
+    chosen, slope = (table.gather(1, targets[:, None])[:, 0].double() for table in tables)
+    log_p = chosen + at * slope - (sums.log() + tops)
+    return log_p[[ascending.index(epsilon) for epsilon in epsilons]].float()
 
 
 def evidence(lm: LanguageModel, read: ReadText, steer: Steer, epsilon: float = 1.0) -> list[float]:

@@ -20,6 +20,7 @@ from lmsteer_core.analysis.evidence import (
     profiling,
     weigh,
 )
+from lmsteer_core.analysis.logits import logits_over_epsilon
 from lmsteer_core.analysis.reading import _windows, read_text, reading
 from lmsteer_core.analysis.spans import Span, strongest_spans, units
 from lmsteer_core.models import language_model
@@ -38,6 +39,20 @@ def test_evidence_equals_two_steered_forward_passes(lm: LanguageModel, steer: St
         passes.append(log_p.gather(1, ids[0, 1:, None])[:, 0])
     expected = [0.0, *(passes[0] - passes[1]).tolist()]
     assert evidence(lm, read, steer) == pytest.approx(expected, abs=2e-3)
+
+
+def test_log_probabilities_are_exact_at_any_epsilons_in_any_order(
+    lm: LanguageModel, steer: Steer
+) -> None:
+    read = read_text(lm, TEXT)
+    epsilons = [2.0, *POSTERIOR_GRID, -9.5, 0.1, 2.0, 10.0]
+    table = log_probabilities(lm, read, steer, epsilons)
+    base, moved = logits_over_epsilon(lm, steer, read.hidden)
+    targets = torch.tensor(read.token_ids[1:])[:, None]
+    for epsilon, row in zip(epsilons, table, strict=True):
+        logits = base.double() + epsilon * moved.double()
+        expected = logits.log_softmax(dim=1).gather(1, targets)[:, 0]
+        assert torch.allclose(row[1:].double(), expected, rtol=1e-6, atol=1e-5)
 
 
 def test_the_first_token_has_no_evidence(lm: LanguageModel, steer: Steer) -> None:
