@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -15,13 +16,19 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def wait_for(url: str, served: subprocess.Popen[bytes]) -> None:
-    """Return once the address answers; SystemExit if its process ends before."""
+def wait_for(url: str, served: subprocess.Popen[bytes], *, or_starting: bool = False) -> None:
+    """Return once the address answers, or only says that the app is starting.
+
+    Raises:
+        SystemExit: If its process ends before.
+    """
     while served.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=5) as page:
                 page.read()
             return
-        except OSError:
+        except OSError as error:
+            if or_starting and isinstance(error, urllib.error.HTTPError):
+                return
             time.sleep(0.1)
     raise SystemExit(f"the app ended with status {served.returncode}")

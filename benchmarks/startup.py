@@ -1,8 +1,9 @@
-"""First start of the app (the model is converted) against the second, to a usable page.
+"""First start of the app (the model is converted) against the second.
 
     python -m benchmarks.startup [--port N]
 
-Usable means that the page answers and its API lists the app's components.
+Two times are taken of each start: until the address shows a page, which at the second start has the
+example of the first, and until the app is there, its API listing its components.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from benchmarks.measure import wait_for
 
@@ -23,14 +25,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7899)
     port = parser.parse_args().port
     with tempfile.TemporaryDirectory() as cache:
-        first, second = _seconds_to_page(port, cache), _seconds_to_page(port, cache)
+        (_, first), (page, second) = _start(port, cache), _start(port, cache)
     print(
         f"second start / first: {second / first:.2f} (target ≤ 0.33; {first:.1f} "
-        f"s, then {second:.1f} s)"
+        f"s, then {second:.1f} s); a page after {page:.1f} s (target ≤ 4)"
     )
 
 
-def _seconds_to_page(port: int, cache: str) -> float:
+def _start(port: int, cache: str) -> tuple[float, float]:
+    """Return the seconds to a page and to the app, which runs on until its example is kept."""
     environment = {**os.environ, "LMSTEER_CACHE": cache}
     start = time.perf_counter()
     app = subprocess.Popen(
@@ -40,8 +43,13 @@ def _seconds_to_page(port: int, cache: str) -> float:
         stderr=subprocess.DEVNULL,
     )
     try:
+        wait_for(f"http://127.0.0.1:{port}", app, or_starting=True)
+        page = time.perf_counter() - start
         wait_for(f"http://127.0.0.1:{port}/config", app)
-        return time.perf_counter() - start
+        whole = time.perf_counter() - start
+        while not (Path(cache) / "example.json").exists():
+            time.sleep(0.1)
+        return page, whole
     finally:
         app.terminate()
         app.wait()

@@ -7,12 +7,16 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from lmsteer_core.cli.make import run_transfer, show_transfer
 from lmsteer_core.cli.opening import Result, open_workbench
 from lmsteer_core.cli.verbs import Parser, Verbs
 from lmsteer_core.errors import InputError
 from lmsteer_core.models.packages import EMBEDDED
+
+if TYPE_CHECKING:
+    from lmsteer_core.ui.starting import StartingPage
 
 
 def add_app(verbs: Verbs) -> None:
@@ -29,6 +33,7 @@ def run_app(args: argparse.Namespace) -> Result:
     """Serve the app until interrupted."""
     if args.mcp and not find_spec("mcp"):
         raise InputError('--mcp needs the package mcp; install it with: pip install "gradio[mcp]".')
+    starting = _starting_page(args)
     try:
         from lmsteer_core.ui.app import serve_app
     except ImportError as error:
@@ -40,6 +45,7 @@ def run_app(args: argparse.Namespace) -> Result:
         sys.stderr.write(f"{show_transfer(run_transfer(carried))}\n")
     serve_app(
         open_workbench(args),
+        starting,
         host=args.host,
         port=args.port,
         auth=args.auth,
@@ -73,6 +79,7 @@ def add_serve(verbs: Verbs) -> None:
 
 def run_serve(args: argparse.Namespace) -> Result:
     """Serve the app over replicas of the engine until interrupted."""
+    starting = _starting_page(args)
     try:
         import lmsteer_core.serving.replicas  # noqa: F401
         from lmsteer_core.ui.app import serve_app
@@ -82,8 +89,17 @@ def run_serve(args: argparse.Namespace) -> Result:
     with workbench.replicated(args.model, args.replicas, args.max_replicas, args.address):
         # at Ray's own, processes would stay behind
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        serve_app(workbench, host=args.host, port=args.port, auth=args.auth)
+        serve_app(workbench, starting, host=args.host, port=args.port, auth=args.auth)
     return {}
+
+
+def _starting_page(args: argparse.Namespace) -> StartingPage:
+    """Show on the address that the app is starting, and say where."""
+    from lmsteer_core.ui.starting import StartingPage
+
+    page = StartingPage(args.host, args.port, args.model)
+    sys.stderr.write(f"* Starting; http://{args.host}:{args.port} can be opened already.\n")
+    return page
 
 
 def _add_serving_options(parser: Parser) -> None:

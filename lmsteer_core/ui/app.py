@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from lmsteer_core.errors import InputError
 from lmsteer_core.http_api.routes import routes
 from lmsteer_core.resources import ASSETS
 from lmsteer_core.ui.endpoints import create_endpoints
@@ -17,6 +16,7 @@ from lmsteer_core.ui.page.events import call_js
 from lmsteer_core.ui.page.jobs import CLOSING
 from lmsteer_core.ui.page.modules import HEAD, module_route
 from lmsteer_core.ui.page.theme import theme
+from lmsteer_core.ui.starting import StartingPage, cannot_serve
 from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab
 from lmsteer_core.ui.tabs.highlight.tab import create_highlight_tab
@@ -31,6 +31,7 @@ from lmsteer_core.workbench import Workbench
 
 def serve_app(
     workbench: Workbench,
+    starting: StartingPage,
     *,
     host: str,
     port: int,
@@ -42,6 +43,7 @@ def serve_app(
 
     Args:
         workbench: The model and its steers.
+        starting: The page that has the address until the app is there.
         host: Address to listen on.
         port: Port to listen on.
         auth: User and password that visitors must give; with a colon between them, the API's key.
@@ -51,8 +53,10 @@ def serve_app(
     Raises:
         InputError: If the address cannot be listened on.
     """
+    demo = build_app(workbench).queue(max_size=200)
+    starting.close()
     try:
-        build_app(workbench).queue(max_size=200).launch(
+        demo.launch(
             server_name=host,
             server_port=port,
             share=share,
@@ -67,10 +71,7 @@ def serve_app(
             **launch_options(),
         )
     except OSError as error:
-        raise InputError(
-            f"Cannot serve on {host}, port {port}: the port is taken or the host is not this "
-            "machine's; choose others with --port and --host."
-        ) from error
+        raise cannot_serve(host, port) from error
     finally:
         CLOSING.set()
 

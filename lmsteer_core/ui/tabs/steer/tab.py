@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,12 @@ from markupsafe import Markup
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import DEBOUNCE_JS, QUIET, STREAMING, Inputs
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
+from lmsteer_core.ui.starting import keep_example
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.ui.tabs.next_word.card import create_next_word_card
 from lmsteer_core.ui.tabs.steer.drive import DriveView
@@ -147,6 +150,14 @@ def _show_opening_example(page: Page, columns: _Columns) -> None:
         page.workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING
     )
     page.demo.load(example.result, None, columns.outputs, **QUIET)
+
+    def keep(example: Future[tuple[str, str, str]]) -> None:
+        if not example.exception():
+            baseline, steered, _ = example.result()
+            setting = ", ".join(f"{name} {epsilon_text(e)}" for name, e in epsilons.items())
+            keep_example(page.workbench.model_id, baseline, steered, setting)
+
+    example.add_done_callback(keep)
 
 
 def _create_controls(workbench: Workbench) -> _Controls:
