@@ -80,6 +80,8 @@ GUIDES = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/g
 TO_BE_WRITTEN = {
     "lmsteer_core/ui/tabs/card/",
     "tests/ui/tabs/test_card_handlers.py",
+    "tests/ui/tabs/test_card.py",
+    "assets/card.css",
     "create_card_tab",
 }
 """What the recipe for a new tab makes."""

@@ -31,7 +31,7 @@ _FACTOR_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def steer_hidden(hidden: Tensor, left: Tensor, right: Tensor, epsilon: Tensor) -> Tensor:
-    """Return h + ε Wᵀ h for hidden states held as rows: the one place of the equation.
+    """Return h + ε Wᵀ h for hidden states held as rows: the equation itself.
 
     Args:
         hidden: Hidden states after the final norm, (..., d_model).

@@ -205,10 +205,16 @@ def test_the_theme_button_switches_between_light_and_dark(steer) -> None:
     steer.page.wait_for_function(f"{dark} === {str(not before).lower()}")
 
 
+TABS = (
+    *("Steer", "New steer", "Next word", "Words"),
+    *("Highlight", "Compose", "Transfer", "Evidence"),
+)
+
+
 def test_nothing_overflows_a_phone_in_either_theme(visit_at) -> None:
     phone = visit_at(390, 844)
     for _ in range(2):
-        for tab in ("Steer", "New steer", "Next word", "Words", "Highlight", "Compose"):
+        for tab in TABS:
             phone.page.get_by_role("tab", name=tab, exact=True).click()
             phone.page.wait_for_timeout(500)
             overflow = phone.page.evaluate(

@@ -14,9 +14,9 @@ from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.tabs.next_word.chart import Chart
 from lmsteer_core.ui.tabs.next_word.handlers import (
     AxisSettings,
-    CardHandlers,
     CardSettings,
     ChartSettings,
+    NextWordCardHandlers,
     NextWordHandlers,
 )
 
@@ -77,7 +77,7 @@ def test_a_steer_that_went_is_held_no_longer(handlers, page) -> None:
 def test_the_card_follows_the_slider_of_its_axis_and_reads_a_prompts_end(page) -> None:
     chart = Chart(page.workbench, "card", height=300, n_ranked=4)
     slider_ids = [f"slider-{i}" for i in range(4)]
-    card = CardHandlers(page.steers, chart, slider_ids, ask_id="ask", unlock_id="unlock")
+    card = NextWordCardHandlers(page.steers, chart, slider_ids, ask_id="ask", unlock_id="unlock")
     settings = CardSettings("word " * 600, "joy", False, (1.0, None, 0.0, 0.0))
     _, words, status = card.show(REQUEST, settings)
     data = for_browser(words)

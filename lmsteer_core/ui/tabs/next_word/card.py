@@ -10,7 +10,7 @@ import gradio as gr
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs
 from lmsteer_core.ui.tabs.next_word.chart import Chart
-from lmsteer_core.ui.tabs.next_word.handlers import CardHandlers, CardSettings
+from lmsteer_core.ui.tabs.next_word.handlers import CardSettings, NextWordCardHandlers
 from lmsteer_core.ui.tabs.next_word.view import ChartView, pause_js
 
 _ASK_ID = "steer-next-ask"
@@ -51,7 +51,7 @@ def create_next_word_card(
         view.add_words()
         view.add_lists()
         ask = gr.Button("Ask", visible="hidden", elem_id=_ASK_ID)
-    handlers = CardHandlers(
+    handlers = NextWordCardHandlers(
         page.steers,
         chart,
         [slider.elem_id or "" for slider in sliders],

@@ -137,7 +137,7 @@ class NextWordHandlers:
         ]
 
 
-class CardHandlers:
+class NextWordCardHandlers:
     """The handlers of the card's events."""
 
     def __init__(

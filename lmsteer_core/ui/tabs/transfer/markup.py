@@ -70,7 +70,7 @@ def fit_table(carried: Carried) -> Markup:
         "<p><b>{name}</b> on {model}: − {negative} ↔ {positive} +, useful from ε = {low} to {high}."
         "</p>{notice}<p>The two models share {n_shared:,} words. A linear map between their "
         "embeddings explains {r2:.0%} of the variance; by it, the steer's own words lie nearest "
-        'to:</p><table class="neighbours"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>'
+        'to:</p><table class="facts"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>'
         "</table>"
     ).format(
         name=card.name,
