@@ -36,14 +36,17 @@ def wired(
     def placed(updates: Updates) -> dict[Any, Any]:
         return {outputs[name]: update for name, update in updates.items()}
 
+    # Gradio empties the widgets of a handler that yields nothing.
     async def stream_async(request: gr.Request, *values: Any) -> AsyncIterator[dict[Any, Any]]:
         async with aclosing(call(request, *values)) as stream:
+            yield placed(await anext(stream, {})) or gr.skip()
             async for updates in stream:
                 yield placed(updates)
 
     def stream(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        with closing(call(request, *values)) as updates:
-            yield from map(placed, updates)
+        with closing(call(request, *values)) as stream:
+            yield placed(next(stream, {})) or gr.skip()
+            yield from map(placed, stream)
 
     def answer(request: gr.Request, *values: Any) -> dict[Any, Any]:
         return placed(call(request, *values))

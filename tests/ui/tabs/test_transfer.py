@@ -30,6 +30,11 @@ def status_says(visit, pattern: str) -> None:
     )
 
 
+def test_the_tab_opens_with_what_to_expect(visit) -> None:
+    open_tab(visit)
+    assert "What to expect" in visit.page.inner_text("#transfer-about")
+
+
 @pytest.fixture(scope="module")
 def carried(visit_at) -> Iterator:
     """A page that has carried the sentiment steer to the tiny model."""

@@ -75,7 +75,7 @@ class Results:
 
 def create_results() -> Results:
     """Lay out what to expect, and where the results will appear."""
-    about = gr.HTML(ABOUT, elem_classes=["card", "about"])
+    about = gr.HTML(ABOUT, elem_id="transfer-about", elem_classes=["card", "about"])
     with gr.Column(visible=False, elem_id="transfer-results") as box:
         with gr.Column(elem_classes="card"):
             gr.HTML("<h2>One prompt, the same dice, both models</h2>")
