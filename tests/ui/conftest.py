@@ -145,7 +145,7 @@ class Visit:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         page.goto(url)
-        page.wait_for_function("document.querySelector('#status')?.innerText.trim()")
+        page.wait_for_selector("#status .note")  # not the seconds that Gradio counts there
 
     def wait_until_done(self) -> None:
         """Wait for the finished line that gives the speed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import gradio as gr
@@ -51,6 +52,14 @@ class Runs:
     def is_stopped(self, session: str) -> bool:
         """Return whether Stop was the session's latest word."""
         return self._number(session) == _STOPPED
+
+    def unless_begun(
+        self, request: gr.Request, example: Future[tuple[Any, ...]]
+    ) -> tuple[Any, ...]:
+        """Wait for an opening example's panels; leave the page's own if a run began meanwhile."""
+        panels = example.result()
+        has_begun = session_of(request) in self._latest
+        return (gr.skip(),) * len(panels) if has_begun else panels
 
     def forget(self, session: str) -> None:
         """Drop a session whose page was closed, which also ends its run."""

@@ -1,3 +1,7 @@
+from concurrent.futures import Future
+
+import gradio as gr
+
 from lmsteer_core.ui.page.runs import Runs
 
 
@@ -31,3 +35,15 @@ def test_stop_ends_a_run_that_was_asked_for_before_it_and_begins_after() -> None
     assert not runs.is_current("a", runs.start("a", requested=1.0))
     assert runs.is_stopped("a")
     assert runs.is_current("a", runs.start("a", requested=3.0))
+
+
+def test_an_opening_example_that_comes_late_leaves_what_the_visitor_wrote_or_stopped() -> None:
+    runs, example = Runs(), Future()
+    example.set_result(("text", "status"))
+    page, other = (gr.Request(session_hash=session, headers={}) for session in "ab")
+    assert runs.unless_begun(page, example) == ("text", "status")
+    runs.start("a")
+    assert runs.unless_begun(page, example) == (gr.skip(), gr.skip())
+    runs.stop("a")
+    assert runs.unless_begun(page, example) == (gr.skip(), gr.skip())
+    assert runs.unless_begun(other, example) == ("text", "status")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import gradio as gr
@@ -86,6 +87,12 @@ class ComposeHandlers:
 
         for baseline, steered, status in self._text_runs.follow(request, 2, write):
             yield {"baseline": baseline, "steered": steered, "status": status}
+
+    def show_example(
+        self, request: gr.Request, example: Future[tuple[str, str, str]]
+    ) -> tuple[Any, ...]:
+        """Return the texts of the opening example, unless the visitor was quicker than it."""
+        return self._text_runs.unless_begun(request, example)
 
     def write_map(self, request: gr.Request, controls: Controls) -> Iterator[Updates]:
         """Draw the map of the text's style: 25 short texts, scored by a steer."""

@@ -62,7 +62,8 @@ def create_compose_tab(page: Page) -> None:
             shown_map = create_map(start)
             extras = create_extras(names, setting)
     create_equation()
-    events = _Events(ComposeHandlers(page), plane, text, shown_map, extras)
+    handlers = ComposeHandlers(page)
+    events = _Events(handlers, plane, text, shown_map, extras)
     events.wire(page)
     events.wire_presets(presets, examples)
     if setting:
@@ -70,7 +71,11 @@ def create_compose_tab(page: Page) -> None:
         example = live_text.finished_example(
             workbench, setting.prompt, setting.epsilons(*start.point), TEXT
         )
-        page.demo.load(example.result, None, [text.baseline, text.steered, text.status], **QUIET)
+
+        def show(request: gr.Request) -> tuple[Any, ...]:
+            return handlers.show_example(request, example)
+
+        page.demo.load(show, None, [text.baseline, text.steered, text.status], **QUIET)
 
 
 class _Events:

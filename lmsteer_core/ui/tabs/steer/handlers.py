@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import gradio as gr
@@ -57,6 +58,12 @@ class SteerHandlers:
             )
 
         yield from self._column_runs.follow(request, 2, write)
+
+    def show_example(
+        self, request: gr.Request, example: Future[tuple[str, str, str]]
+    ) -> tuple[Any, ...]:
+        """Return the columns of the opening example, unless the visitor was quicker than it."""
+        return self._column_runs.unless_begun(request, example)
 
     def follow_slider(
         self, request: gr.Request, settings: SliderSettings

@@ -119,7 +119,7 @@ def create_steer_tab(page: Page) -> None:
     page.announcement.change(
         page.steers.update_chooser, continuum.steer_name, continuum.steer_name, **QUIET
     )
-    _show_opening_example(page, columns)
+    _show_opening_example(page, handlers, columns)
     page.demo.unload(handlers.forget)
 
 
@@ -144,12 +144,16 @@ def _add_slider_events(page: Page, handlers: SteerHandlers, controls: _Controls)
     page.announcement.change(handlers.show_slots, unlock, [*parts, unlock], **QUIET)
 
 
-def _show_opening_example(page: Page, columns: _Columns) -> None:
+def _show_opening_example(page: Page, handlers: SteerHandlers, columns: _Columns) -> None:
     epsilons = dict.fromkeys(page.workbench.names[:1], EXAMPLE_EPSILON)
     example = live_text.finished_example(
         page.workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING
     )
-    page.demo.load(example.result, None, columns.outputs, **QUIET)
+
+    def show(request: gr.Request) -> tuple[Any, ...]:
+        return handlers.show_example(request, example)
+
+    page.demo.load(show, None, columns.outputs, **QUIET)
 
     def keep(example: Future[tuple[str, str, str]]) -> None:
         if not example.exception():
