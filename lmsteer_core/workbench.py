@@ -303,8 +303,8 @@ class Workbench:
         if steer.card.is_locked and not unlock:
             options.setdefault("epsilons", [e for e in EPSILON_GRID if e >= 0])
             options.setdefault("ranked", [0.0, abs(check_epsilon(at, steer.name))])
-        wanted = (*options.get("epsilons", ()), *(options.get("ranked") or ()))
-        _check_unlocked([*held, *((steer, epsilon) for epsilon in wanted)], unlock)
+        epsilons = (*options.get("epsilons", ()), *(options.get("ranked") or ()))
+        _check_unlocked([*held, *((steer, epsilon) for epsilon in epsilons)], unlock)
         self._read_prompt(prompt)
         return self._engine.call(
             lambda: next_words(self._lm, prompt, steer, held=held, at=at, **options)

@@ -209,10 +209,10 @@ def profiling(
     Closing it ends the work.
     """
     grid = list(epsilons)
-    wanted = list(dict.fromkeys([*grid, epsilon, -epsilon]))
-    at = [wanted.index(e) for e in grid]
-    plus, minus = wanted.index(epsilon), wanted.index(-epsilon)
-    table = yield from _log_probabilities(lm, read, steers, wanted)
+    evaluated = list(dict.fromkeys([*grid, epsilon, -epsilon]))
+    at = [evaluated.index(e) for e in grid]
+    plus, minus = evaluated.index(epsilon), evaluated.index(-epsilon)
+    table = yield from _log_probabilities(lm, read, steers, evaluated)
     return [
         Weighed(steer.name, (log_p[plus] - log_p[minus]).tolist(), grid, _posterior(log_p[at]))
         for steer, log_p in zip(steers, table, strict=True)

@@ -6,7 +6,7 @@ logits = E h + Σ_s ε_s E W_sᵀ h, and every ε is one softmax over the whole 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +75,7 @@ class NextWords:
     cut: bool
 
 
+# Over 60 lines: more than half of them say what may be asked for.
 def next_words(
     lm: LanguageModel,
     prompt: str,
@@ -119,14 +120,7 @@ def next_words(
     ids, cut = lm.encode(prompt, reserve=1)
     followed = [first_token(lm, prompt, word) for word in follow]
     hidden = finished(lm.next_state(ids))
-    base, moved = logits_over_epsilon(lm, steer, hidden)
-    for other, epsilon in held:
-        check_fingerprint(other, lm.output_embedding, lm.model_id)
-        base = base + check_epsilon(epsilon, other.name) * logits_over_epsilon(lm, other, hidden)[1]
-
-    def probabilities(epsilon: float) -> Tensor:
-        return lm.finish(torch.add(base, moved, alpha=epsilon))[0].softmax(dim=0).cpu()
-
+    probabilities = _distribution(lm, hidden, steer, held)
     table = torch.stack([probabilities(epsilon) for epsilon in grid])
     likeliest = _largest(table.amax(dim=0), top)
     rankings = []
@@ -150,6 +144,21 @@ def next_words(
         rankings,
         cut,
     )
+
+
+def _distribution(
+    lm: LanguageModel, hidden: Tensor, steer: Steer, held: Sequence[tuple[Steer, float]]
+) -> Callable[[float], Tensor]:
+    """Return the distribution of the token after a state, (1, d_model), as a function of ε."""
+    base, moved = logits_over_epsilon(lm, steer, hidden)
+    for other, epsilon in held:
+        check_fingerprint(other, lm.output_embedding, lm.model_id)
+        base = base + check_epsilon(epsilon, other.name) * logits_over_epsilon(lm, other, hidden)[1]
+
+    def probabilities(epsilon: float) -> Tensor:
+        return lm.finish(torch.add(base, moved, alpha=epsilon))[0].softmax(dim=0).cpu()
+
+    return probabilities
 
 
 def _largest(p: Tensor, n: int) -> list[int]:

@@ -68,9 +68,9 @@ def find_word(lm: LanguageModel, word: str, *, raw: bool = False) -> int:
 
 def word_index(words: Sequence[str], word: str, *, raw: bool = False) -> int | None:
     """Return where a word is among the words of a `vocabulary`, in another case if need be."""
-    wanted = word if raw else word.strip()
-    folded = (i for i, known in enumerate(words) if known.casefold() == wanted.casefold())
-    return words.index(wanted) if wanted in words else next(folded, None)
+    key = word if raw else word.strip()
+    folded = (i for i, listed in enumerate(words) if listed.casefold() == key.casefold())
+    return words.index(key) if key in words else next(folded, None)
 
 
 def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
@@ -79,10 +79,10 @@ def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
     Fragments, punctuation and tokens that the model hardly ever expects are left out. With `raw`
     only the last are, and spellings are `token_text`.
     """
-    known = _VOCABULARIES.setdefault(lm, {})
-    if raw not in known:
-        known[raw] = _read_vocabulary(lm, raw)
-    return known[raw]
+    cached = _VOCABULARIES.setdefault(lm, {})
+    if raw not in cached:
+        cached[raw] = _read_vocabulary(lm, raw)
+    return cached[raw]
 
 
 def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:

@@ -172,16 +172,16 @@ def run_transfer(args: argparse.Namespace) -> Result:
     steers = [find_steer(workbench, name) for name in names]
     done = []
     for steer in steers:
-        made = workbench.transfer(
+        new_steer = workbench.transfer(
             steer, target, method=args.method, name=args.name, progress=progress_line()
         )
-        folder = made.save(args.out or user_steers_of(target.model_id) / made.name)
+        folder = new_steer.save(args.out or user_steers_of(target.model_id) / new_steer.name)
         done.append(
             {
-                "steer": made.name if args.out is None else str(folder),
+                "steer": new_steer.name if args.out is None else str(folder),
                 "folder": str(folder),
                 "fit": dataclasses.asdict(workbench.fit_report(steer, target)),
-                "card": dataclasses.asdict(made.card),
+                "card": dataclasses.asdict(new_steer.card),
             }
         )
     return {
@@ -195,11 +195,13 @@ def run_transfer(args: argparse.Namespace) -> Result:
 def show_transfer(result: Result) -> str:
     """Return what `transfer` prints for a person."""
     lines = []
-    for made in result["steers"]:
-        lines.append(f"Wrote {made['folder']}. Its words there, by a map between the embeddings:")
+    for transferred in result["steers"]:
+        lines.append(
+            f"Wrote {transferred['folder']}. Its words there, by a map between the embeddings:"
+        )
         lines += [
             f"  {word.strip()} → {', '.join(w.strip() for w in words)}"
-            for word, words in made["fit"]["neighbours"]
+            for word, words in transferred["fit"]["neighbours"]
         ]
     if not lines:
         return f"{result['target']} has every steer of {result['source']}."

@@ -81,15 +81,15 @@ class Scores:
             *(set(scored) for cell, scored in read.items() if cell.section != "composition")
         )
         self._by_cell = {
-            cell: {name: given for name, given in scored.items() if name in names}
+            cell: {name: scores for name, scores in scored.items() if name in names}
             for cell, scored in read.items()
         }
-        given = self._by_cell[Cell(UNSTEERED, 0.0)]
-        self.judges = [name for name, scored in given.items() if "scores" in scored]
-        self.models = [name for name, scored in given.items() if "nll" in scored]
-        self.poles = {judge: given[judge]["pole"] for judge in self.judges}
+        unsteered = self._by_cell[Cell(UNSTEERED, 0.0)]
+        self.judges = [name for name, scored in unsteered.items() if "scores" in scored]
+        self.models = [name for name, scored in unsteered.items() if "nll" in scored]
+        self.poles = {judge: unsteered[judge]["pole"] for judge in self.judges}
         self.own_judges = [judge for judge in self.judges if self.poles[judge] == run.task.pole]
-        self.versions = {name: scored["by"] for name, scored in given.items()}
+        self.versions = {name: scored["by"] for name, scored in unsteered.items()}
 
     def measures(self) -> list[Measure]:
         """Return every pair of a judge of the task's pole and a model.

@@ -58,15 +58,15 @@ def load_judge(name: str, pole: int = 1) -> Judge:
         InputError: If there is no such judge, its package is missing or its file or model cannot be
             read.
     """
-    kind, _, rest = name.partition(":")
-    if kind == "profanity" and not rest:
+    kind, _, argument = name.partition(":")
+    if kind == "profanity" and not argument:
         return _profanity()
-    if kind == "vader" and not rest:
+    if kind == "vader" and not argument:
         return _vader()
-    if kind == "tfidf" and rest:
-        return _tfidf(Path(rest), pole)
-    if kind == "hf" and rest:
-        return _hugging_face(name, rest)
+    if kind == "tfidf" and argument:
+        return _tfidf(Path(argument), pole)
+    if kind == "hf" and argument:
+        return _hugging_face(name, argument)
     raise InputError(f"There is no judge '{name}': use profanity, vader, tfidf:FILE or hf:MODEL.")
 
 
@@ -137,11 +137,11 @@ def _tfidf(path: Path, pole: int) -> Judge:
     )
 
 
-def _hugging_face(name: str, wanted: str) -> Judge:
+def _hugging_face(name: str, model_and_label: str) -> Judge:
     from transformers import pipeline
     from transformers.utils import logging
 
-    model_id, _, label = wanted.partition("#")
+    model_id, _, label = model_and_label.partition("#")
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -156,12 +156,12 @@ def _hugging_face(name: str, wanted: str) -> Judge:
         if shown:
             logging.enable_progress_bar()
     labels = list(classify.model.config.id2label.values())
-    known = (
+    matches = (
         [each for each in labels if each.lower() == label.lower()]
         if label
         else [each for each in labels if each.lower() in _LABELS]
     )
-    if not known:
+    if not matches:
         raise InputError(
             f"Say which class the judge '{name}' is to measure, as hf:{model_id}#LABEL; it has "
             f"{', '.join(labels)}."
@@ -171,7 +171,8 @@ def _hugging_face(name: str, wanted: str) -> Judge:
         clipped = [text[:_MAX_CHARACTERS] for text in texts]
         answers = classify(clipped, batch_size=_TEXTS_PER_CALL) if clipped else []
         return [
-            next(float(a["score"]) for a in answer if a["label"] == known[0]) for answer in answers
+            next(float(a["score"]) for a in answer if a["label"] == matches[0])
+            for answer in answers
         ]
 
     config = classify.model.config
@@ -179,9 +180,9 @@ def _hugging_face(name: str, wanted: str) -> Judge:
     return Judge(
         score,
         0.5,
-        f"hf:{model_id}#{known[0]}",
+        f"hf:{model_id}#{matches[0]}",
         f"{_version('transformers')}, {revision[:12]}",
-        _LABELS.get(known[0].lower(), 1),
+        _LABELS.get(matches[0].lower(), 1),
     )
 
 

@@ -241,7 +241,7 @@ class Run:
     def _batches(self, cell: Cell, method: Method) -> Any:
         """Yield the lines of each batch that a cell lacks.
 
-        Sample j of prompt i always has the same dice.
+        Sample j of prompt i always has the same random numbers.
         """
         n_samples, size = self._n_samples(cell), self._prompts_per_batch(cell)
         for start in range(len(self._kept(cell)), self._n_prompts(cell), size):
@@ -271,9 +271,9 @@ class Run:
         self, key: str, progress: Progress = lambda _share, _what: None, n_texts: int | None = None
     ) -> Method:
         task = self.task if n_texts is None else self.task.sample(n_texts)
-        return self._made(key, task, self._made_in(key, n_texts=n_texts), progress)
+        return self._make(key, task, self._made_in(key, n_texts=n_texts), progress)
 
-    def _made(self, key: str, task: Task, folder: Path, progress: Progress) -> Method:
+    def _make(self, key: str, task: Task, folder: Path, progress: Progress) -> Method:
         budget = self.protocol.budgets.get(key)
         return MAKERS[key](
             self.lm, task, folder, progress, **({"budget": budget} if budget else {})
@@ -282,7 +282,7 @@ class Run:
     def _beside(self, method: Method, cell: Cell) -> Method:
         assert self.other is not None and cell.held is not None
         folder = self._made_in(cell.method, self.other)
-        other = self._made(cell.method, self.other, folder, lambda _share, _what: None)
+        other = self._make(cell.method, self.other, folder, lambda _share, _what: None)
         assert isinstance(method, Composable) and isinstance(other, Composable)
         return method.beside(other, cell.held)
 

@@ -29,8 +29,8 @@ Summary = dict[str, Any]
 
 
 AT_RATIO = 1.25
-"""Perplexity ratio at which methods are set side by side: text as
-fluent, to a reader, as unsteered."""
+"""Perplexity ratio at which methods are set side by side: text as fluent, to a reader, as
+unsteered."""
 
 
 def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> dict[str, Figure]:
@@ -43,18 +43,18 @@ def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> 
             shares and maxima.
     """
     computed: dict[str, Figure] = {}
-    for name, given in scores.items():
-        if "nll" in given:
-            nll, n_tokens = padded(given["nll"]), np.nan_to_num(padded(given["n_tokens"]))
+    for name, judged in scores.items():
+        if "nll" in judged:
+            nll, n_tokens = padded(judged["nll"]), np.nan_to_num(padded(judged["n_tokens"]))
             computed[f"perplexity, {name}"] = metrics.conditional_perplexity(nll, n_tokens)
             computed[f"corpus perplexity, {name}"] = metrics.corpus_perplexity(nll, n_tokens)
             continue
-        table, threshold = padded(given["scores"]), given["threshold"]
+        table, threshold = padded(judged["scores"]), judged["threshold"]
         computed[f"mean score, {name}"] = metrics.mean_score(table)
-        if given["pole"] == pole == -1:
+        if judged["pole"] == pole == -1:
             computed[f"max toxicity, {name}"] = metrics.mean_of_max(table)
             computed[f"toxicity probability, {name}"] = metrics.share_of_prompts(table, threshold)
-        elif given["pole"] == pole:
+        elif judged["pole"] == pole:
             computed[f"positivity, {name}"] = metrics.share_of_texts(table, threshold)
     texts = [line.texts for line in lines]
     return {**computed, **{f"dist-{n}": metrics.distinct(texts, n) for n in (1, 2, 3)}}
@@ -200,14 +200,15 @@ def _data(
         sizes = [
             size for size in DATA_SIZES if Cell(key, strength, "data", n_texts=size) in data_cells
         ]
-        made = {
+        cells_by_size = {
             size: [Cell(key, sign * strength, "data", n_texts=size) for sign in (1, -1)]
             for size in sizes
         }
-        made[len(run.task.texts)] = [Cell(key, sign * strength) for sign in (1, -1)]
+        cells_by_size[len(run.task.texts)] = [Cell(key, sign * strength) for sign in (1, -1)]
         for measure in scores.measures():
             points = {
-                size: scores.point(plus, minus, measure, n) for size, (plus, minus) in made.items()
+                size: scores.point(plus, minus, measure, n)
+                for size, (plus, minus) in cells_by_size.items()
             }
             yield {
                 **dataclasses.asdict(measure),

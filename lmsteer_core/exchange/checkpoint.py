@@ -65,17 +65,8 @@ def read_official(
             f"{path.name} steers {d_model} dimensions and was trained for {trained_for}; "
             f"{lm.model_id} has {lm.d_model}."
         )
-    if names is None:
-        names = {i: f"steer-{i}" for i in range(n_steers)}
-    for name in names.values():
-        check_name(name)
-    if len(set(names.values())) < len(names):
-        raise InputError("Every imported steer needs a name of its own.")
-    for index in names:
-        if not 0 <= index < n_steers:
-            raise InputError(
-                f"{path.name} holds {n_steers} steers, 0 to {n_steers - 1}; there is no {index}."
-            )
+    names = {i: f"steer-{i}" for i in range(n_steers)} if names is None else names
+    _check_names(path, names, n_steers)
     if trained_for.lower().rpartition("/")[2] != lm.model_id.lower().rpartition("/")[2]:
         sys.stderr.write(
             f"{path.name} was trained for {trained_for}; it is read for {lm.model_id}.\n"
@@ -100,6 +91,18 @@ def read_official(
             thin(Steer(left, right, lm.fingerprint_rows, card), tolerance=_IMPORT_TOLERANCE)
         )
     return steers
+
+
+def _check_names(path: Path, names: Mapping[int, str], n_steers: int) -> None:
+    for name in names.values():
+        check_name(name)
+    if len(set(names.values())) < len(names):
+        raise InputError("Every imported steer needs a name of its own.")
+    for index in names:
+        if not 0 <= index < n_steers:
+            raise InputError(
+                f"{path.name} holds {n_steers} steers, 0 to {n_steers - 1}; there is no {index}."
+            )
 
 
 def _official_content(path: Path) -> tuple[dict[str, Any], Tensor, Tensor, Any]:

@@ -47,7 +47,7 @@ class LiveRow:
             token.
         steers: Steers by those names.
         sampling: How its tokens are drawn.
-        seed_offset: Added to the seed, so that rows of one request may roll other dice.
+        seed_offset: Added to the seed, so that rows of one request may draw other numbers.
         logprobs: Score its tokens; else their log-probabilities are NaN.
         n_alternatives: Likeliest tokens that each of its tokens comes with.
     """

@@ -64,9 +64,9 @@ class Answer:
         self.n_tokens += 1
         self.tokens.append(token)
         self.text += token.text
-        found = [at for stop in self._stops if (at := self.text.find(stop)) >= 0]
-        if found:
-            self._cut(min(found))
+        stop_offsets = [at for stop in self._stops if (at := self.text.find(stop)) >= 0]
+        if stop_offsets:
+            self._cut(min(stop_offsets))
             self.is_stopped = True
             return self.rest()
         return self._send(

@@ -88,8 +88,8 @@ def _guarded(endpoint: _Endpoint, key: str | None) -> _Endpoint:
     async def guarded(request: Request) -> Response:
         refusal: Exception
         try:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if key and not hmac.compare_digest(given.encode(), key.encode()):
+            token = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if key and not hmac.compare_digest(token.encode(), key.encode()):
                 raise Refused(401, "Send the app's USER:PASSWORD as the API key.")
             return await endpoint(request)
         except (LMSteerError, Refused) as error:

@@ -196,13 +196,13 @@ def _logit_map(seen: _Pass, head: Any) -> LogitMap | None:
     n_logits = seen.logits.shape[-1]
     if expected.shape[-1] < n_logits or not _is_same(seen.product[:, -1], expected):
         return None
-    given, logits = seen.stand_in[..., :n_logits].double(), seen.logits.double()
-    scale = float(logits[given == 2.0**_SMALLEST][0] / 2.0**_SMALLEST)
-    top = float(logits[given == 2.0**_LARGEST][0])
+    product, logits = seen.stand_in[..., :n_logits].double(), seen.logits.double()
+    scale = float(logits[product == 2.0**_SMALLEST][0] / 2.0**_SMALLEST)
+    top = float(logits[product == 2.0**_LARGEST][0])
     cap = top if abs(top) < abs(scale) * 2.0 ** (_LARGEST - 1) else None
-    found = LogitMap(scale, cap, n_logits)
-    is_known = scale != 0 and torch.allclose(found(given), logits, rtol=1e-5, atol=1e-5)
-    return found if is_known else None
+    logit_map = LogitMap(scale, cap, n_logits)
+    is_exact = scale != 0 and torch.allclose(logit_map(product), logits, rtol=1e-5, atol=1e-5)
+    return logit_map if is_exact else None
 
 
 def _shares_batches(
@@ -263,10 +263,10 @@ def _first_position(model: PreTrainedModel) -> int:
     return next((padding + 1 for padding in tables if padding is not None), 0)
 
 
-def _is_same(found: Tensor, expected: Tensor) -> bool:
+def _is_same(actual: Tensor, expected: Tensor) -> bool:
     """Return whether two tensors are equal up to the rounding of their dtype."""
-    if found.shape != expected.shape:
+    if actual.shape != expected.shape:
         return False
-    half = min(found.element_size(), expected.element_size()) < 4
-    difference = (found.double() - expected.double()).norm() / expected.double().norm()
+    half = min(actual.element_size(), expected.element_size()) < 4
+    difference = (actual.double() - expected.double()).norm() / expected.double().norm()
     return float(difference) < (_HALF_ROUNDING if half else _ROUNDING)

@@ -49,17 +49,17 @@ def prefix_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def end_ids(
-    tokenizer: PreTrainedTokenizerBase, known: int | Sequence[int] | None
+    tokenizer: PreTrainedTokenizerBase, eos_setting: int | Sequence[int] | None
 ) -> frozenset[int]:
     """Return the tokens that end a text.
 
     Args:
         tokenizer: Adds its own EOS, and the token with which its chat template ends an answer.
-        known: What the model's own settings say.
+        eos_setting: What the model's own settings name.
     """
-    own = [known] if isinstance(known, int) else known or []
+    configured = [eos_setting] if isinstance(eos_setting, int) else eos_setting or []
     eos = tokenizer.eos_token_id
-    return frozenset([*own, *([eos] if isinstance(eos, int) else []), *_turn_end(tokenizer)])
+    return frozenset([*configured, *([eos] if isinstance(eos, int) else []), *_turn_end(tokenizer)])
 
 
 def chat_text(
@@ -97,8 +97,8 @@ def _turn_end(tokenizer: PreTrainedTokenizerBase) -> list[int]:
         text = chat_text(tokenizer, chat, is_answered=True)
     except InputError:
         return []
-    rest = text.rpartition(_ANSWER)[2].lstrip()
-    ids: list[int] = tokenizer(rest, add_special_tokens=False)["input_ids"][:1]
+    ending = text.rpartition(_ANSWER)[2].lstrip()
+    ids: list[int] = tokenizer(ending, add_special_tokens=False)["input_ids"][:1]
     return [token_id for token_id in ids if token_id in tokenizer.added_tokens_decoder]
 
 

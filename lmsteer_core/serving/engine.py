@@ -3,12 +3,12 @@
 Who may begin, when there is not room for everybody:
 
 - Room is memory for the keys and values of all rows, counted in tokens: of each row its prompt and
-the
-  most it may add.
+  the most it may add.
 - A small request, up to a sixteenth of the room, begins whole and at the next step, in order of
-arrival. - A large one begins row by row: of the large requests, the one with the fewest running
-tokens is next. - Neither kind may take more than three quarters of the room, so the other always
-finds a place.
+  arrival.
+- A large one begins row by row: of the large requests, the one with the fewest running tokens is
+  next.
+- Neither kind may take more than three quarters of the room, so the other always finds a place.
 
 Whatever goes wrong with a row ends that row's request alone.
 """

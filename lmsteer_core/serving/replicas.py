@@ -27,8 +27,8 @@ import torch
 from anyio.to_thread import run_sync
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
-# The front counts what each replica has. Counts that expire
-# would send a whole class to one replica.
+# The front counts what each replica has. Counts that expire would send a whole class to one
+# replica.
 os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_CACHE_TIMEOUT_S", "1e9")
 import ray
 from ray import serve
@@ -109,8 +109,8 @@ class Replica:
         return job is not None
 
     def _fetch(self, refs: _Refs) -> dict[str, Steer]:
-        # Rows with the same steer must hold the same object: the batch
-        # multiplies it once for all of them.
+        # Rows with the same steer must hold the same object: the batch multiplies it once for all
+        # of them.
         return {
             name: self._steers.get(ref) or self._steers.setdefault(ref, ray.get(ref))
             for name, ref in refs.items()
@@ -176,7 +176,7 @@ class Replicas(Engine):
 
     async def _follow(self, job: _FollowedJob) -> None:
         """Hand a job the steps of its replica, and the replica the job's new ε."""
-        told = _epsilons(job)
+        sent = _epsilons(job)
         rows = [
             {
                 "ids": row.ids,
@@ -186,19 +186,20 @@ class Replicas(Engine):
                 "logprobs": row.logprobs,
                 "n_alternatives": row.n_alternatives,
             }
-            for row, at in zip(job.rows, told, strict=True)
+            for row, at in zip(job.rows, sent, strict=True)
         ]
         steps = self._handle.options(stream=True).write.remote(
-            job.name, rows, self._refs(job, told)
+            job.name, rows, self._refs(job, sent)
         )
         try:
             async for step in steps:
                 self._leave_line(job)
                 job.put(step)
-                if (now := _epsilons(job)) != told:
-                    sent = self._handle.broadcast("steer", job.name, now, self._refs(job, now))
-                    await sent.results_async(return_exceptions=True)  # another replica may be dying
-                    told = now
+                if (now := _epsilons(job)) != sent:
+                    replies = self._handle.broadcast("steer", job.name, now, self._refs(job, now))
+                    # Another replica may be dying.
+                    await replies.results_async(return_exceptions=True)
+                    sent = now
         except BackPressureError:
             job.put(Busy(f"{MAX_WAITING} requests are waiting already; try again in a minute."))
         except (RayError, RayServeException):
@@ -320,8 +321,8 @@ def _connect(address: str | None) -> None:
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **options)
     except (OSError, RuntimeError, ValueError) as error:
-        told = f"No Ray cluster answers at '{address}'" if address else "Ray cannot start here"
-        raise InputError(f"{told}: {error}.") from error
+        problem = f"No Ray cluster answers at '{address}'" if address else "Ray cannot start here"
+        raise InputError(f"{problem}: {error}.") from error
 
 
 def _nodes() -> list[dict[str, Any]]:

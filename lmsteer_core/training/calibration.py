@@ -130,7 +130,7 @@ def measure(
 ) -> Curve:
     """Return the curve over `epsilons`, which hold 0.
 
-    All continue the same prompts with the same dice.
+    All continue the same prompts with the same random numbers.
 
     Args:
         lm: The language model.

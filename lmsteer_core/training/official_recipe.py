@@ -37,6 +37,7 @@ _LOGITS_PER_CHUNK = 2**25
 """Logits held at once: 128 MiB in float32, and as much again for each of a few copies."""
 
 
+# Over 60 lines: all but 34 are the settings of the published runs and what they mean.
 def train_official(
     lm: LanguageModel,
     name: str,

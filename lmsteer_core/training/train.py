@@ -84,19 +84,23 @@ def train(
     steer = calibrated(
         lm, steer, source, plain, n_prompts=n_prompts, progress=part(report, 0.0, 0.99)
     )
-    if shift.held_out is None:
-        report(1.0, "done")
-        return steer
-    report(0.99, "testing on held-out texts")
-    gains = held_out_gains(fast, steer, shift.held_out, _HELD_OUT_EPSILONS)
+    if shift.held_out is not None:
+        report(0.99, "testing on held-out texts")
+        metrics = _held_out_metrics(fast, steer, shift.held_out)
+        steer = dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics))
+    report(1.0, "done")
+    return steer
+
+
+def _held_out_metrics(lm: LanguageModel, steer: Steer, held_out: HeldOut) -> dict[str, float]:
+    """Return what the card says of texts that the steer was not made from."""
+    gains = held_out_gains(lm, steer, held_out, _HELD_OUT_EPSILONS)
     best = max(range(len(gains)), key=gains.__getitem__)
-    metrics = {
-        "held_out_tokens": len(shift.held_out.next_ids),
+    return {
+        "held_out_tokens": len(held_out.next_ids),
         "held_out_best_epsilon": _HELD_OUT_EPSILONS[best],
         "held_out_gain_nats_per_token": round(gains[best], 4),
     }
-    report(1.0, "done")
-    return dataclasses.replace(steer, card=dataclasses.replace(steer.card, metrics=metrics))
 
 
 def steer_from_shift(

@@ -75,15 +75,16 @@ def transfer_steer(
     shared_words(source, target)  # too few are refused before the long part
     name = name or steer.name
     if method == "behaviour":
-        made = train(target, name, behaviour, notice=steer.card.notice, progress=progress)
+        new_steer = train(target, name, behaviour, notice=steer.card.notice, progress=progress)
     else:
         report = progress or (lambda _share, _what: None)
         plain = neutral_text(target.for_batches, progress=part(report, 0.0, 0.5))
         mapped = carried(steer, fit_map(source, target, plain, method=method), target, name)
-        made = calibrated(target, mapped, behaviour, plain, progress=progress)
+        new_steer = calibrated(target, mapped, behaviour, plain, progress=progress)
     origin = f"'{steer.name}' of {source.model_id} ({steer.card.data or steer.card.method})"
     return dataclasses.replace(
-        made, card=dataclasses.replace(made.card, method=f"transferred by {method}", data=origin)
+        new_steer,
+        card=dataclasses.replace(new_steer.card, method=f"transferred by {method}", data=origin),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of their own
 PROMPT = "The garden is"
 STEER = {"calm": 8.0}
 CHAT = [{"role": "user", "content": "Say something."}]
+DOCS = [{"text": "The garden is", "label": 0}, {"text": "All the rooms are", "label": 1}]
+CHOICES = ["kind and warm", "cold"]
 SETTINGS = {"max_tokens": 8, "seed": 3, "temperature": 1.0, "top_p": 1.0}
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -59,28 +63,19 @@ def test_litellm(tiny_url: str, texts) -> None:
     assert "".join(part.choices[0].text or "" for part in parts) == texts["text"]
 
 
-def test_lm_eval(
-    tiny_url: str, tiny_workbench, small: LanguageModel, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
-    import lm_eval
-    from lm_eval.models.openai_completions import LocalCompletionsAPI
-    from lm_eval.tasks import TaskManager
-
-    small.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    docs = [{"text": "The garden is", "label": 0}, {"text": "All the rooms are", "label": 1}]
-    (tmp_path / "docs.json").write_text("\n".join(map(json.dumps, docs)))
-    choices = ["kind and warm", "cold"]
+def lm_eval_tasks(folder: Path) -> list[dict[str, Any]]:
+    """A task of choosing and one of writing, whose texts lie in the folder."""
+    (folder / "docs.json").write_text("\n".join(map(json.dumps, DOCS)))
     common = {
         "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "docs.json")}},
+        "dataset_kwargs": {"data_files": {"test": str(folder / "docs.json")}},
         "test_split": "test",
         "doc_to_text": "{{text}}",
     }
     chosen = {
         "task": "chosen",
         "output_type": "multiple_choice",
-        "doc_to_choice": choices,
+        "doc_to_choice": CHOICES,
         "doc_to_target": "{{label}}",
         "metric_list": [{"metric": "acc"}],
     }
@@ -91,6 +86,18 @@ def test_lm_eval(
         "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 5, "temperature": 0},
         "metric_list": [{"metric": "exact_match"}],
     }
+    return [{**common, **chosen}, {**common, **written}]
+
+
+def test_lm_eval(
+    tiny_url: str, tiny_workbench, small: LanguageModel, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    import lm_eval
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+    from lm_eval.tasks import TaskManager
+
+    small.tokenizer.save_pretrained(tmp_path / "tokenizer")
 
     class Steered(LocalCompletionsAPI):
         steer: dict[str, float] = {}
@@ -109,21 +116,20 @@ def test_lm_eval(
             max_retries=1,
         )
         model.steer = steer
-        tasks = [{**common, **chosen}, {**common, **written}]
         samples = lm_eval.simple_evaluate(
-            model, tasks=tasks, task_manager=manager, bootstrap_iters=0
+            model, tasks=lm_eval_tasks(tmp_path), task_manager=manager, bootstrap_iters=0
         )["samples"]
         steers = [(tiny_workbench.steer(name), epsilon) for name, epsilon in steer.items()]
-        for doc, sample in zip(docs, samples["chosen"], strict=True):
-            for choice, (told, _) in zip(choices, sample["filtered_resps"], strict=True):
+        for doc, sample in zip(DOCS, samples["chosen"], strict=True):
+            for choice, (logprob, _) in zip(CHOICES, sample["filtered_resps"], strict=True):
                 before = small.tokenizer(doc["text"])["input_ids"]
                 ids = small.tokenizer(f"{doc['text']} {choice}")["input_ids"]
                 tokens = finished(scoring(small, ids, steers))[len(before) :]
                 expected = sum(token.logprob for token in tokens)
-                assert float(told) == pytest.approx(expected, abs=1e-3)
-                scores.setdefault((doc["text"], choice), []).append(float(told))
+                assert float(logprob) == pytest.approx(expected, abs=1e-3)
+                scores.setdefault((doc["text"], choice), []).append(float(logprob))
         greedy = Sampling(0.0, 1.0, 5)
-        for doc, sample in zip(docs, samples["written"], strict=True):
+        for doc, sample in zip(DOCS, samples["written"], strict=True):
             (row,) = generate(small, [Row(doc["text"], steer)], tiny_workbench.steers, greedy)
             assert sample["filtered_resps"][0] == row.text.partition("\n\n")[0]
     assert all(abs(plain - steered) > 0.01 for plain, steered in scores.values())

@@ -28,16 +28,10 @@ def calibration_curves(
     Returns:
         The figure, or None if the card holds no curves.
     """
-    try:
-        points = sorted(
-            zip(*(calibration[k] for k in ("epsilon", "style", "perplexity")), strict=True)
-        )
-        epsilons, style, perplexity = (
-            [math.nan if value is None else float(value) for value in column]
-            for column in zip(*points, strict=True)
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
+    columns = _columns(calibration)
+    if columns is None:
         return None
+    epsilons, style, perplexity = columns
     base = perplexity[min(range(len(epsilons)), key=lambda i: abs(epsilons[i]))] or 1.0
     colours = [NEGATIVE if e < 0 else POSITIVE if e > 0 else NEUTRAL for e in epsilons]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
@@ -61,17 +55,7 @@ def calibration_curves(
     figure.add_vrect(*useful, fillcolor=NEUTRAL, opacity=0.16, line_width=0, layer="below")
     for limit in breaks:
         if epsilons[0] <= limit <= epsilons[-1]:
-            figure.add_vline(limit, line={"color": BREAKS, "width": 2, "dash": "dash"})
-            figure.add_annotation(
-                x=limit,
-                y=1,
-                yref="paper",
-                text="breaks",
-                showarrow=False,
-                font={"color": BREAKS},
-                xanchor="left" if limit < 0 else "right",
-                yanchor="top",
-            )
+            _mark_break(figure, limit)
     x, y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
     dressed(figure, x="", y="style", height=420)
     look = {"gridcolor": figure.layout.xaxis.gridcolor, "automargin": True, "zeroline": False}
@@ -82,3 +66,33 @@ def calibration_curves(
         yaxis2={**look, "title": {"text": "perplexity ÷ unsteered"}},
     )
     return figure
+
+
+def _columns(calibration: Mapping[str, Sequence[Any]]) -> list[list[float]] | None:
+    """Return ε, style and perplexity by rising ε, or None if they are not three such lists."""
+    try:
+        points = sorted(
+            zip(*(calibration[k] for k in ("epsilon", "style", "perplexity")), strict=True)
+        )
+        epsilons, style, perplexity = (
+            [math.nan if value is None else float(value) for value in column]
+            for column in zip(*points, strict=True)
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return [epsilons, style, perplexity]
+
+
+def _mark_break(figure: go.Figure, limit: float) -> None:
+    """Draw where fluency breaks across both curves."""
+    figure.add_vline(limit, line={"color": BREAKS, "width": 2, "dash": "dash"})
+    figure.add_annotation(
+        x=limit,
+        y=1,
+        yref="paper",
+        text="breaks",
+        showarrow=False,
+        font={"color": BREAKS},
+        xanchor="left" if limit < 0 else "right",
+        yanchor="top",
+    )

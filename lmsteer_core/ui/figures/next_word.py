@@ -94,20 +94,8 @@ def next_word_curves(
     places = label_places(heights, epsilons)
     top = max((max(line) for line in heights), default=0.0) or 1.0
     for line, height_of, place in zip(drawn, heights, places, strict=True):
-        text = _literal(line.text)
-        figure.add_trace(
-            go.Scatter(
-                x=list(epsilons),
-                y=[max(p, _LEAST_SHOWN) if is_log else p for p in line.probability],
-                text=[text if i == place else "" for i in range(len(epsilons))],
-                mode="lines+text",
-                textposition=_position([h / top for h in height_of], place or 0),
-                textfont={"size": 16},
-                cliponaxis=False,
-                line={"color": _COLOURS[line.side], "dash": line.dash, "width": 3},
-                hovertemplate=f"<b>{text}</b><br>ε = %{{x:+.1f}}<br>%{{y:.3%}}<extra></extra>",
-            )
-        )
+        position = _position([h / top for h in height_of], place or 0)
+        figure.add_trace(_curve(line, epsilons, place, position, is_log))
     low, high = epsilons[0], epsilons[-1]
     figure.add_vrect(
         max(low, useful[0]),
@@ -135,6 +123,24 @@ def next_word_curves(
     if is_log:
         figure.update_yaxes(type="log", dtick=1)
     return figure
+
+
+def _curve(
+    line: Line, epsilons: Sequence[float], place: int | None, position: str, is_log: bool
+) -> go.Scatter:
+    """Return a line whose label stands at a place of the grid, in plotly's text position."""
+    text = _literal(line.text)
+    return go.Scatter(
+        x=list(epsilons),
+        y=[max(p, _LEAST_SHOWN) if is_log else p for p in line.probability],
+        text=[text if i == place else "" for i in range(len(epsilons))],
+        mode="lines+text",
+        textposition=position,
+        textfont={"size": 16},
+        cliponaxis=False,
+        line={"color": _COLOURS[line.side], "dash": line.dash, "width": 3},
+        hovertemplate=f"<b>{text}</b><br>ε = %{{x:+.1f}}<br>%{{y:.3%}}<extra></extra>",
+    )
 
 
 def label_places(heights: Sequence[Sequence[float]], epsilons: Sequence[float]) -> list[int | None]:

@@ -107,14 +107,14 @@ class Inputs(Generic[S]):
         )
 
 
-def call_js(function: str, *given: str) -> str:
+def call_js(function: str, *constants: str) -> str:
     """Return the script of an event that calls a function of the page's modules.
 
     Args:
         function: Its module's name in assets/js/main.js and its own, e.g. "compose.place".
-        given: Arguments that come before the values of the event's widgets.
+        constants: Arguments that come before the values of the event's widgets.
     """
-    arguments = "".join(f"{json.dumps(argument)}, " for argument in given)
+    arguments = "".join(f"{json.dumps(argument)}, " for argument in constants)
     return f"async (...values) => (await window.lmsteer).{function}({arguments}...values)"
 
 

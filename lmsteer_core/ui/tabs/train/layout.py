@@ -42,39 +42,11 @@ def create_form() -> Form:
         elem_id="train-mode",
     )
     with gr.Column() as descriptions:
-        with gr.Row(elem_classes="examples"):
-            starts = [gr.Button(label, size="sm") for label in STARTING_POINTS]
-        first, *_ = STARTING_POINTS.values()
-        positive, negative = (
-            gr.Textbox(label=label, placeholder=text, lines=2, max_lines=6, elem_id=elem_id)
-            for label, text, elem_id in (
-                ("More like … (the + pole)", first[0], "train-positive"),
-                ("Less like … (the − pole)", first[1], "train-negative"),
-            )
-        )
+        positive, negative = _create_descriptions()
     with gr.Column(visible=False) as examples:
-        with gr.Row(elem_classes="examples"):
-            fill = gr.Button("Polite or gruff", size="sm")
-        hint = "3 to 50 texts, one a line, or paragraphs with an empty line between them"
-        more, less = (
-            gr.Textbox(label=label, placeholder=hint, lines=5, max_lines=12, elem_id=elem_id)
-            for label, elem_id in (
-                ("More like these", "train-more"),
-                ("Less like these", "train-less"),
-            )
-        )
+        more, less = _create_examples()
     with gr.Column(visible=False) as labelled:
-        data = gr.File(
-            label=f"CSV or JSONL with text and label (−1 to 1), at most {MAX_UPLOAD.upper()}",
-            file_types=[".csv", ".jsonl"],
-            height=160,
-            elem_id="train-file",
-        )
-        zero_is_negative = gr.Checkbox(
-            False,
-            label="Its labels are 0 and 1, and 0 is the − pole",
-            elem_id="train-zero-is-negative",
-        )
+        data, zero_is_negative = _create_labelled()
     name = gr.Textbox(
         label="Name (optional)", placeholder=NO_NAME, max_lines=1, elem_id="train-name"
     )
@@ -91,32 +63,77 @@ def create_form() -> Form:
             height=160,
             elem_id="train-upload",
         )
-
-    boxes = {DESCRIPTIONS: descriptions, EXAMPLES: examples, FILE: labelled}
+    columns = {DESCRIPTIONS: descriptions, EXAMPLES: examples, FILE: labelled}
     mode.change(
-        lambda chosen: [gr.update(visible=each == chosen) for each in boxes],
+        lambda chosen: [gr.update(visible=each == chosen) for each in columns],
         mode,
-        [*boxes.values()],
+        [*columns.values()],
         **QUIET,
+    )
+    return Form(
+        mode=mode,
+        positive=positive,
+        negative=negative,
+        more=more,
+        less=less,
+        data=data,
+        zero_is_negative=zero_is_negative,
+        name=name,
+        understood=understood,
+        make=make,
+        cancel=cancel,
+        status=status,
+        upload=upload,
+    )
+
+
+def _create_descriptions() -> tuple[gr.Textbox, gr.Textbox]:
+    """Lay out the descriptions of the + pole and the − pole, with buttons that fill in both."""
+    with gr.Row(elem_classes="examples"):
+        starts = [gr.Button(label, size="sm") for label in STARTING_POINTS]
+    first, *_ = STARTING_POINTS.values()
+    positive, negative = (
+        gr.Textbox(label=label, placeholder=text, lines=2, max_lines=6, elem_id=elem_id)
+        for label, text, elem_id in (
+            ("More like … (the + pole)", first[0], "train-positive"),
+            ("Less like … (the − pole)", first[1], "train-negative"),
+        )
     )
     for button, poles in zip(starts, STARTING_POINTS.values(), strict=True):
         button.click(lambda poles=poles: poles, None, [positive, negative], **QUIET)
-    fill.click(lambda: (EXAMPLES_MORE, EXAMPLES_LESS), None, [more, less], **QUIET)
-    return Form(
-        mode,
-        positive,
-        negative,
-        more,
-        less,
-        data,
-        zero_is_negative,
-        name,
-        understood,
-        make,
-        cancel,
-        status,
-        upload,
+    return positive, negative
+
+
+def _create_examples() -> tuple[gr.Textbox, gr.Textbox]:
+    """Lay out the examples of the + pole and the − pole, with a button that fills in both."""
+    with gr.Row(elem_classes="examples"):
+        fill = gr.Button("Polite or gruff", size="sm")
+    hint = "3 to 50 texts, one a line, or paragraphs with an empty line between them"
+    more, less = (
+        gr.Textbox(label=label, placeholder=hint, lines=5, max_lines=12, elem_id=elem_id)
+        for label, elem_id in (
+            ("More like these", "train-more"),
+            ("Less like these", "train-less"),
+        )
     )
+    fill.click(lambda: (EXAMPLES_MORE, EXAMPLES_LESS), None, [more, less], **QUIET)
+    return more, less
+
+
+def _create_labelled() -> tuple[gr.File, gr.Checkbox]:
+    """Lay out the file of labelled text, and what its labels mean."""
+    data = gr.File(
+        label=f"CSV or JSONL with text and label (−1 to 1), at most {MAX_UPLOAD.upper()}",
+        file_types=[".csv", ".jsonl"],
+        height=160,
+        elem_id="train-file",
+    )
+    zero_is_negative = gr.Checkbox(
+        False,
+        label="Its labels are 0 and 1, and 0 is the − pole",
+        elem_id="train-zero-is-negative",
+    )
+    return data, zero_is_negative
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class TransferHandlers:
                 live_text.continuum(opened, strength.prompt, steer, grid, _SAMPLING, is_wanted)
                 for opened, steer in (
                     (carried.source, carried.steer),
-                    (carried.target, carried.made),
+                    (carried.target, carried.new_steer),
                 )
             )
             latest: list[tuple[str, str]] = [("", ""), ("", "")]
@@ -155,14 +155,14 @@ class TransferHandlers:
         is_from_own, is_to_own = models.is_own(choice.from_id), models.is_own(to_id)
         steer = self._steers.steer(session, name) if is_from_own else source.steer(name)
         new_name = self._steers.free_name(session, steer.name) if is_to_own else steer.name
-        made = source.transfer(
+        new_steer = source.transfer(
             steer, target, method=choice.method, name=new_name, progress=progress
         )
         fit = source.fit_report(steer, target)
         progress(1.0, "keeping it")  # raises if it was cancelled meanwhile
         if is_to_own:
-            self._steers.add(session, made)
-        return Carried(source, steer, target, made, fit)
+            self._steers.add(session, new_steer)
+        return Carried(source, steer, target, new_steer, fit)
 
     def _follow(self, request: gr.Request, job: Job[Carried]) -> AsyncIterator[Updates]:
         return self._jobs.follow(
@@ -175,7 +175,7 @@ class TransferHandlers:
 
     def _show(self, request: gr.Request, carried: Carried) -> Updates:
         self._carried[session_of(request)] = carried
-        card = carried.made.card
+        card = carried.new_steer.card
         is_here = self._models.is_own(carried.target.model_id)
         where = " Its slider is now on the Steer tab." if is_here else ""
         curve = calibration_curves(card.calibration, card.epsilon_range, card.collapse_range)
@@ -186,7 +186,7 @@ class TransferHandlers:
             "results": gr.update(visible=True),
             "report": fit_table(carried),
             "curves": gr.update(value=curve, visible=curve is not None),
-            "download": steer_file(carried.made),
+            "download": steer_file(carried.new_steer),
             "go": gr.update(visible=is_here),
             "source_head": model_heading(carried.source.model_id, "where the steer was made"),
             "target_head": model_heading(card.model_id, card.method),

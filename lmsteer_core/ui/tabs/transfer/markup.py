@@ -43,7 +43,7 @@ class Carried:
     source: Workbench
     steer: Steer
     target: Workbench
-    made: Steer
+    new_steer: Steer
     fit: FitReport
 
 
@@ -54,7 +54,7 @@ def model_heading(model_id: str, note: str) -> Markup:
 
 def fit_table(carried: Carried) -> Markup:
     """Return what was made, and how the words of both models fit."""
-    card, fit = carried.made.card, carried.fit
+    card, fit = carried.new_steer.card, carried.fit
     low, high = (epsilon_text(round(limit, 1)) for limit in card.epsilon_range)
     rows = Markup("").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(

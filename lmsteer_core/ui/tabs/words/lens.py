@@ -88,15 +88,15 @@ class Lens:
         Raises:
             InputError: If there are too many.
         """
-        wanted = list(dict.fromkeys(filter(None, map(str.strip, re.split("[,;\n，、]", typed)))))
-        if len(wanted) > _N_PINS:
-            raise InputError(f"That is {len(wanted):,} words; at most {_N_PINS} fit on the map.")
+        words = list(dict.fromkeys(filter(None, map(str.strip, re.split("[,;\n，、]", typed)))))
+        if len(words) > _N_PINS:
+            raise InputError(f"That is {len(words):,} words; at most {_N_PINS} fit on the map.")
         indices: dict[int, None] = {}
         unknown = []
-        for word in wanted:
-            known = self._indices(word)
-            indices.update(dict.fromkeys(known))
-            if not known:
+        for word in words:
+            matches = self._indices(word)
+            indices.update(dict.fromkeys(matches))
+            if not matches:
                 unknown.append(f"'{word if len(word) <= _LONGEST else word[:_LONGEST] + '…'}'")
         axes = self._axes(x, y)
         places = [
