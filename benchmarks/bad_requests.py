@@ -104,7 +104,7 @@ def run(lm: LanguageModel, n: int, seed: int) -> Report:
         "command line": over_command_line,
     }
     (alone,) = texts(client)
-    thread = workbench._engine._thread
+    threads = engine_threads()
 
     def read_on() -> None:
         with httpx.Client(base_url=url, timeout=120) as own_client:
@@ -127,10 +127,15 @@ def run(lm: LanguageModel, n: int, seed: int) -> Report:
             is_over.set()
         for reader in readers:
             reader.result()
-    report.n_restarts = int(workbench._engine._thread is not thread)
+    report.n_restarts = sum(not thread.is_alive() for thread in threads)
     demo.close(verbose=False)
     workbench.close()
     return report
+
+
+def engine_threads() -> set[threading.Thread]:
+    """Return the threads of this process's engines; that of one that restarts has ended."""
+    return {each for each in threading.enumerate() if each.name.startswith("lmsteer-engine")}
 
 
 def texts(client: httpx.Client) -> Iterator[str]:
