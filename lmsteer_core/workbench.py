@@ -8,8 +8,10 @@ minutes, and mostly on the model's copy for batches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +29,7 @@ from lmsteer_core.exchange.export import export_merged, export_peft
 from lmsteer_core.generation.generate import Generated, Row, live_rows
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.models.decoder_choice import choose
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
 from lmsteer_core.models.packages import EMBEDDED
@@ -63,6 +66,7 @@ class Workbench:
         steers, self.problems = discover(steer_folders(), lm.output_embedding, lm.model_id)
         self.steers: Mapping[str, Steer] = MappingProxyType(steers)
         self._engine = Engine(lm)
+        self._chosen: Future[str] | None = None
 
     @classmethod
     def open(
@@ -74,6 +78,24 @@ class Workbench:
     def close(self) -> None:
         """Stop the engine; whoever still waits gets an error."""
         self._engine.close()
+
+    def accelerate(self) -> Future[str]:
+        """Look in the background for a faster decoder, which writes the texts that begin then.
+
+        Returns:
+            One sentence: what writes, and why.
+        """
+        chosen = self._chosen = Future[str]()
+
+        def choose_decoder() -> None:
+            chosen.set_result(choose(self._lm, self._engine.call))
+
+        Thread(target=choose_decoder, name="decoder", daemon=True).start()
+        return chosen
+
+    def wait_for_decoder(self, seconds: float) -> None:
+        """Return once the decoder is chosen that writes from then on, or after some time."""
+        wait([self._chosen] if self._chosen else [], seconds)
 
     @contextmanager
     def replicated(

@@ -17,6 +17,9 @@ from support.serving import serve
 from transformers import LlamaForCausalLM, PreTrainedModel
 
 from lmsteer_core import LanguageModel, Sampling, Steer, load_model
+from lmsteer_core.models.decoder import Decoder
+from lmsteer_core.models.graph import graph_folder
+from lmsteer_core.models.graph_decoder import GraphDecoder
 from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.workbench import Workbench
 
@@ -59,6 +62,21 @@ def steer_for() -> Callable[..., Steer]:
 def lm() -> LanguageModel:
     """The embedded model itself."""
     return load_model("embedded", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def graph_decoder(lm: LanguageModel) -> GraphDecoder:
+    """What writes the embedded model's texts where OpenVINO is the faster."""
+    return GraphDecoder(graph_folder(lm.model))
+
+
+@pytest.fixture(params=["torch", "openvino"])
+def decoder(request: pytest.FixtureRequest, lm: LanguageModel) -> Iterator[Decoder]:
+    """Each decoder in turn writes the embedded model's texts."""
+    if request.param == "openvino":
+        lm.decoder = request.getfixturevalue("graph_decoder")
+    yield lm.decoder
+    lm.decoder = lm.reference
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from lmsteer_core.resources import ASSETS, PRETRAINED_STEERS
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FILES = {
-    "requirements.txt": ["app"],
+    "requirements.txt": ["app", "fast"],
     "requirements-serve.txt": ["serve"],
     "requirements-docs.txt": ["docs"],
     "requirements-dev.txt": ["evaluation", "dev"],

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from concurrent.futures import Future
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ def add_app(verbs: Verbs) -> None:
     _add_serving_options(parser)
     add = parser.add_argument
     add("--share", action="store_true", help="also serve through a public gradio link")
+    add(
+        "--decoder",
+        choices=["auto", "torch"],
+        default="auto",
+        help="what writes the texts: the fastest faithful one here, or torch",
+    )
     add("--transfer", action="store_true", help="first carry over the steers that the model lacks")
     add("--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]")
 
@@ -43,8 +50,11 @@ def run_app(args: argparse.Namespace) -> Result:
             model=EMBEDDED, steer=[], to=args.model, method="behaviour", name=None, out=None
         )
         sys.stderr.write(f"{show_transfer(run_transfer(carried))}\n")
+    workbench = open_workbench(args)
+    if args.decoder == "auto":
+        workbench.accelerate().add_done_callback(_say)
     serve_app(
-        open_workbench(args),
+        workbench,
         starting,
         host=args.host,
         port=args.port,
@@ -100,6 +110,10 @@ def _starting_page(args: argparse.Namespace) -> StartingPage:
     page = StartingPage(args.host, args.port, args.model)
     sys.stderr.write(f"* Starting; http://{args.host}:{args.port} can be opened already.\n")
     return page
+
+
+def _say(sentence: Future[str]) -> None:
+    sys.stderr.write(f"* {sentence.result()}\n")
 
 
 def _add_serving_options(parser: Parser) -> None:

@@ -125,26 +125,49 @@ class Batch:
             self.leave(failed)
         if not group.rows:
             return failed
-        # No steer acts on what is read, only on the logits of a row's last token.
-        n_common = group.n_unread - (group.shared is not None)
         if not self._lm.probed.shares_batches:
-            n_tokens = n_common  # its cache may not go on from the middle of a prompt
-        end = group.n_read + min(n_common, max(1, n_tokens // len(group.ids)))
+            n_tokens = group.ids.numel()  # its cache may not go on from the middle of a prompt
+        # No steer acts on what is read, only on the logits of a row's last token.
+        end = group.next_end(n_tokens)
         columns = slice(0 if group.cache is None else group.n_read, end)
         try:
             output = group.decoder.read(group.ids[:, columns], group.mask[:, :end], group.cache)
-            product = output.product[:, : self._lm.vocab_size]
-            is_read = end == group.ids.shape[1]
-            steered = self._steered(product, output.hidden, settings) if is_read else product
         except Exception as error:
             return failed | self._split(group, error)
         group.n_read, group.cache = end, output.cache
         if group.shared and group.n_unread == 1:
             group.part()
+        if group.n_unread == 1 and group.decoder.rounds_singly:
+            return failed | self._advance(group, 1)
         if group.n_unread:
+            return failed
+        product = output.product[:, : self._lm.vocab_size]
+        steered, broken = self._steered_alone_or_together(group, product, output.hidden, settings)
+        if broken:
+            kept = [i for i, row in enumerate(group.rows) if row not in broken]
+            product, settings = product[kept], [settings[i] for i in kept]
+            self.leave(broken)
+            failed |= broken
+        if not group.rows:
             return failed
         base = self._lm.finish(product) if any(row.logprobs for row in group.rows) else None
         return failed | self._draw(group, self._lm.finish(steered), base, settings)
+
+    def _steered_alone_or_together(
+        self, group: RowGroup, product: Tensor, hidden: Tensor, settings: Sequence[_Setting]
+    ) -> tuple[Tensor, dict[LiveRow, Drawn]]:
+        """Return the steered products of the rows that can be steered, and why others cannot."""
+        try:
+            return self._steered(product, hidden, settings), {}
+        except Exception:
+            steered, broken = [product[:0]], dict[LiveRow, Drawn]()
+            for i, row in enumerate(group.rows):
+                one = slice(i, i + 1)
+                try:
+                    steered.append(self._steered(product[one], hidden[one], settings[one]))
+                except Exception as error:
+                    broken[row] = error
+            return torch.cat(steered), broken
 
     def _steered(self, product: Tensor, hidden: Tensor, settings: Sequence[_Setting]) -> Tensor:
         """Return E (h + ε Wᵀ h), (n_rows, vocab_size), from E h and h; rows at ε = 0 as they are.
@@ -240,16 +263,30 @@ class Batch:
         return _Setting(epsilons, sums)
 
     def _split(self, group: RowGroup, error: Exception) -> dict[LiveRow, Drawn]:
-        """Let halves of a group that failed begin anew, until the row that fails is alone."""
-        if len(group.rows) == 1:
+        """Let halves of a group that failed begin anew, until the row that fails is alone.
+
+        Then the reference has the last word.
+        """
+        if len(group.rows) > 1:
+            parts = group.halves()
+        elif group.decoder is not self._lm.reference:
+            parts = [group.begun_anew(self._lm.reference)]
+        else:
             return {group.rows[0]: error}
         at = self._groups.index(group)
-        self._groups[at : at + 1] = group.halves()
+        self._groups[at : at + 1] = parts
         return {}
 
     def _gather(self) -> None:
         """Let short prompts that came together be read in one pass: nobody waits for all others."""
-        fresh = [g for g in self._groups if g.n_read == 0 and g.shared is None and not g.is_alone]
+        fresh = [
+            group
+            for group in self._groups
+            if group.n_read == 0
+            and group.shared is None
+            and not group.is_alone
+            and group.decoder is self._lm.decoder
+        ]
         n_rows = width = 0
         together = []
         for group in fresh:
@@ -263,9 +300,10 @@ class Batch:
         """Let rows whose prompts are read share one cache, where its kind allows it."""
         alike = [group for group in self._groups if group.n_unread == 1 and group.can_be_joined]
         together: list[RowGroup] = []
-        for group in sorted(alike, key=lambda group: group.ids.shape[1]):
+        for group in sorted(alike, key=lambda group: (id(group.decoder), group.ids.shape[1])):
             widths = [g.ids.shape[1] for g in (*together, group) for _ in g.rows]
-            if is_wasteful(widths):
+            decoders = {each.decoder for each in (*together, group)}
+            if len(decoders) > 1 or (group.decoder.pads and is_wasteful(widths)):
                 self._join_up(together)
                 together = []
             together.append(group)

@@ -65,6 +65,27 @@ class RowGroup:
         """Whether its cache can be padded and stacked, and its rows may have company."""
         return not self.is_alone and self.cache is not None and self.cache.can_be_joined
 
+    def next_end(self, n_tokens: int) -> int:
+        """Return up to which column to read next, with about so many tokens at most.
+
+        The last token of prompts is read apart where rows share a prompt, so that each has its own,
+        and where a single token is rounded otherwise than several. There, no prompt is read in
+        pieces of which one is a single token.
+        """
+        is_apart = self.shared is not None or self.decoder.rounds_singly
+        last = self.n_read + max(1, self.n_unread - is_apart)
+        end = min(last, self.n_read + max(1, n_tokens // len(self.ids)))
+        while self.decoder.rounds_singly and end < last and self._leaves_one(end, last):
+            end += 1
+        return end
+
+    def _leaves_one(self, end: int, last: int) -> bool:
+        """Return whether a piece up to `end`, or the rest to `last`, is one of a row's many."""
+        pieces = self.mask[:, self.n_read : end], self.mask[:, end:last]
+        here, rest = (piece.sum(dim=1) for piece in pieces)
+        is_one_of_many = ((here == 1) | (rest == 1)) & (self.mask[:, :last].sum(dim=1) > 1)
+        return bool(is_one_of_many.any())
+
     def part(self) -> None:
         """Give every row its own copy of the prompt it shared."""
         index = self.shared or []

@@ -54,7 +54,15 @@ class Output:
 
 
 class Decoder(Protocol):
-    """Runs a model for rows of tokens, in the caller's thread."""
+    """Runs a model for rows of tokens, in the caller's thread.
+
+    Attributes:
+        pads: Whether rows of unequal length cost as much as if all had the longest.
+        rounds_singly: Whether one token alone is rounded otherwise than among others of its text.
+    """
+
+    pads: bool
+    rounds_singly: bool
 
     def read(self, ids: Tensor, mask: Tensor, cache: Any) -> Output:
         """Read tokens on from a cache.
@@ -98,6 +106,9 @@ class TorchCache:
 
 class TorchDecoder:
     """Runs a model of transformers as it is, whatever its architecture."""
+
+    pads = True
+    rounds_singly = False
 
     def __init__(self, model: PreTrainedModel, probed: Probed) -> None:
         """Learn what the model must be told.

@@ -60,7 +60,7 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     model_id: str
     probed: Probed = field(init=False, repr=False)
-    reference: TorchDecoder = field(init=False, repr=False)
+    reference: Decoder = field(init=False, repr=False)
     decoder: Decoder = field(init=False, repr=False)
     _next_states: OrderedDict[tuple[int, ...], Tensor] = field(
         default_factory=OrderedDict, repr=False

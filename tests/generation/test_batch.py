@@ -57,6 +57,7 @@ def rows(lm, steer):
     ]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_rows_that_join_one_after_another_write_what_they_would_write_alone(lm, rows):
     texts: dict[LiveRow, list] = {}
     batch = Batch(lm)
@@ -72,6 +73,7 @@ def test_rows_that_join_one_after_another_write_what_they_would_write_alone(lm, 
             assert a.base_logprob == pytest.approx(b.base_logprob, abs=1e-3)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_rows_that_leave_change_nothing_for_the_others(lm, rows):
     texts: dict[LiveRow, list] = {}
     batch = Batch(lm)
@@ -99,6 +101,7 @@ def test_merged_rows_share_one_group_and_lose_padding_that_nobody_needs(lm, rows
     assert group.cache.cache.layers[0].keys.shape[-2] == group.ids.shape[1] - 1
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
     row = live(lm, LONG, steer=steer, epsilon=3.0)
     texts: dict[LiveRow, list] = {}
@@ -113,6 +116,7 @@ def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
     assert ids_of(texts[row])[:5] == ids_of(alone(lm, live(lm, LONG, steer=steer, epsilon=3.0)))[:5]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_long_prompt_is_read_in_pieces_while_others_write_on(lm, monkeypatch):
     monkeypatch.setattr("lmsteer_core.generation.batch._PROMPT_TOKENS_PER_STEP", 7)
     writing, reading = live(lm, SHORT, n_tokens=10), live(lm, LONG * 3, n_tokens=4)
@@ -129,6 +133,7 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write_on(lm, monkeypatch):
     assert ids_of(texts[writing]) == ids_of(alone(lm, writing))
 
 
+@pytest.mark.usefixtures("decoder")
 def test_rows_of_one_prompt_read_it_once_and_write_what_each_would_alone(lm, steer, monkeypatch):
     monkeypatch.setattr("lmsteer_core.generation.batch._PROMPT_TOKENS_PER_STEP", 16)
     rows = [
@@ -165,6 +170,7 @@ def test_short_prompts_that_come_together_are_read_in_one_pass(lm, rows, monkeyp
         assert ids_of(texts[row]) == ids_of(alone(lm, row))
 
 
+@pytest.mark.usefixtures("decoder")
 def test_two_steers_of_one_name_keep_to_their_own_rows(lm):
     one, other = (
         make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2)

@@ -54,6 +54,7 @@ def ids_of(steps: list) -> list[list[int]]:
     return [[token.id for token in column if token] for column in zip(*steps, strict=True)]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_many_requests_at_once_write_what_each_would_write_alone(engine, lm, steer):
     settings = [(p, 6 + 2 * i, (-3.0, -1.0, 1.0, 3.0)[i]) for i, p in enumerate(PROMPTS)]
     jobs = [submit(engine, lm, steer, *each) for each in settings]
@@ -67,6 +68,7 @@ def test_many_requests_at_once_write_what_each_would_write_alone(engine, lm, ste
             assert mine == pytest.approx([t.logprob for t in its.tokens], abs=1e-3)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_cancelled_request_frees_its_rows_and_the_others_go_on(engine, lm, steer):
     long, short = (
         submit(engine, lm, steer, "He", 5000, 1.0),
@@ -79,6 +81,7 @@ def test_a_cancelled_request_frees_its_rows_and_the_others_go_on(engine, lm, ste
     wait_until(lambda: not engine._running)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_running_row_takes_a_new_epsilon_from_its_next_token(engine, lm, steer):
     job = submit(engine, lm, steer, "He", 5000, 3.0)
     steps = job.steps()

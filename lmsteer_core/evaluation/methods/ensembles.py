@@ -54,12 +54,15 @@ class Memory:
 class Ensemble:
     """The base model, a + pole's and a − pole's as the decoder of one language model."""
 
+    pads = True
+    rounds_singly = False
+
     def __init__(self, lm: LanguageModel, adapted: Adapted) -> None:
         """Take three models of one vocabulary."""
         self._members = (lm, adapted.positive, adapted.negative)
         # not a new one, which would hook the base model's head again
         self.language_model = copy.copy(lm)
-        self.language_model.decoder = self
+        self.language_model.decoder = self.language_model.reference = self
         as_they_are = LogitMap(1.0, None, lm.vocab_size)
         self.language_model.probed = replace(lm.probed, logit_map=as_they_are)
 

@@ -22,6 +22,9 @@ from lmsteer_core.workbench import Workbench
 _SHOWN_CHARACTERS = 600
 """Of a long prompt only the end is shown: the page gets it again with every token."""
 
+_PATIENCE_SECONDS = 10.0
+"""How long an opening example waits to be written by what will write everybody's texts."""
+
 
 def side_by_side(
     workbench: Workbench,
@@ -76,6 +79,7 @@ def finished_example(
     """Write an opening example once, in the background, for every visitor."""
 
     def finish() -> tuple[str, str, str]:
+        workbench.wait_for_decoder(_PATIENCE_SECONDS)
         # Its speed would be that of a machine which is still starting up.
         *_, panels = side_by_side(
             workbench, prompt, epsilons, sampling, lambda: True, {}, show_rate=False
