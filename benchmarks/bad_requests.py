@@ -198,7 +198,7 @@ def spoilt_name(rng: Rng) -> Any:
 def spoilt_epsilons(rng: Rng) -> Any:
     """Return what gives no ε by steer name."""
     outside = rng.choice([-1, 1]) * rng.uniform(10.01, 1e6)
-    bad = rng.choice(["2", "", [2.0], {}, outside, float("nan"), float("-inf"), True, None])
+    bad: Any = rng.choice(["2", "", [2.0], {}, outside, float("nan"), float("-inf"), True, None])
     name = spoilt_name(rng)
     return rng.choice(
         [

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
@@ -60,8 +61,10 @@ def writers(
     cache = ContinuousBatchingConfig(page_size=32, num_blocks=4 * n_rows, max_batch_tokens=512)
     ids = [lm.encode(prompt)[0] for prompt in prompts]
 
+    model: Any = lm.model
+
     def theirs() -> None:
-        found = lm.model.generate_batch(ids, settings, cache, persistent_manager=True)
+        found = model.generate_batch(ids, settings, cache, persistent_manager=True)
         assert all(len(each.generated_tokens) == n_tokens for each in found.values())
 
     return lambda: generate(lm, rows, {}, sampling, logprobs=False), theirs

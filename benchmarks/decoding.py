@@ -32,8 +32,8 @@ def main() -> None:
     steers = {name: _random_steer(lm, name, seed) for seed, name in enumerate(("a", "b"))}
     sampling = Sampling(max_new_tokens=args.tokens)
 
-    def run(rows: list[Row], logprobs: bool = False) -> Callable[[], None]:
-        return lambda: generate(lm, rows, steers, sampling, logprobs=logprobs) and None
+    def run(rows: list[Row], logprobs: bool = False) -> Callable[[], object]:
+        return lambda: generate(lm, rows, steers, sampling, logprobs=logprobs)
 
     base, one, two = Row(PROMPT), Row(PROMPT, {"a": 1.0}), Row(PROMPT, {"a": 1.0, "b": -1.0})
     grid = [Row(PROMPT, {"a": e / 2}) for e in range(-4, 5)]
@@ -73,7 +73,7 @@ def main() -> None:
         )
 
 
-def _seconds(run: Callable[[], None]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start

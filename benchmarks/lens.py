@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from functools import partial
 
 import torch
 
@@ -78,7 +79,8 @@ def nextword(lm: LanguageModel, steer: Steer, repeats: int) -> None:
     def curves() -> None:
         next_words(lm, PROMPT, steer)
 
-    curves(), forward(lm, steer, 1.0, ids)
+    curves()
+    forward(lm, steer, 1.0, ids)
     pairs = [(seconds(passes), seconds(curves)) for _ in range(repeats)]
     report(f"next word: {len(EPSILON_GRID)} forward passes / curves", pairs, 20)
 
@@ -87,11 +89,13 @@ def words(lm: LanguageModel, steers: list[Steer]) -> None:
     """Print the seconds of a first view, and of switching to every other steer."""
 
     def view(steer: Steer) -> None:
-        dimensions(lm, steer), word_scores(lm, steer), mean_logit_shift(lm, steer)
+        dimensions(lm, steer)
+        word_scores(lm, steer)
+        mean_logit_shift(lm, steer)
         displacement_pca(lm, steer)
 
-    first = seconds(lambda: view(steers[0]))
-    switched = [seconds(lambda steer=steer: view(steer)) for steer in steers[1:] or steers]
+    first = seconds(partial(view, steers[0]))
+    switched = [seconds(partial(view, steer)) for steer in steers[1:] or steers]
     print(
         f"words: the first view {first:.2f} s (it reads the vocabulary), another steer "
         f"{statistics.median(switched):.2f} s ({min(switched):.2f}–{max(switched):.2f})"
@@ -104,7 +108,7 @@ def highlight(
     """Print passes per steer and grid point / one profile."""
     text = "".join(SENTENCES) * (n_tokens // 60 + 1)
     ids = lm.tokenizer(text, add_special_tokens=False)["input_ids"][:n_tokens]
-    text = lm.tokenizer.decode(ids)
+    text = str(lm.tokenizer.decode(ids))
     inputs = torch.tensor([ids])
     step = max(1, len(POSTERIOR_GRID) // n_points)
     timed = POSTERIOR_GRID[step // 2 :: step][:n_points]
@@ -116,8 +120,9 @@ def highlight(
         for epsilon in timed:
             forward(lm, steers[0], epsilon, inputs)
 
-    short = lm.tokenizer.decode(ids[:16])
-    profile(lm, read_text(lm, short), steers), forward(lm, steers[0], 1.0, inputs)
+    short = str(lm.tokenizer.decode(ids[:16]))
+    profile(lm, read_text(lm, short), steers)
+    forward(lm, steers[0], 1.0, inputs)
     all_points = len(POSTERIOR_GRID) * len(steers)
     pairs = [(seconds(some) * all_points / len(timed), seconds(ours)) for _ in range(repeats)]
     title = (

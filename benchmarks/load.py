@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ from gradio_client import Client
 from torch import Tensor
 
 from benchmarks.measure import seconds, wait_for
-from lmsteer_core import LanguageModel, Row, Sampling, generate, load_model
+from lmsteer_core import LanguageModel, Row, Sampling, Steer, generate, load_model
 from lmsteer_core.analysis.logits import logits_over_epsilon
 from lmsteer_core.workbench import Workbench
 
@@ -148,7 +148,7 @@ def without_gradio(lm: LanguageModel, asked: list[Answer], n_tokens: int) -> flo
 
 
 def cross_talk(
-    lm: LanguageModel, steers: dict[str, Any], answers: list[Answer]
+    lm: LanguageModel, steers: Mapping[str, Steer], answers: list[Answer]
 ) -> tuple[float, float]:
     """Return the largest difference under its own ε, and the mean one under the farthest ε."""
     worst, others = 0.0, []
@@ -187,8 +187,10 @@ def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
     inputs = lm.tokenizer(PROMPTS[0], return_tensors="pt")
     sampling = Sampling(0.9, 0.95, n_tokens, 0)
 
+    model: Any = lm.model
+
     def plain() -> None:
-        lm.model.generate(
+        model.generate(
             **inputs,
             max_new_tokens=n_tokens,
             min_new_tokens=n_tokens,
@@ -207,7 +209,8 @@ def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
         generate(lm, [Row(PROMPTS[0])], {}, sampling)
 
     ratios: dict[str, list[float]] = {"engine": [], "the library, no thread": []}
-    plain(), engine()
+    plain()
+    engine()
     for _ in range(repeats):
         reference = seconds(plain)
         ratios["engine"].append(seconds(engine) / reference)

@@ -147,10 +147,11 @@ def tiny_model(model_type: str, **settings: Any) -> PreTrainedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = tiny_config(model_type, **settings)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         for parameter in model.parameters():
             parameter.data += _NOISE * torch.randn_like(parameter)
-    return model.requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def _parts(config_class: type[PretrainedConfig]) -> Iterator[tuple[str, type[PretrainedConfig]]]:

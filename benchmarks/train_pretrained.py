@@ -321,9 +321,9 @@ def main() -> None:
     ] * options.described
     out = options.out or PRETRAINED.parent / lm.model_id.lower()
     for name in options.only or STYLES:
-        style = dataclasses.replace(
-            STYLES[name], **({"data_weight": 0.0} if options.described else {})
-        )
+        style = STYLES[name]
+        if options.described:
+            style = dataclasses.replace(style, data_weight=0.0)
         source = source_of(style, options.data / name)
         steer = train(
             lm,

@@ -38,7 +38,8 @@ from lmsteer_core import (
     load_model,
     train,
 )
-from lmsteer_core.models.catalogue import EMBEDDED, GEMMA, available_models
+from lmsteer_core.models.catalogue import available_models
+from lmsteer_core.models.packages import EMBEDDED, GEMMA
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.official_recipe import N_STEPS, OfficialTraining
 

@@ -22,7 +22,7 @@ import argparse
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.training.neutral_text import neutral_text
 from lmsteer_core.training.train import calibrated
 from lmsteer_core.transfer.behaviour import Behaviour
-from lmsteer_core.transfer.embedding_map import EmbeddingMap, carried, fit_map, shared_words
+from lmsteer_core.transfer.embedding_map import EmbeddingMap, Method, carried, fit_map, shared_words
 from lmsteer_core.transfer.transfer import transfer_steer
 
 METHODS = ("made", "behaviour", "ridge", "transpose", "procrustes", "official")
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
                 )
                 made = calibrated(target, moved, Behaviour(source, steer))
             else:
-                made = transfer_steer(source, steer, target, method=method)
+                made = transfer_steer(source, steer, target, method=cast(Method, method))
             made.save(kept)
         return Steer.load(kept)
 

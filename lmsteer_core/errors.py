@@ -35,7 +35,7 @@ class Cancelled(LMSteerError):
     """Raised by a caller's `progress` to stop the work it reports on."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type, without a full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 

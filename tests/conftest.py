@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def llama() -> PreTrainedModel:
 def steer_for() -> Callable[..., Steer]:
     """Make a random steer for a model."""
 
-    def make(model: PreTrainedModel, **settings: object) -> Steer:
+    def make(model: PreTrainedModel, **settings: Any) -> Steer:
         return make_steer(model.get_output_embeddings().weight, **settings)
 
     return make

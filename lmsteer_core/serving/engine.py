@@ -22,7 +22,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -87,7 +87,7 @@ class Job:
         """Free the rows at the next step; what was written stays readable."""
         self.is_cancelled = True
 
-    def steps(self, is_wanted: Callable[[], bool] = lambda: True) -> Iterator[Step]:
+    def steps(self, is_wanted: Callable[[], bool] = lambda: True) -> Generator[Step]:
         """Yield the steps until the text ends or `is_wanted` turns False; leaving early cancels.
 
         Raises:

@@ -100,7 +100,8 @@ def test_svd_through_the_factors_equals_the_dense_one(lm: LanguageModel) -> None
 
 def test_dimension_steers_sum_to_the_steer(lm: LanguageModel, steer: Steer) -> None:
     parts = [dimension_steer(lm, steer, i) for i in range(steer.rank)]
-    assert relative_error(sum(part.matrix() for part in parts), steer.matrix()) < 1e-5
+    matrices = torch.stack([part.matrix() for part in parts])
+    assert relative_error(matrices.sum(dim=0), steer.matrix()) < 1e-5
     assert all(part.rank == part.card.rank == 1 for part in parts)
     total = parts[0]
     for part in parts[1:]:

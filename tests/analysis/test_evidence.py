@@ -5,6 +5,7 @@ from collections.abc import Generator
 
 import pytest
 import torch
+from support.calls import record_calls
 from support.models import make_steer
 
 from lmsteer_core import InputError, LanguageModel, Steer, Steering
@@ -24,7 +25,6 @@ from lmsteer_core.analysis.logits import logits_over_epsilon
 from lmsteer_core.analysis.reading import _windows, read_text, reading
 from lmsteer_core.analysis.spans import Span, strongest_spans, units
 from lmsteer_core.models import language_model
-from lmsteer_core.models.backbone import read as read_states
 
 TEXT = "The soup was cold 🍲, but we loved the view."
 
@@ -115,10 +115,7 @@ def test_a_profile_reads_the_backbone_once_for_all_steers(
     lm: LanguageModel, steer: Steer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_steer(lm.output_embedding, norm=0.6, seed=9, name="other", model_id=lm.model_id)
-    passes = []
-    monkeypatch.setattr(
-        language_model, "read", lambda *args, **kw: passes.append(1) or read_states(*args, **kw)
-    )
+    passes = record_calls(monkeypatch, language_model, "read")
     read = read_text(lm, TEXT)
     found = profile(lm, read, [steer, other])
     assert len(passes) == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_without_a_folder_a_run_goes_on_in_the_cache_by_its_settings(evaluate, t
 
 
 def test_quick_is_small_and_needs_no_data(evaluate, monkeypatch):
-    chosen = {}
+    chosen: dict[str, Any] = {}
 
     def stop(self, methods, progress):  # noqa: ARG001
         chosen.update(

@@ -18,6 +18,7 @@ PAIRS = [
     ),
     ("I don’", "t know"),
 ]
+PROMPTS, TEXTS = zip(*PAIRS, strict=True)
 
 
 def published_loss(lm: LanguageModel, prompt: str, text: str) -> tuple[float, int]:
@@ -34,7 +35,7 @@ def published_loss(lm: LanguageModel, prompt: str, text: str) -> tuple[float, in
 
 
 def test_it_is_the_published_conditional_loss(small: LanguageModel) -> None:
-    nll, n_tokens = continuation_nll(small, *zip(*PAIRS, strict=True))
+    nll, n_tokens = continuation_nll(small, PROMPTS, TEXTS)
     for (prompt, text), found, n in zip(PAIRS, nll, n_tokens, strict=True):
         expected, n_expected = published_loss(small, prompt, text)
         assert n == n_expected
@@ -51,9 +52,9 @@ def test_the_real_model_finds_english_likelier_than_noise(lm: LanguageModel) -> 
 def test_a_chunked_head_gives_the_same(
     small: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, _ = continuation_nll(small, *zip(*PAIRS, strict=True))
+    whole, _ = continuation_nll(small, PROMPTS, TEXTS)
     monkeypatch.setattr("lmsteer_core.evaluation.likelihood.tokens_per_chunk", lambda _lm: 3)
-    chunked, _ = continuation_nll(small, *zip(*PAIRS, strict=True))
+    chunked, _ = continuation_nll(small, PROMPTS, TEXTS)
     assert chunked == pytest.approx(whole, rel=1e-5, nan_ok=True)
 
 

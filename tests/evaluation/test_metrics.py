@@ -95,7 +95,7 @@ def test_definitions_agree_with_an_independent_derivation():
         assert metrics.distinct(texts, n).value == pytest.approx(
             sum(literal_distinct(some, n) for some in texts) / 30
         )
-    n_tokens = random.integers(0, 20, (30, 4))
+    n_tokens = random.integers(0, 20, (30, 4)).astype(float)
     nll = np.where(n_tokens, random.gamma(2, 2, (30, 4)) * n_tokens, NAN)
     nll[0, 0], n_tokens[0, 0] = 400.0, 20
     assert metrics.conditional_perplexity(nll, n_tokens).value == pytest.approx(
@@ -129,7 +129,7 @@ def test_an_interval_resamples_prompts_not_texts():
 
 def test_weights_are_copies_of_a_prompt():
     random = np.random.default_rng(0)
-    nll, n_tokens = random.random((3, 2)), random.integers(1, 9, (3, 2))
+    nll, n_tokens = random.random((3, 2)), random.integers(1, 9, (3, 2)).astype(float)
     some = [0, 0, 2]
     for figure in (metrics.conditional_perplexity, metrics.corpus_perplexity):
         expected = figure(nll[some], n_tokens[some]).value

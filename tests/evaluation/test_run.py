@@ -30,9 +30,11 @@ def silent(_share, _what):
 
 @pytest.fixture
 def task():
-    labelled = {"texts": [f"text {i}" for i in range(40)], "labels": [1.0, -1.0] * 20}
     return dataclasses.replace(
-        TASKS["sentiment"], prompts=TASKS["sentiment"].prompts[:5], **labelled
+        TASKS["sentiment"],
+        prompts=TASKS["sentiment"].prompts[:5],
+        texts=[f"text {i}" for i in range(40)],
+        labels=[1.0, -1.0] * 20,
     )
 
 
@@ -174,8 +176,9 @@ def test_a_method_learns_as_long_as_the_protocol_says(begin, monkeypatch, small)
         learned.append(budget.n_steps)
         return Unsteered(small)
 
-    for key in ("lora", "lm-steer-official", "lm-steer-official-1000"):
-        monkeypatch.setitem(runs.MAKERS, key, learn)
+    keys = ("lora", "lm-steer-official", "lm-steer-official-1000")
+    monkeypatch.setattr(runs, "MAKERS", dict.fromkeys(keys, learn))
+    for key in keys:
         begin("seven", budgets=budgets(7))._method(key)
     assert learned == [7, 7, 1000]
 
@@ -190,8 +193,10 @@ def test_a_damaged_folder_is_refused(begin):
 def test_composition_sets_one_strength_beside_another(begin, makers, small, task):
     run = begin()
     cells = [cell for cell in finished(run, ["composition"]) if cell.section == "composition"]
-    own, other = [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0]
-    assert {(cell.strength, cell.held) for cell in cells} == {(a, b) for a in own for b in other}
+    strengths, held = [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0]
+    assert {(cell.strength, cell.held) for cell in cells} == {
+        (a, b) for a in strengths for b in held
+    }
     assert ("detoxification", 0) in makers
     one, other = (
         torch.randn(small.vocab_size, generator=torch.Generator().manual_seed(s)) for s in (0, 1)
@@ -257,10 +262,13 @@ def test_a_model_reads_a_prompts_first_texts_and_no_grid(begin, small):
 
 
 def test_toxicity_is_judged_of_the_continuation_alone():
-    read = []
-    nasty = Judge(
-        lambda texts: read.extend(texts) or [0.0] * len(texts), 0.5, "nasty", "nasty 1", -1
-    )
+    read: list[str] = []
+
+    def score(texts):
+        read.extend(texts)
+        return [0.0] * len(texts)
+
+    nasty = Judge(score, 0.5, "nasty", "nasty 1", -1)
     scorer = scorers.judge_scorer(nasty)
     scorer.score([Generations("You are", [" kind", ""])])
     assert (read, scorer.version) == ([" kind", ""], "nasty 1")

@@ -375,12 +375,14 @@ def test_every_judged_column_carries_the_judges_version(full):
 def test_a_chart_is_an_svg_whose_points_lie_inside(full):
     html = page.html(full)
     svg = ElementTree.fromstring(html[html.index("<svg") : html.index("</svg>") + 6])
-    _, _, width, height = map(float, svg.get("viewBox").split())
+    _, _, width, height = map(float, svg.attrib["viewBox"].split())
     circles = svg.findall("circle")
     assert len(circles) == 3 + 2
-    assert all(0 < float(c.get("cx")) < width and 0 < float(c.get("cy")) < height for c in circles)
-    told = [c.find("title").text for c in circles]
-    assert any(NASTY in text and "control 0.40" in text for text in told)
+    for circle in circles:
+        assert 0 < float(circle.attrib["cx"]) < width
+        assert 0 < float(circle.attrib["cy"]) < height
+    titles = [circle.findtext("title", "") for circle in circles]
+    assert any(NASTY in text and "control 0.40" in text for text in titles)
 
 
 def test_the_text_table_is_aligned(full):

@@ -3,6 +3,7 @@ import json
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from lmsteer_core.steers.card import CARD_FILE, SteerCard
 from lmsteer_core.steers.steer import WEIGHTS_FILE, Steer
 
 ROWS = torch.randn(16, 8, generator=torch.Generator().manual_seed(0)).half()
-MODEL = SimpleNamespace(output_embedding=ROWS, model_id="tiny")
+MODEL: Any = SimpleNamespace(output_embedding=ROWS, model_id="tiny")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pickle
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,7 +105,7 @@ def with_nan() -> dict[str, torch.Tensor]:
     return tensors
 
 
-BAD_CONTENT = {
+BAD_CONTENT: dict[str, tuple[Any, dict[str, Any], str]] = {
     "another width": (projectors(d_model=16), {}, "steers 16 dimensions.*tiny has 32"),
     "no projector2": ({"projector1": P["projector1"]}, {}, "lacks the tensor 'projector2'"),
     "wrong ranks": ({**P, "projector2": P["projector2"][..., :7]}, {}, "differ in shape"),
@@ -214,6 +215,6 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
             read_official(tmp_path / f"{name}.pt", lm)
         one_sentence(caught.value)
     for path in (tmp_path / "missing.pt", tmp_path):
-        with pytest.raises(InputError, match="Cannot read") as caught:
+        with pytest.raises(InputError, match="Cannot read") as unread:
             read_official(path, lm)
-        one_sentence(caught.value)
+        one_sentence(unread.value)

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,7 +54,8 @@ def test_a_merged_model_loads_with_its_tokenizer_and_generates(tmp_path):
     again = load_model(str(folder), dtype="float32")
     assert again.tokenizer.get_vocab() == lm.tokenizer.get_vocab()
     ids = torch.tensor([again.tokenizer.convert_tokens_to_ids(["w5", "w6"])])
-    assert again.model.generate(ids, min_new_tokens=3, max_new_tokens=3).shape == (1, 5)
+    model: Any = again.model
+    assert model.generate(ids, min_new_tokens=3, max_new_tokens=3).shape == (1, 5)
     assert "lm-steer" in read_front_matter((folder / "README.md").read_text())["tags"]
 
 
@@ -119,7 +121,7 @@ def test_a_full_disk_leaves_nothing_half_written(export, empty, tmp_path, monkey
     if empty:
         (tmp_path / "out").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    written = []
+    written: list[Path] = []
 
     def full(path: Path, *_args, **_settings) -> None:
         written.extend(path.parent.iterdir())

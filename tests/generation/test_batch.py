@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from support.models import make_steer, make_tiny
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, Steering, generate
 from lmsteer_core.generation.batch import Batch
-from lmsteer_core.generation.live_row import LiveRow
+from lmsteer_core.generation.live_row import LiveRow, Token
+
+Texts = dict[LiveRow, list[Token]]
+"""Each row's tokens."""
 
 LONG, SHORT = "The old harbour was full of boats, and in the evening", "Every morning"
 
@@ -40,7 +44,7 @@ def alone(lm, row):
     twin = LiveRow(
         row.ids, dict(row.epsilons), row.steers, row.sampling, row.seed_offset, row.logprobs
     )
-    texts: dict[LiveRow, list] = {}
+    texts = Texts()
     batch = Batch(lm)
     batch.join([twin])
     write(batch, texts)
@@ -59,7 +63,7 @@ def rows(lm, steer):
 
 @pytest.mark.usefixtures("decoder")
 def test_rows_that_join_one_after_another_write_what_they_would_write_alone(lm, rows):
-    texts: dict[LiveRow, list] = {}
+    texts = Texts()
     batch = Batch(lm)
     for row in rows:
         batch.join([row])
@@ -75,7 +79,7 @@ def test_rows_that_join_one_after_another_write_what_they_would_write_alone(lm, 
 
 @pytest.mark.usefixtures("decoder")
 def test_rows_that_leave_change_nothing_for_the_others(lm, rows):
-    texts: dict[LiveRow, list] = {}
+    texts = Texts()
     batch = Batch(lm)
     batch.join(rows)
     write(batch, texts, 4)
@@ -98,13 +102,14 @@ def test_merged_rows_share_one_group_and_lose_padding_that_nobody_needs(lm, rows
     batch.leave([rows[0]])
     assert group.ids.shape[1] < width
     assert group.mask[:, 0].any()
-    assert group.cache.cache.layers[0].keys.shape[-2] == group.ids.shape[1] - 1
+    cache: Any = group.cache
+    assert cache.cache.layers[0].keys.shape[-2] == group.ids.shape[1] - 1
 
 
 @pytest.mark.usefixtures("decoder")
 def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
     row = live(lm, LONG, steer=steer, epsilon=3.0)
-    texts: dict[LiveRow, list] = {}
+    texts = Texts()
     batch = Batch(lm)
     batch.join([row])
     write(batch, texts, 5)
@@ -120,7 +125,7 @@ def test_a_new_epsilon_holds_from_the_next_token(lm, steer):
 def test_a_long_prompt_is_read_in_pieces_while_others_write_on(lm, monkeypatch):
     monkeypatch.setattr("lmsteer_core.generation.batch._PROMPT_TOKENS_PER_STEP", 7)
     writing, reading = live(lm, SHORT, n_tokens=10), live(lm, LONG * 3, n_tokens=4)
-    batch, texts = Batch(lm), {}
+    batch, texts = Batch(lm), Texts()
     batch.join([writing])
     write(batch, texts, 2)
     batch.join([reading])
@@ -141,7 +146,7 @@ def test_rows_of_one_prompt_read_it_once_and_write_what_each_would_alone(lm, ste
         for i, e in enumerate((-2.0, 0.0, 2.0))
     ]
     rows += [live(lm, SHORT), live(lm, LONG * 3)]
-    batch, texts, n_read = Batch(lm), {}, []
+    batch, texts, n_read = Batch(lm), Texts(), []
     hook = lm.model.register_forward_pre_hook(lambda _, args: n_read.append(args[0].numel()))
     batch.join(rows)
     write(batch, texts, 2)
@@ -158,7 +163,7 @@ def test_short_prompts_that_come_together_are_read_in_one_pass(lm, rows, monkeyp
     monkeypatch.setattr(
         "lmsteer_core.generation.batch._PROMPT_TOKENS_PER_STEP", 3 * max(len(r.ids) for r in rows)
     )
-    batch, texts, n_rows = Batch(lm), {}, []
+    batch, texts, n_rows = Batch(lm), Texts(), []
     for row in rows:
         batch.join([row])
     hook = lm.model.register_forward_pre_hook(lambda _, args: n_rows.append(len(args[0])))
@@ -176,7 +181,7 @@ def test_two_steers_of_one_name_keep_to_their_own_rows(lm):
         make_steer(lm.output_embedding, seed=s, norm=0.4, model_id=lm.model_id) for s in (1, 2)
     )
     rows = [live(lm, LONG, steer=s, epsilon=2.0) for s in (one, other)]
-    batch, texts = Batch(lm), {}
+    batch, texts = Batch(lm), Texts()
     batch.join(rows)
     write(batch, texts)
     for row, steer in zip(rows, (one, other), strict=True):
@@ -195,7 +200,7 @@ def test_every_architecture_lets_rows_join_and_leave(lm, architecture):
         )
 
     rows = [row(9, 10), row(3, 6), row(5, 12)]
-    batch, texts = Batch(small), {}
+    batch, texts = Batch(small), Texts()
     for each in rows:
         batch.join([each])
         write(batch, texts, 2)
@@ -217,14 +222,17 @@ def test_log_probabilities_are_those_of_the_model_under_the_hook(lm, architectur
     steer = make_steer(small.output_embedding, rank=rank, norm=3.0)
     sampling = Sampling(max_new_tokens=3, seed=3)
     row = LiveRow([5, 9, 4], {"style": 2.0}, {"style": steer}, sampling)
-    texts: dict[LiveRow, list] = {}
+    texts = Texts()
     batch = Batch(small)
     batch.join([row])
     write(batch, texts)
     ids = torch.tensor([[*row.ids, *ids_of(texts[row])]])
     with torch.no_grad(), Steering(small.model, [steer], [[2.0]], keep_base=True) as steering:
-        both = small.model(ids).logits, steering.base_logits
-    moved, base = (each[0, 2:-1].log_softmax(-1).gather(1, ids[0, 3:, None]) for each in both)
+        steered, unsteered = small.model(ids).logits, steering.base_logits
+    assert unsteered is not None
+    moved, base = (
+        each[0, 2:-1].log_softmax(-1).gather(1, ids[0, 3:, None]) for each in (steered, unsteered)
+    )
     assert [token.logprob for token in texts[row]] == pytest.approx(moved[:, 0].tolist(), abs=1e-4)
     assert [t.base_logprob for t in texts[row]] == pytest.approx(base[:, 0].tolist(), abs=1e-4)
     assert max(abs(token.shift) for token in texts[row]) > 0.01
@@ -262,11 +270,11 @@ def test_a_row_that_fails_fails_alone_and_seven_neighbours_write_what_they_would
     twins = [
         live(lm, (LONG, SHORT)[i % 2], steer=steer, epsilon=i - 3.5, n_tokens=8) for i in range(8)
     ]
-    expected: dict[LiveRow, list] = {}
+    expected = Texts()
     calm = Batch(lm)
     calm.join(twins)
     write(calm, expected)
-    batch, texts, errors = Batch(lm), {}, {}
+    batch, texts, errors = Batch(lm), Texts(), {}
     batch.join(rows)
     for n_steps in range(1, 20):
         if n_steps == when:
@@ -305,7 +313,7 @@ def test_a_pass_that_one_row_breaks_is_made_again_without_it(lm, rows, monkeypat
     assert not any(marker in row.ids for row in others)
     expected = {row: alone(lm, row) for row in others}
     monkeypatch.setattr(lm.model, "forward", fail)
-    batch, texts, errors = Batch(lm), {}, {}
+    batch, texts, errors = Batch(lm), Texts(), {}
     batch.join(rows)
     while batch.rows:
         for row, token in batch.step().items():
@@ -325,7 +333,7 @@ def test_short_rows_are_not_padded_to_a_long_one(lm, monkeypatch):
         live(lm, LONG * 20, n_tokens=4),
         *(live(lm, SHORT, n_tokens=4, seed_offset=i) for i in range(8)),
     ]
-    batch, texts = Batch(lm), {}
+    batch, texts = Batch(lm), Texts()
     batch.join(rows)
     while batch.rows:
         write(batch, texts, 1)
@@ -338,7 +346,7 @@ def test_short_rows_are_not_padded_to_a_long_one(lm, monkeypatch):
 def test_a_short_prompt_is_read_before_a_long_one_that_came_first(lm, monkeypatch):
     monkeypatch.setattr("lmsteer_core.generation.batch._PROMPT_TOKENS_PER_STEP", 24)
     long, short = live(lm, LONG * 20, n_tokens=2), live(lm, SHORT, n_tokens=2)
-    batch, texts = Batch(lm), {}
+    batch, texts = Batch(lm), Texts()
     batch.join([long])
     write(batch, texts, 2)
     batch.join([short])

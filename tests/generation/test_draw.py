@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from lmsteer_core import Sampling, SteerError
 from lmsteer_core.generation.draw import _draw_together, draw_one, draw_rows
@@ -30,7 +31,7 @@ def test_together_and_row_by_row_draw_the_same_tokens(sharpness) -> None:
     logits = sharpness * torch.randn(len(rows), 3000)
     together = _draw_together(logits, rows)
     assert together == [draw_one(line, row, {}) for line, row in zip(logits, rows, strict=True)]
-    assert len({int(token) for token in together}) > 3
+    assert len({int(token) for token in together if isinstance(token, Tensor)}) > 3
 
 
 @pytest.mark.parametrize("way", [draw_rows, _draw_together])

@@ -18,9 +18,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of their own
 PROMPT = "The garden is"
 STEER = {"calm": 8.0}
 CHAT = [{"role": "user", "content": "Say something."}]
-DOCS = [{"text": "The garden is", "label": 0}, {"text": "All the rooms are", "label": 1}]
+DOCS: list[dict[str, Any]] = [
+    {"text": "The garden is", "label": 0},
+    {"text": "All the rooms are", "label": 1},
+]
 CHOICES = ["kind and warm", "cold"]
-SETTINGS = {"max_tokens": 8, "seed": 3, "temperature": 1.0, "top_p": 1.0}
+SETTINGS: dict[str, Any] = {"max_tokens": 8, "seed": 3, "temperature": 1.0, "top_p": 1.0}
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
@@ -38,10 +41,15 @@ def texts(tiny_workbench, small: LanguageModel) -> dict[str, str]:
 def test_langchain(tiny_url: str, texts) -> None:
     from langchain_openai import ChatOpenAI, OpenAI
 
-    where = {"base_url": tiny_url, "api_key": "any", "model": "tiny", "max_retries": 0}
+    where: dict[str, Any] = {
+        "base_url": tiny_url,
+        "api_key": "any",
+        "model": "tiny",
+        "max_retries": 0,
+    }
     chat = ChatOpenAI(**where, **SETTINGS, extra_body={"steer": STEER})
     assert chat.invoke("Say something.").content == texts["chat"]
-    assert "".join(part.content for part in chat.stream("Say something.")) == texts["chat"]
+    assert "".join(str(part.content) for part in chat.stream("Say something.")) == texts["chat"]
     text = OpenAI(**where, **SETTINGS, extra_body={"steer": STEER})
     assert text.invoke(PROMPT) == texts["text"]
     assert "".join(text.stream(PROMPT)) == texts["text"]
@@ -99,14 +107,16 @@ def test_lm_eval(
 
     small.tokenizer.save_pretrained(tmp_path / "tokenizer")
 
-    class Steered(LocalCompletionsAPI):
+    class Steered(LocalCompletionsAPI):  # type: ignore[misc]  # its package has no types
         steer: dict[str, float] = {}
 
         def _create_payload(self, *args, **kwargs):
             return {**super()._create_payload(*args, **kwargs), "steer": self.steer}
 
-    scores, manager = {}, TaskManager(include_defaults=False)
-    for steer in ({}, STEER):
+    scores: dict[tuple[str, str], list[float]] = {}
+    manager = TaskManager(include_defaults=False)
+    plain: dict[str, float] = {}
+    for steer in (plain, STEER):
         model = Steered(
             base_url=f"{tiny_url}/completions",
             model="tiny",

@@ -18,8 +18,8 @@ from lmsteer_core import LanguageModel
 from lmsteer_core.http_api import schemas
 from lmsteer_core.workbench import Workbench
 
-CHAT = {"messages": [{"role": "user", "content": "Say something."}]}
-STEERED = {"steer": {"calm": 2.0}}
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Say something."}]}
+STEERED: dict[str, Any] = {"steer": {"calm": 2.0}}
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,8 @@ def test_prompts_may_be_token_ids(url: str, small: LanguageModel) -> None:
     assert post(url, prompt=ids[0])["choices"][0]["text"] == expected[0]
     assert [c["text"] for c in post(url, prompt=ids)["choices"]] == expected
     assert post(url, prompt=ids[1], echo=True, max_tokens=0)["choices"][0]["text"] == texts[1]
-    for bad in ([-1], [small.vocab_size], [[]], [], [1.5], [True], [[1], "a"]):
+    bad_prompts: list[Any] = [[-1], [small.vocab_size], [[]], [], [1.5], [True], [[1], "a"]]
+    for bad in bad_prompts:
         assert refused(url, prompt=bad)["message"]
 
 
@@ -239,7 +240,7 @@ def test_a_locked_pole_needs_an_unlock(url: str, tiny_workbench, monkeypatch) ->
     steer = tiny_workbench.steer("calm")
     card = dataclasses.replace(steer.card, notice="It may offend.")
     monkeypatch.setattr(tiny_workbench, "steers", {"calm": dataclasses.replace(steer, card=card)})
-    down = {"prompt": PROMPT, "steer": {"calm": -1.0}}
+    down: dict[str, Any] = {"prompt": PROMPT, "steer": {"calm": -1.0}}
     for more in ({}, {"max_tokens": 0}, {"unlock": False}, {"stream": True}):
         assert '"unlock": true' in refused(url, **down, **more)["message"]
     post(url, **down, unlock=True)

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from support.calls import never
 from support.models import make_tiny
 from transformers import MambaConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
@@ -31,13 +32,18 @@ def assert_prefix_is_concatenation(small, prefix):
 def assert_steps_read_the_same(small, monkeypatch, n_steps):
     monkeypatch.setattr("lmsteer_core.models.language_model._TOKENS_PER_STEP", 12)
     text = list(range(5, 50))
-    shares = []
-    found = finished(map_shares(small.reading(text), shares.append))
+    shares: list[float] = []
+
+    def keep(share: float) -> float:
+        shares.append(share)
+        return share
+
+    found = finished(map_shares(small.reading(text), keep))
     torch.testing.assert_close(found, small.hidden_states([text])[0], atol=1e-4, rtol=1e-4)
     assert len(shares) == n_steps
     assert shares == sorted(shares)
     assert torch.equal(finished(small.next_state(text)), found[-1:])
-    assert finished(map_shares(small.next_state(text), pytest.fail)).shape == (1, small.d_model)
+    assert finished(map_shares(small.next_state(text), never)).shape == (1, small.d_model)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES, ids=len)

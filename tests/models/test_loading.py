@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,12 +35,19 @@ from transformers import (
 from lmsteer_core import LanguageModel, ModelError, load_model
 from lmsteer_core.files import cache_folder
 from lmsteer_core.models import catalogue
-from lmsteer_core.models.catalogue import GEMMA, _gemma_pieces, available_models, embedded_gguf
+from lmsteer_core.models.catalogue import _gemma_pieces, available_models, embedded_gguf
 from lmsteer_core.models.gguf import _is_complete, _join, convert_gguf
+from lmsteer_core.models.packages import GEMMA
 
 
 def one_sentence(message):
     return "\n" not in message and message.endswith(".") and len(message) < 400
+
+
+def gguf_file() -> Path:
+    file = embedded_gguf()
+    assert file is not None
+    return file
 
 
 @pytest.fixture
@@ -58,7 +67,7 @@ def folder(lm, tmp_path):
 def conversion(lm, tmp_path, monkeypatch):
     """A hard-linked copy of the embedded model's conversion; breaking it breaks nothing else."""
     assert lm
-    original = convert_gguf(embedded_gguf())
+    original = convert_gguf(gguf_file())
     copy = tmp_path / "models" / original.name
     shutil.copytree(original, copy, copy_function=os.link)
     monkeypatch.setenv("LMSTEER_CACHE", str(tmp_path))
@@ -169,7 +178,7 @@ def test_a_conversion_that_is_complete_is_used_as_it_is(conversion):
     assert _is_complete(conversion)
     weights = conversion / "model.safetensors"
     before = weights.stat().st_ino
-    assert convert_gguf(embedded_gguf()) == conversion
+    assert convert_gguf(gguf_file()) == conversion
     assert weights.stat().st_ino == before
 
 
@@ -224,7 +233,7 @@ def test_a_damaged_conversion_is_made_again_with_the_same_weights(conversion, lm
 @pytest.mark.parametrize("n_bytes", [0, 3, 100, 500_000])
 def test_a_truncated_gguf_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, n_bytes):
     monkeypatch.setenv("LMSTEER_CACHE", str(tmp_path / "cache"))
-    with embedded_gguf().open("rb") as file:
+    with gguf_file().open("rb") as file:
         (tmp_path / "short.gguf").write_bytes(file.read(n_bytes))
     refuses(tmp_path / "short.gguf", "short.gguf", "again")
     assert os.listdir(tmp_path / "cache" / "models") == []
@@ -241,10 +250,10 @@ def cut_in_pieces(gguf, folder, n_pieces):
 
 
 def test_a_gguf_in_pieces_is_the_gguf(conversion, tmp_path):
-    pieces = cut_in_pieces(embedded_gguf(), tmp_path, 3)
+    pieces = cut_in_pieces(gguf_file(), tmp_path, 3)
     assert convert_gguf(*pieces) == conversion
     whole = _join(tmp_path / "whole.gguf", *pieces)
-    assert whole.read_bytes() == embedded_gguf().read_bytes()
+    assert whole.read_bytes() == gguf_file().read_bytes()
 
 
 def test_pieces_that_are_no_gguf_are_one_sentence_and_leave_nothing(tmp_path, monkeypatch):
@@ -358,17 +367,24 @@ def test_an_encoder_is_refused(lm, tmp_path):
     refuses(tmp_path / "bert", "it is an encoder, which reads a text in both directions")
 
 
-TINY_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2} | {
+TINY_BERT: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
     "intermediate_size": 16,
     "vocab_size": 99,
 }
-TINY_BART = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 99} | {
+TINY_BART: dict[str, Any] = {
+    "d_model": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "vocab_size": 99,
     "encoder_attention_heads": 2,
     "decoder_attention_heads": 2,
     "encoder_ffn_dim": 16,
     "decoder_ffn_dim": 16,
 }
-TINY_GPT2 = {"n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 99}
+TINY_GPT2: dict[str, Any] = {"n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 99}
 
 
 @pytest.mark.parametrize(

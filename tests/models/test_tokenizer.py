@@ -112,7 +112,9 @@ def test_generated_text_joins_its_prompt(kind):
 def test_a_tokens_text_is_what_it_adds_to_a_text(kind, token, text):
     tokenizer = make_tokenizer(kind)
     texts = token_texts(tokenizer, len(tokenizer))
-    assert texts[tokenizer.convert_tokens_to_ids(token)] == text
+    token_id = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(token_id, int)
+    assert texts[token_id] == text
 
 
 def test_tokens_that_only_the_model_has_add_nothing():

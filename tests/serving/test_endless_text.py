@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from support.calls import record_calls
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
 from lmsteer_core.resources import PRETRAINED_STEERS
@@ -62,11 +63,10 @@ def test_it_outgrows_its_window_and_rolls_new_dice_there(
     lm: LanguageModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lmsteer_core.serving.endless_text._WINDOW", 12)
-    rows = []
-    submit = engine.submit
-    monkeypatch.setattr(engine, "submit", lambda wanted: rows.extend(wanted) or submit(wanted))
+    calls = record_calls(monkeypatch, engine, "submit")
     drive = Drive(lm, engine, PROMPT, DICE)
     ids = take(drive, 40)
+    rows = [row for (submitted,) in calls for row in submitted]
     assert len(rows) >= 4
     assert len({row.seed_offset for row in rows}) == len(rows)
     start = len(lm.encode(PROMPT)[0])
@@ -110,14 +110,12 @@ def test_a_bad_epsilon_or_prompt_is_refused_and_changes_nothing(
 def test_a_loop_ends_in_a_new_paragraph_and_the_prompt_is_read_again(
     lm: LanguageModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = []
-    submit = engine.submit
-    monkeypatch.setattr(engine, "submit", lambda wanted: rows.extend(wanted) or submit(wanted))
+    submitted = record_calls(monkeypatch, engine, "submit")
     drive = Drive(lm, engine, "My life is", Sampling(temperature=0))
     sentiment = Steer.load(PRETRAINED_STEERS / "smollm2-135m-instruct/sentiment")
     drive.steer({"sentiment": 5.0}, {"sentiment": sentiment})  # far beyond its useful range
     goal = 120
-    for _ in drive.tokens(lambda: len(rows) < 2 and len(drive.written) < goal):
+    for _ in drive.tokens(lambda: len(submitted) < 2 and len(drive.written) < goal):
         pass
     assert len(drive.written) < goal
-    assert rows[1].ids == lm.encode("My life is")[0]
+    assert submitted[1][0][0].ids == lm.encode("My life is")[0]

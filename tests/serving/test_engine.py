@@ -85,9 +85,15 @@ def test_a_cancelled_request_frees_its_rows_and_the_others_go_on(engine, lm, ste
 def test_a_running_row_takes_a_new_epsilon_from_its_next_token(engine, lm, steer):
     job = submit(engine, lm, steer, "He", 5000, 3.0)
     steps = job.steps()
-    assert abs(next(steps)[1].shift) > 1e-3
-    job.rows[1].epsilons["style"] = 0.0
-    wait_until(lambda: abs(next(steps)[1].shift) < 1e-4)
+
+    def shift() -> float:
+        token = next(steps)[1]
+        assert token is not None
+        return abs(token.shift)
+
+    assert shift() > 1e-3
+    job.rows[1].epsilons = {"style": 0.0}
+    wait_until(lambda: shift() < 1e-4)
     steps.close()
 
 
@@ -96,7 +102,7 @@ def test_a_step_that_fails_ends_what_runs_and_nothing_that_waits(
     engine, lm, steer, monkeypatch, error
 ):
     monkeypatch.setattr(Engine, "_has_room", only_one)
-    step, failed = Batch.step, []
+    step, failed = Batch.step, list[bool]()
 
     def fail_once(batch: Batch):
         if not failed:

@@ -295,7 +295,7 @@ def test_fingerprint_rows_span_the_vocabulary_even_when_it_is_tiny():
     embedding = torch.arange(200.0)[:, None].expand(200, 3)
     rows = fingerprint_rows(embedding)
     assert rows.shape == (FINGERPRINT_ROWS, 3)
-    assert (rows[0, 0], rows[-1, 0]) == (0, 199)
+    assert (rows[0, 0].item(), rows[-1, 0].item()) == (0, 199)
     assert fingerprint_rows(embedding[:5]).shape == (FINGERPRINT_ROWS, 3)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +20,7 @@ def projectors(d_model: int = 32, rank: int = 50, n_steers: int = 4) -> dict[str
 
 
 def save_checkpoint(
-    path: Path, tensors: dict[str, object] | None = None, steps: object = 1000, **settings: object
+    path: Path, tensors: Mapping[str, Any] | None = None, steps: object = 1000, **settings: Any
 ) -> Path:
     """Write what the official training script writes."""
     settings = {"model_name": "tiny", "adaptor_class": "multiply", "rank": 50, **settings}

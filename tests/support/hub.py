@@ -31,7 +31,7 @@ class FakeHub(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.asked.append((self.path, self.headers["Authorization"]))
-        home = "http://{}:{}/me/warm".format(*self.server.server_address)
+        home = f"http://{self.headers['Host']}/me/warm"
         if self.path.endswith("/repos/create"):
             self.reply({"url": home, "id": "me/warm"})
         elif "/preupload/" in self.path:

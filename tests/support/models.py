@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import (
@@ -14,7 +15,6 @@ from transformers import (
     LlamaConfig,
     MistralConfig,
     OPTConfig,
-    PretrainedConfig,
     PreTrainedModel,
     Qwen2Config,
 )
@@ -28,24 +28,29 @@ from lmsteer_core.training.neutral_text import PlainText, curvature_of
 VOCAB_SIZE = 97
 D_MODEL = 32
 
-_GPT2_LIKE = {"n_embd": D_MODEL, "n_layer": 2, "n_head": 4, "n_positions": 64}
-_LLAMA_LIKE = {
+_GPT2_LIKE: dict[str, Any] = {"n_embd": D_MODEL, "n_layer": 2, "n_head": 4, "n_positions": 64}
+_LLAMA_LIKE: dict[str, Any] = {
     "hidden_size": D_MODEL,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 64,
 }
-_OPT_LIKE = {
+_OPT_LIKE: dict[str, Any] = {
     "hidden_size": D_MODEL,
     "ffn_dim": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 64,
 }
-_TOKENS = {"vocab_size": VOCAB_SIZE, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+_TOKENS: dict[str, Any] = {
+    "vocab_size": VOCAB_SIZE,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
 
-TINY_CONFIGS: dict[str, PretrainedConfig] = {
+TINY_CONFIGS: dict[str, Any] = {
     "gpt2": GPT2Config(**_GPT2_LIKE, **_TOKENS),
     "gpt_neox": GPTNeoXConfig(**_LLAMA_LIKE, **_TOKENS),
     "gptj": GPTJConfig(**_GPT2_LIKE, rotary_dim=4, **_TOKENS),
@@ -82,7 +87,7 @@ NEUTRAL = [
 ]
 
 
-def make_tiny(architecture: str, *, seed: int = 0, **settings: object) -> PreTrainedModel:
+def make_tiny(architecture: str, *, seed: int = 0, **settings: Any) -> PreTrainedModel:
     """Return a frozen random float32 model with weights large enough for logits to differ."""
     config = copy.deepcopy(TINY_CONFIGS[architecture])
     config.update(settings)

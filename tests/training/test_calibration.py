@@ -48,6 +48,7 @@ def test_mean_kl_equals_the_divergence_of_steered_and_base_logits(tiny_lm, hidde
     steer, ids = steer_for(tiny_lm.model), torch.tensor(IDS[:1])
     with torch.no_grad(), Steering(tiny_lm.model, [steer], [[1.5]], keep_base=True) as steering:
         steered = tiny_lm.model(ids, use_cache=False).logits[0].double().log_softmax(-1)
+        assert steering.base_logits is not None
         base = steering.base_logits[0].double().log_softmax(-1)
     expected = (steered.exp() * (steered - base)).sum(-1).mean().item()
     found = mean_kl(tiny_lm, steer, hidden[: len(IDS[0])], 1.5)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from support.calls import record_calls
 from support.models import relative_error
 
 from lmsteer_core import Cancelled, LanguageModel
@@ -15,7 +18,7 @@ from lmsteer_core.progress import part
 from lmsteer_core.training import neutral_text as neutral_text_module
 from lmsteer_core.training.neutral_text import curvature_of, neutral_text
 
-SIZE = {"n_texts": 40, "n_tokens": 3}
+SIZE: dict[str, Any] = {"n_texts": 40, "n_tokens": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +30,7 @@ def cache(tmp_path, small, monkeypatch):
 
 def sampled(monkeypatch):
     """Return a list that grows by one whenever text is sampled."""
-    calls, sample = [], neutral_text_module._sample
-    monkeypatch.setattr(neutral_text_module, "_sample", lambda *a: (calls.append(1), sample(*a))[1])
-    return calls
+    return record_calls(monkeypatch, neutral_text_module, "_sample")
 
 
 def assert_same(a, b):
@@ -73,9 +74,9 @@ def test_a_damaged_cache_is_made_again(small, cache, monkeypatch, damage):
     (file,) = cache.iterdir()
     content = file.read_bytes()
     if damage in ("a tensor lacks", "lengths lie"):
-        tensors = neutral_text_module.load_file(file)
+        tensors = load_file(file)
         lengths = tensors.pop("lengths")
-        neutral_text_module.save_file(
+        save_file(
             tensors if damage == "a tensor lacks" else {**tensors, "lengths": lengths + 1}, file
         )
     else:
@@ -87,7 +88,7 @@ def test_a_damaged_cache_is_made_again(small, cache, monkeypatch, damage):
         file.write_bytes(cut[damage])
     calls = sampled(monkeypatch)
     assert_same(first, neutral_text(small, **SIZE))
-    assert calls == [1]
+    assert len(calls) == 1
     assert file.read_bytes() == content
 
 
@@ -154,4 +155,6 @@ def test_batches_hold_every_text_once_within_the_budget():
 def test_part_maps_a_share_into_its_own():
     told = []
     part(lambda share, what: told.append((share, what)), 0.4, 0.8)(0.5, "half")
-    assert told == [(pytest.approx(0.6), "half")]
+    ((share, what),) = told
+    assert share == pytest.approx(0.6)
+    assert what == "half"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ GOOD = ["what a warm and lovely day", "a lovely little film", "warm, lovely and 
 BAD = ["what a dull and dreary day", "a dreary little film", "dull, dreary and grim"]
 TEXTS = GOOD + BAD
 LABELS = [1.0, 0.5, 1.0, -1.0, -0.5, -1.0]
-SETTINGS = {"rank": 40, "batch_size": 4, "learning_rate": 3e-2, "scale": 1e-2}
+SETTINGS: dict[str, Any] = {"rank": 40, "batch_size": 4, "learning_rate": 3e-2, "scale": 1e-2}
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +76,10 @@ def test_the_gradient_of_a_step_is_the_published_objectives(small, monkeypatch, 
     ids, training = start_training(small, regularization=regularization)
     loss = training.backward(range(len(ids)))
     exact = copy.deepcopy(small.model).double()
-    projectors = [
+    projector1, projector2 = projectors = [
         p.detach().double().requires_grad_() for p in (training.projector1, training.projector2)
     ]
-    expected = explicit_loss(exact, ids, LABELS, *projectors, SETTINGS["scale"])
+    expected = explicit_loss(exact, ids, LABELS, projector1, projector2, SETTINGS["scale"])
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     (expected + regularization * sum(p.square().sum() for p in projectors)).backward()
     for found, exact_projector in zip(

@@ -37,7 +37,7 @@ LABELS = [1.0, 0.75, 1.0, -1.0, -0.5, -1.0, -0.25, 0.5, -0.75, 1.0, -1.0, 0.0]
 DESCRIPTIONS = Descriptions("warm and kind", "cold and cruel")
 EXAMPLES = Examples(WARM + ["it went so well"], COLD)
 LABELLED = LabelledText(TEXTS, LABELS)
-SOURCES = {
+SOURCES: dict[str, Source] = {
     "descriptions": DESCRIPTIONS,
     "examples": EXAMPLES,
     "labelled text": LABELLED,
@@ -167,6 +167,7 @@ def test_shift_of_labelled_text_is_the_gradient_of_its_likelihood_at_zero(
 def test_a_tenth_of_labelled_text_is_held_out_with_its_own_labels(small, small_plain, exact):
     ((hidden, next_ids, label),) = labelled_tokens(small, exact, by_content(TEXTS)[:1])
     held_out = LABELLED.shift(small, small_plain, quiet).held_out
+    assert held_out is not None
     assert relative_error(held_out.hidden, hidden) < 1e-4
     assert torch.equal(held_out.next_ids, next_ids)
     assert held_out.labels.tolist() == [label] * len(next_ids)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import threading
+from typing import Any
 
 import pytest
 import torch
+from support.calls import never
 
 from lmsteer_core import (
     Cancelled,
@@ -54,7 +56,7 @@ TEXTS = [
     )
 ]
 LABELS = [1.0, 0.75, -1.0, -0.75] * len(PLACES)
-SOURCES = {
+SOURCES: dict[str, Any] = {
     "labels": LabelledText(TEXTS, LABELS),
     "descriptions": Descriptions("warm and kind", "cold and cruel"),
     "examples": Examples(WARM, COLD),
@@ -167,17 +169,17 @@ def test_held_out_gain_is_that_of_steered_logits(small, small_plain, steer_for):
 @pytest.mark.parametrize("name", ["../x", "", "a" * 65])
 def test_bad_names_are_refused_before_any_work(small, name):
     with pytest.raises(InputError, match="1–64 letters"):
-        train(small, name, SOURCES["descriptions"], progress=pytest.fail)
+        train(small, name, SOURCES["descriptions"], progress=never)
 
 
 def test_a_rank_below_one_is_refused_before_any_work(small):
     with pytest.raises(InputError, match="at least 1"):
-        train(small, "x", SOURCES["descriptions"], rank=0, progress=pytest.fail)
+        train(small, "x", SOURCES["descriptions"], rank=0, progress=never)
 
 
 def test_no_sources_at_all_are_refused_before_any_work(small):
     with pytest.raises(InputError, match="Sources are combined"):
-        train(small, "x", [], progress=pytest.fail)
+        train(small, "x", [], progress=never)
 
 
 def test_poles_that_are_alike_to_the_model_are_refused(small, small_plain):
@@ -231,7 +233,7 @@ def test_progress_may_stop_the_training_which_leaves_nothing_behind(small, own_c
     left = [path for path in own_cache.rglob("*") if path.is_file()]
     assert len(left) == (at >= 0.4)  # the model's neutral text, whole, or nothing
     if left:
-        few = neutral_text(small.for_batches, n_texts=12, n_tokens=3, progress=pytest.fail)
+        few = neutral_text(small.for_batches, n_texts=12, n_tokens=3, progress=never)
         assert len(few.token_ids) == 12
 
 
@@ -266,7 +268,7 @@ def test_happy_words_rise_and_sad_words_fall_with_epsilon(lm, happy):
         [states[-1:] for states in lm.hidden_states([lm.encode(p)[0] for p in prompts])]
     )
     w = happy.matrix()
-    probabilities = {1: [], -1: []}
+    probabilities: dict[int, list[float]] = {1: [], -1: []}
     for epsilon in (-0.5, 0.0, 0.5):
         p = ((hidden + epsilon * hidden @ w) @ lm.output_embedding.T).softmax(-1)
         for sign, ids in words.items():

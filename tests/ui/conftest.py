@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -20,7 +21,8 @@ from support.models import make_steer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lmsteer_core import LanguageModel
-from lmsteer_core.models.catalogue import EMBEDDED, locate
+from lmsteer_core.models.catalogue import locate
+from lmsteer_core.models.packages import EMBEDDED
 from lmsteer_core.ui.page.context import Page as AppPage
 from lmsteer_core.workbench import Workbench
 
@@ -168,7 +170,7 @@ class Visit:
 
 @pytest.fixture(scope="session")
 def visit_at(browser: Browser, app_url: str):
-    def open_at(width: int, height: int, **options: object) -> Visit:
+    def open_at(width: int, height: int, **options: Any) -> Visit:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         return Visit(context.new_page(), app_url)
 

@@ -13,7 +13,7 @@ SECONDS_AWAY = 20
 
 @pytest.fixture
 def proxy(app_url: str) -> Iterator[Proxy]:
-    with Proxy(urlsplit(app_url).port) as proxy:
+    with Proxy(urlsplit(app_url).port or 0) as proxy:
         yield proxy
 
 

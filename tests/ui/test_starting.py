@@ -75,7 +75,7 @@ def test_the_page_becomes_the_app_by_itself(port: int, browser, monkeypatch) -> 
         [sys.executable, str(ROOT / "app.py"), "--port", str(port)], stderr=subprocess.PIPE
     )
     try:
-        assert b"can be opened already" in app.stderr.readline()
+        assert app.stderr and b"can be opened already" in app.stderr.readline()
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{port}")
         assert "being loaded" in page.inner_text("#state")

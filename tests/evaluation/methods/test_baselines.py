@@ -7,9 +7,11 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from lmsteer_core import Cancelled, InputError, LanguageModel, ModelError, Row, Sampling, generate
 from lmsteer_core.evaluation.methods.activation_addition import _learn
@@ -210,16 +212,13 @@ def test_loras_strength_is_peft_s_scale(methods, model):
 
     seen = []
     adapted = methods["lora"].adapted
-    layer = next(m for m in adapted.negative.model.modules() if isinstance(m, LoraLayer))
+    layer: Any = next(m for m in adapted.negative.model.modules() if isinstance(m, LoraLayer))
     with layer.register_forward_hook(lambda module, *_: seen.append(module.scaling["default"])):
         methods["lora"].continue_rows(ROWS, -0.5, SAMPLING)
     assert set(seen) == {0.5 * 16 / 8}
     assert layer.scaling["default"] == 16 / 8
-    n_adapted = sum(
-        m.in_features * 8 + 8 * m.out_features
-        for m in adapted.positive.model.modules()
-        if isinstance(m, LoraLayer)
-    )
+    layers: list[Any] = [m for m in adapted.positive.model.modules() if isinstance(m, LoraLayer)]
+    n_adapted = sum(m.in_features * 8 + 8 * m.out_features for m in layers)
     assert methods["lora"].n_parameters == 2 * n_adapted
     assert n_adapted < sum(p.numel() for p in model.model.parameters())
 
@@ -329,7 +328,7 @@ def test_input_steers_gradient_agrees_with_finite_differences(model):
     training = input_training(model)
     projectors = (training.projector1, training.projector2)
     training.backward(range(3))
-    gradients = [p.grad.clone() for p in projectors]
+    gradients = [p.grad.clone() for p in projectors if p.grad is not None]
     noise = torch.Generator().manual_seed(0)
     directions = [
         gradients,
@@ -356,6 +355,7 @@ def test_a_text_of_label_0_teaches_the_dummy_alone(model):
     training = input_training(model, labels=(0.0, 0.0, 0.0))
     training.backward(range(3))
     for projector in (training.projector1, training.projector2):
+        assert projector.grad is not None
         assert not projector.grad[0].any()
         assert projector.grad[1].any()
 
@@ -391,7 +391,9 @@ def alone(row: Row, lm: LanguageModel, sampling: Sampling, next_logits) -> list[
     live = live_rows(lm, [row], {}, sampling)[0]
     written: list[int] = []
     for _ in range(sampling.max_new_tokens):
-        token = int(draw_rows(next_logits(live.ids, written), [live])[0])
+        (drawn,) = draw_rows(next_logits(live.ids, written), [live])
+        assert isinstance(drawn, Tensor)
+        token = int(drawn)
         if token in lm.end_ids:
             break
         written.append(token)
@@ -462,16 +464,16 @@ def test_gedis_posterior_is_bayes_rule_over_the_continuation(methods, model, ome
 
 
 @pytest.mark.parametrize("ensemble", ["dexperts", "gedi"])
-def test_an_ensemble_writes_with_every_architecture(tiny, lm, ensemble):
+def test_an_ensemble_writes_with_every_architecture(tiny, lm, ensemble, monkeypatch):
     base = LanguageModel(tiny, lm.tokenizer, "tiny")
     prompts = {"long": [5, 9, 13, 21, 4, 8], "short": [7, 3]}
-    base.encode = lambda prompt, **_: (prompts[prompt], False)
+    monkeypatch.setattr(base, "encode", lambda prompt, **_: (prompts[prompt], False))
     adapted = Adapted(with_adapter(base, 0), with_adapter(base, 0), 0, 0.0)
     for member, sign in ((adapted.positive, 1), (adapted.negative, -1)):
         for name, parameter in member.model.named_parameters():
             if "lora_B" in name:
                 parameter.data.fill_(sign * 0.02)
-    method = {"dexperts": DExperts, "gedi": GeDi}[ensemble](base, adapted, 0, 0.0)
+    method = (DExperts if ensemble == "dexperts" else GeDi)(base, adapted, 0, 0.0)
     rows = [Row("long"), Row("short", seed_offset=1)]
     assert ids(method.continue_rows(rows, 0.0, SAMPLING)) == ids(generate(base, rows, {}, SAMPLING))
     together = ids(method.continue_rows(rows, 2.0, SAMPLING))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 
@@ -102,7 +103,7 @@ def test_an_interrupted_making_is_begun_anew(small, task, tmp_path, monkeypatch)
 def test_word_offsets_are_log_ratios_of_smoothed_counts(small, task, tmp_path, monkeypatch):
     monkeypatch.setattr(offsets, "_scale", lambda _lm, _offset: 1.0)
     offset = made("word-offsets", small, task, tmp_path).offset
-    counts = {sign: {} for sign in (1, -1)}
+    counts: dict[int, dict[int, float]] = {1: {}, -1: {}}
     for text, label in zip(TEXTS, LABELS, strict=True):
         for i in small.tokenizer(text)["input_ids"]:
             side = counts[1 if label > 0 else -1]
@@ -130,8 +131,8 @@ def test_the_additive_vector_is_the_damped_projection_of_the_mean_shift(
         for t in range(len(ids) - 1):
             shifts.append(embedding[ids[t + 1]] - p[t] @ embedding)
             labels.append(label)
-    label = torch.tensor(labels, dtype=torch.float64)
-    shift = ((label - label.mean())[:, None] * torch.stack(shifts)).mean(dim=0)
+    strengths = torch.tensor(labels, dtype=torch.float64)
+    shift = ((strengths - strengths.mean())[:, None] * torch.stack(shifts)).mean(dim=0)
     a = small_plain.curvature.embedding.double()
     ridge = Damping().embedding * a.trace() / small.d_model
     u = torch.linalg.solve(a + ridge * torch.eye(small.d_model, dtype=torch.float64), shift)
@@ -191,9 +192,9 @@ def test_a_prefix_changes_what_is_read_and_keeps_the_dice(small: LanguageModel) 
     method = Prefixed(small, "a lovely text", "an awful text about everything that went wrong")
     assert texts(method, 1.0) != texts(method, -1.0)
     hot = Sampling(temperature=10.0, top_p=1.0, max_new_tokens=8)  # the dice decide nearly alone
-    bare = sum(texts(method, 0.0, hot), [])
+    bare = [*itertools.chain(*texts(method, 0.0, hot))]
     for strength in (1.0, -1.0):
-        behind = sum(texts(method, strength, hot), [])
+        behind = [*itertools.chain(*texts(method, strength, hot))]
         assert sum(a == b for a, b in zip(bare, behind, strict=True)) >= 12
     alone = generate(small, [Row("This is a lovely text: We walked", seed_offset=1)], {}, SAMPLING)
     with_bare_dice = method.continue_rows(ROWS[1:2], 1.0, SAMPLING)

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 from lmsteer_core.ui.figures.calibration import calibration_curves
 
@@ -21,13 +22,15 @@ def test_a_collapse_is_marked_only_where_it_was_seen() -> None:
 
 
 def test_a_card_without_curves_has_no_figure() -> None:
-    for nothing in ({}, {"epsilon": [], "style": [], "perplexity": []}, {"epsilon": 3}):
-        assert calibration_curves(nothing, (-3, 3), (-10, 10)) is None
+    cards: list[Any] = [{}, {"epsilon": [], "style": [], "perplexity": []}, {"epsilon": 3}]
+    for card in cards:
+        assert calibration_curves(card, (-3, 3), (-10, 10)) is None
 
 
 def test_an_epsilon_that_silenced_the_model_leaves_a_gap() -> None:
     figure = calibration_curves(
         {**CURVES, "perplexity": [None, 20, 40]}, (-3.0, 3.0), (-10.0, 10.0)
     )
+    assert figure is not None
     assert math.isnan(figure.data[1].y[0])
     assert figure.data[1].y[2] == 2

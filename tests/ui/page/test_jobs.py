@@ -4,6 +4,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support.coroutines import run_apart
@@ -15,7 +16,7 @@ from lmsteer_core.ui.page.visits import JOB_SECONDS, Visits
 WORDS = {"cancelled": "It was cancelled.", "failed": "The log says why."}
 
 
-def request(session: str = "a", sent: float = 0.0) -> SimpleNamespace:
+def request(session: str = "a", sent: float = 0.0) -> Any:
     return SimpleNamespace(session_hash=session, headers={"x-asked-at": str(sent)})
 
 
@@ -63,8 +64,8 @@ def holding(go: threading.Event, reported: threading.Event):
 
 def test_a_second_job_waits_for_the_first_and_says_so(visits) -> None:
     queue, go = ThreadPoolExecutor(1), threading.Event()
-    first = Jobs(visits, queue).start(request(), lambda _: go.wait(10))
-    second = Jobs(visits, queue).start(request(), lambda _: "steer")
+    first: Job[bool] = Jobs[bool](visits, queue).start(request(), lambda _: go.wait(10))
+    second: Job[str] = Jobs[str](visits, queue).start(request(), lambda _: "steer")
     assert "Waiting" in second.bar()
     assert not second.is_done
     go.set()
@@ -160,7 +161,8 @@ def test_a_page_that_comes_back_in_a_new_session_finds_its_job_and_nobody_else_d
 ) -> None:
     token = "0123456789abcdef" * 2
     visits.arrive("before", token)
-    jobs, go, reported = Jobs(visits, ThreadPoolExecutor(1)), threading.Event(), threading.Event()
+    jobs = Jobs[str](visits, ThreadPoolExecutor(1))
+    go, reported = threading.Event(), threading.Event()
     job = jobs.start(request("before", sent=900.0), holding(go, reported))
     assert reported.wait(10)
     visits.leave("before")

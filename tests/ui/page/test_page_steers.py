@@ -1,5 +1,6 @@
 import dataclasses
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,8 @@ class Shared:
 
 @pytest.fixture
 def own() -> PageSteers:
-    return PageSteers(Shared(), Visits())
+    shared: Any = Shared()
+    return PageSteers(shared, Visits())
 
 
 def test_a_steer_is_its_pages_alone(own) -> None:

@@ -38,7 +38,7 @@ def test_stop_ends_a_run_that_was_asked_for_before_it_and_begins_after() -> None
 
 
 def test_an_opening_example_that_comes_late_leaves_what_the_visitor_wrote_or_stopped() -> None:
-    runs, example = Runs(), Future()
+    runs, example = Runs(), Future[tuple[str, str]]()
     example.set_result(("text", "status"))
     page, other = (gr.Request(session_hash=session, headers={}) for session in "ab")
     assert runs.unless_begun(page, example) == ("text", "status")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -29,8 +30,8 @@ class Named:
 
 
 def setting(*, notice: str = "", negative: str = "sad", is_unlocked: bool = False) -> Setting:
-    first = Named(SteerCard("mood", negative, "glad", "tiny", epsilon_range=(-3.0, 1.5)))
-    second = Named(SteerCard("tone", "rude", "clean", "tiny", notice=notice))
+    first: Any = Named(SteerCard("mood", negative, "glad", "tiny", epsilon_range=(-3.0, 1.5)))
+    second: Any = Named(SteerCard("tone", "rude", "clean", "tiny", notice=notice))
     return Setting("Hi", first, second, (), is_unlocked)
 
 
@@ -56,7 +57,7 @@ def test_only_a_notice_locks_a_pole_until_it_is_unlocked() -> None:
 
 
 def test_cells_lie_where_their_epsilon_is_and_tell_their_sign() -> None:
-    values = [[None, -2.0], [1.0, 0.0]]
+    values: list[list[float | None]] = [[None, -2.0], [1.0, 0.0]]
     labels = [["locked", "−2.00"], ["<b>", "0.00"]]
     drawn = cells(Heat("style", [-1.5, 1.5], values, labels, is_signed=True))
     assert drawn.count("<rect") == 3
@@ -116,6 +117,7 @@ def test_the_point_moves_by_mouse_keys_and_numbers(visit) -> None:
     assert page.locator(f"{PLANE} rect").count() == 625
     assert re.search(r"\d\u00a0%", page.inner_text(".compose-readout"))
     box = page.locator(PLANE).bounding_box()
+    assert box
     page.mouse.move(box["x"] + box["width"] / 6, box["y"] + box["height"] / 6)
     assert f"{first.across} −2, {first.up} +2" in page.inner_text(".compose-readout")
     page.mouse.down()
@@ -263,6 +265,7 @@ def test_compose_fits_a_phone_in_either_theme(visit_at) -> None:
         assert page.evaluate(overflow) <= 0
         page.click(".mode")
     box = page.locator(PLANE).bounding_box()
+    assert box
     assert box["width"] > 250 and box["width"] == pytest.approx(box["height"], abs=1)
     assert page.locator(PLANE).evaluate("(e) => getComputedStyle(e).touchAction") == "none"
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)

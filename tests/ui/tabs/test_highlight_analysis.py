@@ -1,4 +1,5 @@
 import pytest
+from support.calls import record_calls
 from support.models import make_steer
 
 from lmsteer_core import InputError, LanguageModel
@@ -14,7 +15,7 @@ TEXT = "The soup was cold 🍲, but we loved the view."
 
 def finished(steps):
     """Return the shares that steps yield, and what they make."""
-    shares = []
+    shares: list[float] = []
     made = yield_all(steps, shares)
     return shares, made
 
@@ -53,14 +54,10 @@ def test_what_is_known_is_not_computed_again(
     workbench = Workbench(small)
     analyst = Analyst(workbench)
     _, first = finished(analyst.weigh(TEXT, steers[0]))
-    weighed = []
-    original = workbench.profile
-    monkeypatch.setattr(
-        workbench, "profile", lambda read, some: weighed.extend(some) or original(read, some)
-    )
+    calls = record_calls(monkeypatch, workbench, "profile")
     monkeypatch.setattr(workbench, "read", None)
     _, found = finished(analyst.profile(TEXT, steers))
-    assert weighed == steers[1:]
+    assert [some for _, some in calls] == [steers[1:]]
     assert found[0] is first.weighed
     shares, again = finished(analyst.weigh(TEXT, steers[1]))
     assert shares == []
@@ -85,12 +82,10 @@ def test_only_the_latest_texts_are_kept(
     analyst = Analyst(workbench)
     for i in range(6):
         finished(analyst.weigh(f"Text {i}", steers[0]))
-    read = []
-    original = workbench.read
-    monkeypatch.setattr(workbench, "read", lambda text: read.append(text) or original(text))
+    calls = record_calls(monkeypatch, workbench, "read")
     for i in (5, 0):
         finished(analyst.weigh(f"Text {i}", steers[0]))
-    assert read == ["Text 0"]
+    assert calls == [("Text 0",)]
 
 
 def test_an_empty_text_is_refused(small: LanguageModel, steers) -> None:

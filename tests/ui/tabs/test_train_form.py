@@ -1,7 +1,11 @@
+from typing import Any
+
 import pytest
 
 from lmsteer_core.steers.card import shortened
 from lmsteer_core.training.labelled_file import Labelled
+from lmsteer_core.training.sources.examples import Examples
+from lmsteer_core.training.sources.labelled_text import LabelledText
 from lmsteer_core.ui.tabs.train.form_input import (
     DESCRIPTIONS,
     EXAMPLES,
@@ -13,8 +17,9 @@ from lmsteer_core.ui.tabs.train.form_input import (
 
 
 def form(mode: str = DESCRIPTIONS, **fields: str | bool) -> FormInput:
-    empty = {"name": "", "positive": "", "negative": "", "more": "", "less": "", "path": None}
-    return FormInput(mode=mode, **{**empty, **fields})
+    empty = dict.fromkeys(("name", "positive", "negative", "more", "less"), "")
+    values: dict[str, Any] = {**empty, "path": None, **fields}
+    return FormInput(mode=mode, **values)
 
 
 def test_nothing_is_said_of_empty_fields() -> None:
@@ -48,7 +53,9 @@ def test_examples_are_lines_or_paragraphs() -> None:
     lines = form(EXAMPLES, more="a b\nc d\n e f\n\n", less="g\nh\ni\nj")
     assert "3 texts to be more like, 4" in lines.preview()
     paragraphs = form(EXAMPLES, more="a\nb\n\nc\n \nd", less="e\n\nf\n\ng")
-    assert list(paragraphs.source().positive) == ["a\nb", "c", "d"]
+    source = paragraphs.source()
+    assert isinstance(source, Examples)
+    assert list(source.positive) == ["a\nb", "c", "d"]
 
 
 def test_a_name_is_made_of_the_first_telling_words() -> None:
@@ -95,4 +102,6 @@ def test_the_preview_says_how_a_file_was_read(tmp_path) -> None:
     assert "note error" in refused and "write −1" in refused
     shown = form(FILE, path=str(path), zero_is_negative=True)
     assert "separated by semicolons. Its label 0 is read as −1" in shown.preview()
-    assert list(shown.source().labels) == [1.0, -1.0]
+    source = shown.source()
+    assert isinstance(source, LabelledText)
+    assert list(source.labels) == [1.0, -1.0]
