@@ -143,6 +143,8 @@ def test_offensive_words_are_behind_a_notice(steer) -> None:
 
 
 def test_stop_ends_a_running_generation(steer) -> None:
+    # The model ends "My life is" by itself, which can come before Stop.
+    steer.page.fill("#prompt textarea", "The new neighbours turned out to be")
     steer.page.get_by_role("button", name="Sampling").click()
     steer.page.get_by_label("number input for New tokens").fill("200")
     steer.page.keyboard.press("Tab")
