@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from lmsteer_core.analysis.dimensions import Dimension, dimension_steer, dimensions
 from lmsteer_core.analysis.evidence import Weighed, profiling
@@ -78,6 +78,14 @@ class Workbench:
     def close(self) -> None:
         """Stop the engine; whoever still waits gets an error."""
         self._engine.close()
+
+    def __enter__(self) -> Self:
+        """Return the workbench, to be closed when the context is left."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop the engine, whose thread would keep the model in memory."""
+        self.close()
 
     def accelerate(self) -> Future[str]:
         """Look in the background for a faster decoder, which writes the texts that begin then.

@@ -48,10 +48,10 @@ def run_import(args: argparse.Namespace) -> Result:
     indices = args.index or range(len(args.name))
     if len(set(indices)) < len(indices):
         raise InputError("Each --index may be given once.")
-    workbench = open_workbench(args)
-    names = dict(zip(indices, args.name, strict=True)) or None
-    steers = workbench.read_official(args.checkpoint, names)
-    parent = Path(args.out) if args.out else user_steers_of(workbench.model_id)
+    with open_workbench(args) as workbench:
+        names = dict(zip(indices, args.name, strict=True)) or None
+        steers = workbench.read_official(args.checkpoint, names)
+        parent = Path(args.out) if args.out else user_steers_of(workbench.model_id)
     return {
         "model": workbench.model_id,
         "steers": [
@@ -106,9 +106,9 @@ def run_export(args: argparse.Namespace) -> Result:
     epsilons = parse_epsilons([f"{args.steer}={args.epsilon}", *args.more])
     if len(epsilons) <= len(args.more):
         raise InputError("Each steer may be named once.")
-    workbench = open_workbench(args, dtype="float32")
-    parts = [(find_steer(workbench, name), epsilon) for name, epsilon in epsilons.items()]
-    folder = workbench.export(parts, args.out, peft=args.format == "peft", unlock=args.unlock)
+    with open_workbench(args, dtype="float32") as workbench:
+        parts = [(find_steer(workbench, name), epsilon) for name, epsilon in epsilons.items()]
+        folder = workbench.export(parts, args.out, peft=args.format == "peft", unlock=args.unlock)
     return {
         "model": workbench.model_id,
         "epsilons": epsilons,
@@ -146,7 +146,8 @@ def run_push(args: argparse.Namespace) -> Result:
     token = get_token()
     if not token:
         raise InputError("push needs your own token: log in with `hf auth login`, or set HF_TOKEN.")
-    steer = find_steer(open_workbench(args), args.steer)
+    with open_workbench(args) as workbench:
+        steer = find_steer(workbench, args.steer)
     return {"steer": steer.name, "address": push(steer, args.to, token, private=args.private)}
 
 

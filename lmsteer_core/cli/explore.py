@@ -66,9 +66,9 @@ def add_steers(verbs: Verbs) -> None:
 
 def run_steers(args: argparse.Namespace) -> Result:
     """List the steers found for the model, or those that are named."""
-    workbench = open_workbench(args)
-    steers = [find_steer(workbench, name) for name in args.steer or sorted(workbench.steers)]
-    cards = [dataclasses.asdict(steer.card) for steer in steers]
+    with open_workbench(args) as workbench:
+        steers = [find_steer(workbench, name) for name in args.steer or sorted(workbench.steers)]
+        cards = [dataclasses.asdict(steer.card) for steer in steers]
     return {"model": workbench.model_id, "steers": cards}
 
 
@@ -130,18 +130,18 @@ def run_nextword(args: argparse.Namespace) -> Result:
         )
     if args.top < 1:
         raise InputError(f"--top must be at least 1, not {args.top}.")
-    workbench = open_workbench(args, dtype="float32")
-    curves = workbench.next_words(
-        args.prompt,
-        find_steer(workbench, axis[0]),
-        held=[(find_steer(workbench, name), epsilon) for name, epsilon in held.items()],
-        at=args.at,
-        top=args.top,
-        follow=args.word,
-        unlock=args.unlock,
-    )
-    if curves.cut:
-        sys.stderr.write("lmsteer: the prompt's beginning was cut to fit the context.\n")
+    with open_workbench(args, dtype="float32") as workbench:
+        curves = workbench.next_words(
+            args.prompt,
+            find_steer(workbench, axis[0]),
+            held=[(find_steer(workbench, name), epsilon) for name, epsilon in held.items()],
+            at=args.at,
+            top=args.top,
+            follow=args.word,
+            unlock=args.unlock,
+        )
+        if curves.cut:
+            sys.stderr.write("lmsteer: the prompt's beginning was cut to fit the context.\n")
     return {
         "epsilon": curves.epsilons,
         "words": [{"text": w.text, "probability": w.probability} for w in curves.words],
@@ -203,10 +203,13 @@ def run_words(args: argparse.Namespace) -> Result:
     """Return the words of a steer's strongest dimensions."""
     if args.dims < 1 or args.top < 1:
         raise InputError("--dims and --top must be at least 1.")
-    workbench = open_workbench(args)
-    dimensions = workbench.dimensions(
-        find_steer(workbench, args.steer), n_dims=args.dims, n_words=args.top, unlock=args.unlock
-    )
+    with open_workbench(args) as workbench:
+        dimensions = workbench.dimensions(
+            find_steer(workbench, args.steer),
+            n_dims=args.dims,
+            n_words=args.top,
+            unlock=args.unlock,
+        )
     return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in dimensions]}
 
 
@@ -232,15 +235,15 @@ def run_analyze(args: argparse.Namespace) -> Result:
     """Find the tokens of a text that carry a style."""
     from lmsteer_core.analysis.spans import strongest_spans
 
-    workbench = open_workbench(args, dtype="float32")
-    steer = find_steer(workbench, args.steer)
-    read = finished(workbench.read(args.text))
-    if read.cut:
-        sys.stderr.write(
-            "lmsteer: the text is too long; only its first "
-            f"{len(read.token_ids)} tokens were read.\n"
-        )
-    (profile,) = finished(workbench.profile(read, [steer]))
+    with open_workbench(args, dtype="float32") as workbench:
+        steer = find_steer(workbench, args.steer)
+        read = finished(workbench.read(args.text))
+        if read.cut:
+            sys.stderr.write(
+                "lmsteer: the text is too long; only its first "
+                f"{len(read.token_ids)} tokens were read.\n"
+            )
+        (profile,) = finished(workbench.profile(read, [steer]))
     return {
         "tokens": [
             {"text": text, "evidence": value}

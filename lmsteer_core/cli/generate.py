@@ -36,16 +36,16 @@ def run_generate(args: argparse.Namespace) -> Result:
     sampling = Sampling(args.temperature, args.top_p, args.max_new_tokens, args.seed)
     if not 1 <= args.samples <= 255:
         raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
-    workbench = open_workbench(args)
-    steers = {name: find_steer(workbench, name) for name in epsilons}
-    if workbench.prompt_tokens(args.prompt, sampling.max_new_tokens)[1]:
-        sys.stderr.write(
-            f"lmsteer: the prompt's beginning was cut to fit the context of "
-            f"{workbench.context_length} tokens.\n"
-        )
-    rows = [Row(args.prompt, dict.fromkeys(epsilons, 0.0))]
-    rows += [Row(args.prompt, epsilons, seed_offset=i) for i in range(args.samples)]
-    done = workbench.generate(rows, sampling, extra=steers, unlock=args.unlock)
+    with open_workbench(args) as workbench:
+        steers = {name: find_steer(workbench, name) for name in epsilons}
+        if workbench.prompt_tokens(args.prompt, sampling.max_new_tokens)[1]:
+            sys.stderr.write(
+                f"lmsteer: the prompt's beginning was cut to fit the context of "
+                f"{workbench.context_length} tokens.\n"
+            )
+        rows = [Row(args.prompt, dict.fromkeys(epsilons, 0.0))]
+        rows += [Row(args.prompt, epsilons, seed_offset=i) for i in range(args.samples)]
+        done = workbench.generate(rows, sampling, extra=steers, unlock=args.unlock)
     return {
         "prompt": args.prompt,
         "model": workbench.model_id,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmsteer_core.cli.opening import Result, find_steer, open_workbench
 from lmsteer_core.cli.progress_line import progress_line
 from lmsteer_core.cli.verbs import Verbs
 from lmsteer_core.errors import InputError
+
+if TYPE_CHECKING:
+    from lmsteer_core.workbench import Workbench
 
 
 def add_train(verbs: Verbs) -> None:
@@ -65,15 +68,15 @@ def run_train(args: argparse.Namespace) -> Result:
     if args.rank is not None and args.rank < 1:
         raise InputError("--rank must be at least 1.")
     sources = _sources(args)
-    workbench = open_workbench(args)
-    if args.method == "adam":
-        steer = workbench.train_official(
-            args.name, sources[0][0], progress_line(), rank=args.rank or 1000
-        )
-    else:
-        steer = workbench.train(args.name, sources, progress_line(), rank=args.rank)
-    folder = steer.save(args.out or user_steers_of(workbench.model_id) / args.name)
-    named = args.name if args.out is None else str(folder)
+    with open_workbench(args) as workbench:
+        if args.method == "adam":
+            steer = workbench.train_official(
+                args.name, sources[0][0], progress_line(), rank=args.rank or 1000
+            )
+        else:
+            steer = workbench.train(args.name, sources, progress_line(), rank=args.rank)
+        folder = steer.save(args.out or user_steers_of(workbench.model_id) / args.name)
+        named = args.name if args.out is None else str(folder)
     return {"steer": named, "folder": str(folder), "card": dataclasses.asdict(steer.card)}
 
 
@@ -159,15 +162,19 @@ def add_transfer(verbs: Verbs) -> None:
 def run_transfer(args: argparse.Namespace) -> Result:
     """Carry steers to another model and save them."""
     from lmsteer_core.steers.card import check_name
-    from lmsteer_core.steers.library import user_steers_of
     from lmsteer_core.workbench import Workbench
 
     if len(args.steer) != 1 and (args.name or args.out):
         raise InputError("--name and --out are for one steer; name it.")
     if args.name is not None:
         check_name(args.name)
-    workbench = open_workbench(args)
-    target = Workbench.open(args.to)
+    with open_workbench(args) as workbench, Workbench.open(args.to) as target:
+        return _transfer(args, workbench, target)
+
+
+def _transfer(args: argparse.Namespace, workbench: Workbench, target: Workbench) -> Result:
+    from lmsteer_core.steers.library import user_steers_of
+
     names = args.steer or [name for name in workbench.names if name not in target.steers]
     steers = [find_steer(workbench, name) for name in names]
     done = []

@@ -8,15 +8,21 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmsteer_core.errors import InputError
+
+if TYPE_CHECKING:
+    from lmsteer_core.workbench import Workbench
 
 Result = dict[str, Any]
 
 
-def open_workbench(args: argparse.Namespace, dtype: str = "auto") -> Any:
-    """Open the workbench; imported here so that `--help` and bad arguments answer at once."""
+def open_workbench(args: argparse.Namespace, dtype: str = "auto") -> Workbench:
+    """Open the workbench, which whoever asks closes.
+
+    It is imported here, so that `--help` and bad arguments are answered at once.
+    """
     from transformers.utils import logging
 
     from lmsteer_core.workbench import Workbench

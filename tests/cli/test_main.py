@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_generate_puts_the_baseline_first(capsys: Capture, folder: Path) -> None
         assert all(set(token) == {"text", "logprob", "base_logprob"} for token in row["tokens"])
     assert all(abs(t["logprob"] - t["base_logprob"]) < 1e-4 for t in result["rows"][0]["tokens"])
     assert any(abs(t["logprob"] - t["base_logprob"]) > 1e-2 for t in result["rows"][1]["tokens"])
+
+
+def test_a_verb_leaves_no_thread_that_keeps_its_model(capsys: Capture) -> None:
+    before = set(threading.enumerate())
+    run_json(capsys, "generate", "The house", "--max-new-tokens", "1")
+    started = set(threading.enumerate()) - before
+    assert not [thread.name for thread in started if thread.name.startswith("lmsteer-engine")]
 
 
 def test_one_seed_gives_one_text(capsys: Capture) -> None:
