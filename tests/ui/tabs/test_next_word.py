@@ -277,18 +277,16 @@ def test_the_card_follows_the_steer_tabs_slider_and_asks_only_for_the_others(sha
     assert data(shared, CARD) == came
 
 
-def test_a_huge_prompt_is_cut_with_a_visible_note_on_both_tabs(shared) -> None:
-    page, huge = shared.page, "word " * 20_000
+def test_a_huge_prompt_is_cut_with_a_visible_note(shared) -> None:
+    page = shared.page
     page.get_by_role("tab", name="Steer", exact=True).click()
     page.get_by_role("button", name="Sampling").click()
     page.get_by_label("number input for New tokens").fill("1")
-    page.fill("#prompt textarea", huge)
+    before = data(shared, CARD)
+    page.fill("#prompt textarea", "word " * 20_000)
     page.click("#generate")
-    open_tab(shared)
-    before = data(shared)
-    page.fill("#nextword-prompt textarea", huge)  # read while the text is written
-    wait_for_curves(shared, before, timeout=LONG_MS)
-    assert "cut" in page.inner_text("#nextword-view-status")
+    wait_for_data(shared, before, CARD)  # while the model reads as much as it can for the text
+    assert "last 2000 characters" in page.inner_text("#steer-next-status")
     page.wait_for_function(
         "document.querySelector('#status').textContent.includes('The prompt was cut')",
         timeout=LONG_MS,

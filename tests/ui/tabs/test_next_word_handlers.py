@@ -53,6 +53,14 @@ def test_the_browser_gets_every_word_at_every_epsilon(handlers) -> None:
     assert 'role="alert"' not in status
 
 
+def test_a_prompt_beyond_the_context_is_cut_with_a_note(handlers) -> None:
+    settings = dataclasses.replace(SETTINGS, prompt="word " * 20_000)
+    _, words, status = handlers.show(REQUEST, settings)
+    assert for_browser(words)["words"]
+    assert "The prompt was cut" in status
+    assert "cut" not in handlers.show(REQUEST, SETTINGS)[2]
+
+
 def test_a_steer_cannot_be_on_the_axis_and_held(handlers) -> None:
     settings = dataclasses.replace(SETTINGS, held_names=("joy", ""), held_epsilons=(1.0, 0.0))
     *kept, status = handlers.show(REQUEST, settings)
