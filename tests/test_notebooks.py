@@ -29,7 +29,6 @@ def code_of(notebook):
 
 
 @pytest.mark.model
-@pytest.mark.filterwarnings("ignore")  # of Jupyter's client; the notebook runs in a process apart
 def test_it_runs_offline_and_changes_nothing_on_disk(notebook, monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -13,7 +13,6 @@ import torch
 from support.exports import (
     CONFIGS,
     FORMATS,
-    GRADIENT_NEWS,
     load_peft,
     logits_of,
     make_lm,
@@ -47,7 +46,6 @@ def test_exports_reproduce_the_steered_logits(architecture, tied, tmp_path):
         assert (logits_of(model.eval()) - expected).abs().max() < 1e-4, name
 
 
-@pytest.mark.filterwarnings(f"ignore:{GRADIENT_NEWS}:FutureWarning")
 def test_a_merged_model_loads_with_its_tokenizer_and_generates(tmp_path):
     lm = make_lm()
     folder = export_merged(lm, steers_of(lm), tmp_path / "merged")

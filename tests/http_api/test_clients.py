@@ -13,8 +13,6 @@ from lmsteer_core import LanguageModel, Row, Sampling, generate
 from lmsteer_core.analysis.token_scores import scoring
 from lmsteer_core.progress import finished
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of their own
-
 PROMPT = "The garden is"
 STEER = {"calm": 8.0}
 CHAT = [{"role": "user", "content": "Say something."}]

@@ -18,9 +18,6 @@ from lmsteer_core.serving.replicas import Replicas, replicas, share_of_cores
 
 ROWS = [Row("The old harbour"), Row("The old harbour", {"style": 2.0})]
 
-# Ray leaves sockets and pipes to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
 
 @pytest.fixture(scope="module")
 def engine(lm: LanguageModel) -> Iterator[Replicas]:

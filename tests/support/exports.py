@@ -38,7 +38,6 @@ CONFIGS = {
     "cohere": CohereConfig(**_SHAPE, logit_scale=0.5),
     "granite": GraniteConfig(**_SHAPE, logits_scaling=4.0),
 }
-GRADIENT_NEWS = "`is_gradient_checkpointing` is deprecated"  # transformers warns of its own use
 FORMATS = {"peft": export_peft, "merged": export_merged}
 
 
@@ -80,9 +79,10 @@ def steered_logits(
 def load_peft(base: torch.nn.Module, folder: Path) -> torch.nn.Module:
     from peft import PeftModel
 
-    with warnings.catch_warnings():  # PEFT warns of tied embeddings whatever the adapter does
+    with warnings.catch_warnings():
+        # PEFT warns of tied embeddings whatever the adapter does, transformers of PEFT's own use.
         warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
-        warnings.filterwarnings("ignore", message=GRADIENT_NEWS)
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         return PeftModel.from_pretrained(base, folder)
 
 
