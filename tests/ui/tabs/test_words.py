@@ -148,7 +148,7 @@ def test_raw_tokens_and_components_are_a_switch_away(words) -> None:
     )
     find(words, "the")
     places_say(words, "text.includes('␣the')")
-    assert words.page.locator("#words-places tbody tr").count() == 2
+    words.page.wait_for_function("document.querySelectorAll('#words-places tbody tr').length === 2")
     words.page.uncheck("#words-raw input")
     words.page.wait_for_function(
         "old => document.querySelector('#dimensions tbody').innerText === old", arg=whole
