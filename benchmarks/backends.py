@@ -1,6 +1,6 @@
 """The fast backend against torch on this CPU: speed, fidelity, and texts beside company.
 
-    python -m benchmarks.backends [speed] [fidelity] [company] [memory] [--texts N] [--repeats N]
+    python -m benchmarks.backends [speed] [fidelity] [company] [--texts N] [--repeats N]
 
 Speed is the engine's own, baseline rows and rows under the sentiment steer, with log-probabilities,
 decoders in turn within one repeat. Company writes texts alone, and again with other rows that join

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import site
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from support.serving import free_port
 
 import lmsteer_core
 from lmsteer_core.models import packages
@@ -94,9 +94,7 @@ def test_the_wheel_says_what_it_is(installed, tmp_path):
 def test_the_app_out_of_the_wheel_serves_page_assets_and_steers_from_an_empty_folder(
     installed, tmp_path
 ):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     empty = tmp_path / "empty"
     empty.mkdir()
     log = tmp_path / "log"

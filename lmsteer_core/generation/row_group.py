@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lmsteer_core.generation.live_row import LiveRow
-from lmsteer_core.models.decoder import Cache, Decoder
+from lmsteer_core.models.decoder import Cache, Decoder, padded
 
 _WORTH_SHARING = 64
 """Prompt tokens that rows have in common and need not read each, to be worth one more pass."""
@@ -58,7 +58,7 @@ class RowGroup:
         if (len(rows) - len(lines)) * max(map(len, prompts)) >= _WORTH_SHARING:
             shared = [lines[prompt] for prompt in prompts]
             prompts = list(lines)
-        return cls(list(rows), decoder, *_padded(prompts, device), shared)
+        return cls(list(rows), decoder, *padded(prompts, device), shared)
 
     @property
     def can_be_joined(self) -> bool:
@@ -140,18 +140,10 @@ class RowGroup:
     def _anew(self, part: slice, decoder: Decoder) -> RowGroup:
         index = self.shared or range(len(self.rows))
         texts = [self.ids[i][self.mask[i].bool()].tolist() for i in index][part]
-        ids, mask = _padded(texts, self.ids.device)
+        ids, mask = padded(texts, self.ids.device)
         return RowGroup(self.rows[part], decoder, ids, mask, is_alone=True)
 
 
 def is_wasteful(widths: Sequence[int]) -> bool:
     """Return whether rows of these widths had better not be padded to one."""
     return max(widths) * len(widths) - sum(widths) > max(_MAX_PADDING, sum(widths) // 2)
-
-
-def _padded(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return token ids padded on the left and the mask, each (n_texts, width)."""
-    width = max(map(len, texts))
-    ids = torch.tensor([[0] * (width - len(text)) + [*text] for text in texts])
-    mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
-    return ids.to(device), mask.to(device)

@@ -148,6 +148,14 @@ class TorchDecoder:
         return Output(product, hidden, None if kept is None else TorchCache(kept, ids.device))
 
 
+def padded(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return token ids padded on the left and the mask, each (n_texts, width)."""
+    width = max(map(len, texts))
+    ids = torch.tensor([[0] * (width - len(text)) + [*text] for text in texts])
+    mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
+    return ids.to(device), mask.to(device)
+
+
 def _stacked(tensors: Sequence[Tensor], length: int) -> Tensor:
     """Return (n_rows, n_heads, ≤ length, d) tensors as one, padded on the left."""
     return torch.cat([nn.functional.pad(t, (0, 0, length - t.shape[-2], 0)) for t in tensors])

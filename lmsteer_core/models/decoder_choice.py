@@ -15,7 +15,7 @@ import torch
 
 from lmsteer_core.errors import ModelError, first_line
 from lmsteer_core.files import replace_file
-from lmsteer_core.models.decoder import Decoder
+from lmsteer_core.models.decoder import Decoder, padded
 from lmsteer_core.models.language_model import LanguageModel
 
 MOST_DIVERGENCE = 0.01
@@ -135,10 +135,7 @@ def measure(lm: LanguageModel, fast: Decoder) -> Measured:
 
 
 def _read(decoder: Decoder, texts: Sequence[Sequence[int]]) -> Any:
-    width = max(map(len, texts))
-    ids = torch.tensor([[0] * (width - len(text)) + [*text] for text in texts])
-    mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
-    return decoder.read(ids, mask, None)
+    return decoder.read(*padded(texts, torch.device("cpu")), None)
 
 
 def _step_seconds(decoder: Decoder, texts: Sequence[Sequence[int]]) -> float:

@@ -25,11 +25,16 @@ def wait_until(holds: Callable[[], object]) -> None:
     raise AssertionError("waited for 30 s")
 
 
-def serve(workbench: Workbench, key: str | None) -> tuple[uvicorn.Server, str]:
-    """Serve the HTTP API alone; return the server and where it answers."""
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def serve(workbench: Workbench, key: str | None) -> tuple[uvicorn.Server, str]:
+    """Serve the HTTP API alone; return the server and where it answers."""
+    port = free_port()
     app = Starlette(routes=routes(workbench, key=key))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     threading.Thread(target=server.run, daemon=True).start()

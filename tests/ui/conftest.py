@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.blocks import inside_blocks
 from support.models import make_steer
+from support.serving import free_port
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lmsteer_core import LanguageModel
@@ -108,9 +108,7 @@ def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app_url(hub_cache: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -10,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from support.serving import free_port
 
 from lmsteer_core import InputError
 from lmsteer_core.ui.starting import StartingPage, keep_example
@@ -19,9 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(autouse=True)
