@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,6 +24,9 @@ from lmsteer_core.models.graph import graph_folder
 from lmsteer_core.models.graph_decoder import GraphDecoder
 from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.workbench import Workbench
+
+# As `make test` has it: two threads on a busy machine wait for each other, half a minute a test.
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 _MARKED_BY_FIXTURE = {"lm": "model", "app_url": "model", "browser": "browser"}
 

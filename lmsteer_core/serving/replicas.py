@@ -40,6 +40,7 @@ from lmsteer_core.generation.live_row import LiveRow
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
 from lmsteer_core.resources import PACKAGE
+from lmsteer_core.serving.cores import share_of_cores
 from lmsteer_core.serving.engine import MAX_WAITING, Busy, Engine, Job, Lost, Step
 from lmsteer_core.steers.steer import Steer
 
@@ -291,22 +292,6 @@ def _deploy(lm: LanguageModel, model_id: str, cores: int, n: int, most: int) -> 
         return serve.run(deployment.bind(model_id, dtype, cores), name=_NAME, route_prefix=None)
     except RuntimeError as error:
         raise ModelError(f"The replicas cannot start: {error}") from error
-
-
-def share_of_cores(nodes: Sequence[float], n: int) -> int:
-    """Return how many cores each of n replicas can have, whole and on one machine.
-
-    Args:
-        nodes: Cores of each machine.
-        n: Replicas.
-
-    Raises:
-        InputError: If there is not one core for each.
-    """
-    for share in range(int(max(nodes, default=0)), 0, -1):
-        if sum(int(cores) // share for cores in nodes) >= n:
-            return share
-    raise InputError(f"{n} replicas need a core each, and there are {sum(nodes):g}; ask for fewer.")
 
 
 def _connect(address: str | None) -> None:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
 from support.models import make_steer, make_tiny
 
 from lmsteer_core import (
@@ -99,6 +98,8 @@ def test_softcapped_logits_are_capped_after_the_move(lm: LanguageModel) -> None:
 def test_two_thousand_seeded_draws_follow_the_curves(
     lm: LanguageModel, steer: Steer, epsilon: float
 ) -> None:
+    from scipy.stats import chisquare  # which takes a second to import
+
     ids = lm.encode(PROMPT)[0]
     with Steering(lm.model, [steer], [[epsilon]]), torch.inference_mode():
         logits = lm.model(torch.tensor([ids])).logits[:, -1]

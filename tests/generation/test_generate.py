@@ -8,7 +8,6 @@ import threading
 
 import pytest
 import torch
-from scipy.stats import chisquare
 from torch import Tensor
 from transformers import TopPLogitsWarper
 
@@ -179,12 +178,16 @@ def drawn(p, dice):
 
 
 def test_dice_draw_tokens_as_often_as_their_probabilities():
+    from scipy.stats import chisquare  # which takes a second to import
+
     p = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
     counts = torch.bincount(drawn(p, [(11, offset, 4) for offset in range(4000)]), minlength=5)
     assert chisquare(counts.numpy(), (p * 4000).numpy().astype(float)).pvalue > 1e-3
 
 
 def test_dice_of_successive_steps_and_seeds_are_independent():
+    from scipy.stats import chisquare  # which takes a second to import
+
     p = torch.tensor([0.4, 0.3, 0.2, 0.1])
     draws = drawn(p, [(seed, 0, 4 + step) for seed in range(60) for step in range(60)])
     pairs = torch.bincount(draws[0::2] * 4 + draws[1::2], minlength=16)

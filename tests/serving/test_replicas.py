@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from support.coroutines import run_apart
 
-pytest.importorskip("ray")
-
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
 from lmsteer_core.generation.generate import live_rows
 from lmsteer_core.serving.engine import Lost
-from lmsteer_core.serving.replicas import Replicas, replicas, share_of_cores
+
+if TYPE_CHECKING:
+    from lmsteer_core.serving.replicas import Replicas
 
 ROWS = [Row("The old harbour"), Row("The old harbour", {"style": 2.0})]
 
 
 @pytest.fixture(scope="module")
-def engine(lm: LanguageModel) -> Iterator[Replicas]:
+def replicas():
+    pytest.importorskip("ray")
+    from lmsteer_core.serving.replicas import replicas
+
+    return replicas
+
+
+@pytest.fixture(scope="module")
+def engine(lm: LanguageModel, replicas) -> Iterator[Replicas]:
     with replicas(lm, "embedded", 1) as engine:
         yield engine
 
@@ -79,16 +88,8 @@ def test_a_text_whose_replica_dies_ends_with_a_sentence(engine, lm, steer) -> No
         list(steps)
 
 
-def test_replicas_share_the_cores_and_none_goes_without() -> None:
-    assert share_of_cores([8], 3) == 2
-    assert share_of_cores([8, 4], 2) == 4
-    assert share_of_cores([2, 16], 2) == 8
-    with pytest.raises(InputError, match="5 replicas need a core each, and there are 4"):
-        share_of_cores([2, 2], 5)
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
-def test_a_cluster_that_is_not_there_is_said_at_once(lm, address: str) -> None:
+def test_a_cluster_that_is_not_there_is_said_at_once(lm, replicas, address: str) -> None:
     with (
         pytest.raises(InputError, match=f"No Ray cluster answers at '{address}'"),
         replicas(lm, "embedded", 1, address=address),
