@@ -52,7 +52,7 @@ def run_app(args: argparse.Namespace) -> Result:
         sys.stderr.write(f"{show_transfer(run_transfer(carried))}\n")
     workbench = open_workbench(args)
     if args.decoder == "auto":
-        workbench.accelerate().add_done_callback(_say)
+        workbench.accelerate().add_done_callback(_print_result)
     serve_app(
         workbench,
         starting,
@@ -112,7 +112,7 @@ def _starting_page(args: argparse.Namespace) -> StartingPage:
     return page
 
 
-def _say(sentence: Future[str]) -> None:
+def _print_result(sentence: Future[str]) -> None:
     sys.stderr.write(f"* {sentence.result()}\n")
 
 

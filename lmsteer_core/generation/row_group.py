@@ -131,13 +131,13 @@ class RowGroup:
     def halves(self) -> list[RowGroup]:
         """Return its rows as two groups that begin anew, each apart from all others."""
         half = len(self.rows) // 2
-        return [self._anew(part, self.decoder) for part in (slice(half), slice(half, None))]
+        return [self._restarted(part, self.decoder) for part in (slice(half), slice(half, None))]
 
     def begun_anew(self, decoder: Decoder) -> RowGroup:
         """Return its rows apart from all others, to be read from the start by a decoder."""
-        return self._anew(slice(None), decoder)
+        return self._restarted(slice(None), decoder)
 
-    def _anew(self, part: slice, decoder: Decoder) -> RowGroup:
+    def _restarted(self, part: slice, decoder: Decoder) -> RowGroup:
         index = self.shared or range(len(self.rows))
         texts = [self.ids[i][self.mask[i].bool()].tolist() for i in index][part]
         ids, mask = padded(texts, self.ids.device)

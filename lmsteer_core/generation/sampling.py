@@ -66,7 +66,7 @@ def nucleus(scores: Tensor, top_p: float) -> Tensor:
     if top_p == 1:
         return torch.arange(len(scores), device=scores.device)
     p = scores.softmax(dim=-1)
-    ids = _true(p > _FLOOR)
+    ids = _true_indices(p > _FLOOR)
     likely = p[ids]
     mass = likely.sum()
     if mass <= top_p:  # a flat distribution
@@ -76,7 +76,7 @@ def nucleus(scores: Tensor, top_p: float) -> Tensor:
     return ids[order[min(n_dropped, len(order) - 1) :]]
 
 
-def _true(mask: Tensor) -> Tensor:
+def _true_indices(mask: Tensor) -> Tensor:
     """Return where a mask, (size,), is true."""
     if mask.device.type == "cpu":  # NumPy finds few in many sooner than torch
         return torch.from_numpy(np.flatnonzero(mask.numpy()))

@@ -57,7 +57,7 @@ class Answer:
         self.n_tokens = 0
         self.is_stopped = False
 
-    def take(self, token: Token) -> Piece:
+    def append(self, token: Token) -> Piece:
         """Add a token and return what no stop text can claim any more, in whole tokens."""
         if self.is_stopped:
             return Piece()
@@ -66,18 +66,18 @@ class Answer:
         self.text += token.text
         stop_offsets = [at for stop in self._stops if (at := self.text.find(stop)) >= 0]
         if stop_offsets:
-            self._cut(min(stop_offsets))
+            self._truncate(min(stop_offsets))
             self.is_stopped = True
-            return self.rest()
+            return self.flush()
         return self._send(
             len(self.text) - max((_overlap(self.text, s) for s in self._stops), default=0)
         )
 
-    def rest(self) -> Piece:
+    def flush(self) -> Piece:
         """Return what was held back in case it grew into a stop text."""
         return self._send(len(self.text))
 
-    def whole(self) -> Piece:
+    def full(self) -> Piece:
         """Return all of the text."""
         return Piece(self.text, self.tokens, self._n_before)
 
@@ -93,7 +93,7 @@ class Answer:
         self._n_sent, self._n_sent_tokens = at, self._n_sent_tokens + len(new)
         return Piece(self.text[start:at], new, self._n_before + start)
 
-    def _cut(self, length: int) -> None:
+    def _truncate(self, length: int) -> None:
         """Drop what comes after so many characters; a token on the edge keeps its first ones."""
         self.text = self.text[:length]
         tokens, at = [], 0

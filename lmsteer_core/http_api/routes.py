@@ -46,11 +46,11 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
         key: If given, requests must carry it as their bearer token; /health answers without.
     """
 
-    def writes(kind: type[GenerationRequest]) -> _Endpoint:
+    def generation_endpoint(kind: type[GenerationRequest]) -> _Endpoint:
         async def endpoint(request: Request) -> Response:
             body = await _read(request, kind)
             _check_model(workbench, body.model)
-            return await _unless_gone(request, answer(workbench, body))
+            return await _unless_disconnected(request, answer(workbench, body))
 
         return endpoint
 
@@ -73,8 +73,8 @@ def routes(workbench: Workbench, *, key: str | None = None) -> list[Route]:
         return JSONResponse({"status": "ok"})
 
     return [
-        Route("/v1/completions", _guarded(writes(Completion), key), methods=["POST"]),
-        Route("/v1/chat/completions", _guarded(writes(Chat), key), methods=["POST"]),
+        Route("/v1/completions", _guarded(generation_endpoint(Completion), key), methods=["POST"]),
+        Route("/v1/chat/completions", _guarded(generation_endpoint(Chat), key), methods=["POST"]),
         Route("/v1/models", _guarded(models, key)),
         Route("/v1/models/{id:path}", _guarded(model, key)),
         Route("/v1/steers", _guarded(steers, key)),
@@ -118,8 +118,8 @@ async def _read(request: Request, kind: type[GenerationRequest]) -> GenerationRe
         return kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Refused(400, f"{place}: {first['msg']}." if place else f"{first['msg']}.") from error
+        field = ".".join(str(part) for part in first["loc"])
+        raise Refused(400, f"{field}: {first['msg']}." if field else f"{first['msg']}.") from error
 
 
 def _check_model(workbench: Workbench, name: str | None) -> None:
@@ -131,7 +131,7 @@ def _model(workbench: Workbench) -> dict[str, Any]:
     return {"id": workbench.model_id, "object": "model", "created": 0, "owned_by": "lmsteer"}
 
 
-async def _unless_gone(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:
+async def _unless_disconnected(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:
     """Return an answer, or end the work on it as soon as whoever asked has gone away."""
 
     async def disconnected() -> Response:

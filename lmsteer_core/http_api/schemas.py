@@ -22,15 +22,15 @@ def _integral(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Whole = Annotated[int, BeforeValidator(_integral)]
+_WholeNumber = Annotated[int, BeforeValidator(_integral)]
 _Zero = Annotated[Literal[0], BeforeValidator(_integral)]
 _One = Annotated[Literal[1], BeforeValidator(_integral)]
-_Alternatives = Annotated[_Whole, Field(ge=0, le=_MAX_ALTERNATIVES)]
+_Alternatives = Annotated[_WholeNumber, Field(ge=0, le=_MAX_ALTERNATIVES)]
 
 Prompt = str | list[int]
 """A text, or token ids."""
 
-Spell = Callable[[int], str]
+TokenText = Callable[[int], str]
 """Token id → its text."""
 
 
@@ -46,11 +46,11 @@ class GenerationRequest(BaseModel):
     chunk: ClassVar[str]
 
     model: str | None = None
-    max_tokens: _Whole = Field(16, ge=1)
+    max_tokens: _WholeNumber = Field(16, ge=1)
     temperature: float = 1.0
     top_p: float = 1.0
-    n: _Whole = Field(1, ge=1)
-    seed: _Whole | None = None
+    n: _WholeNumber = Field(1, ge=1)
+    seed: _WholeNumber | None = None
     stop: str | list[str] | None = None
     stream: bool = False
     stream_options: _StreamOptions | None = None
@@ -99,12 +99,14 @@ class GenerationRequest(BaseModel):
         """Return what to continue."""
         raise NotImplementedError
 
-    def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+    def choice(
+        self, index: int, piece: Piece, finish: str | None, token_text: TokenText
+    ) -> dict[str, Any]:
         """Return an answer."""
         raise NotImplementedError
 
     def part(
-        self, index: int, piece: Piece, finish: str | None, spell: Spell, *, is_first: bool
+        self, index: int, piece: Piece, finish: str | None, token_text: TokenText, *, is_first: bool
     ) -> dict[str, Any]:
         """Return the next part of an answer."""
         raise NotImplementedError
@@ -115,8 +117,8 @@ class Completion(GenerationRequest):
 
     object = "text_completion"
     chunk = "text_completion"
-    prompt: str | list[str] | list[_Whole] | list[list[_Whole]]
-    max_tokens: _Whole = Field(16, ge=0)
+    prompt: str | list[str] | list[_WholeNumber] | list[list[_WholeNumber]]
+    max_tokens: _WholeNumber = Field(16, ge=0)
     logprobs: _Alternatives | None = None
     echo: bool = False
     best_of: _One | None = None
@@ -139,28 +141,31 @@ class Completion(GenerationRequest):
     def prompts(self, _workbench: Workbench) -> Sequence[Prompt]:
         """Return what to continue."""
         prompt: Any = self.prompt
-        is_one = isinstance(prompt, str) or (prompt and isinstance(prompt[0], int))
-        return [prompt] if is_one else prompt
+        is_single = isinstance(prompt, str) or (prompt and isinstance(prompt[0], int))
+        return [prompt] if is_single else prompt
 
-    def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+    def choice(
+        self, index: int, piece: Piece, finish: str | None, token_text: TokenText
+    ) -> dict[str, Any]:
         """Return an answer."""
-        scores = self._scores(piece, spell) if self.is_scored else None
+        scores = self._scores(piece, token_text) if self.is_scored else None
         return {"index": index, "text": piece.text, "logprobs": scores, "finish_reason": finish}
 
     def part(
-        self, index: int, piece: Piece, finish: str | None, spell: Spell, *, is_first: bool
+        self, index: int, piece: Piece, finish: str | None, token_text: TokenText, *, is_first: bool
     ) -> dict[str, Any]:
         """Return the next part of an answer."""
         del is_first
-        return self.choice(index, piece, finish, spell)
+        return self.choice(index, piece, finish, token_text)
 
-    def _scores(self, piece: Piece, spell: Spell) -> dict[str, Any]:
+    def _scores(self, piece: Piece, token_text: TokenText) -> dict[str, Any]:
+        top = [_top_logprobs(token, token_text) for token in piece.tokens]
         return {
             "tokens": [token.text for token in piece.tokens],
-            "token_logprobs": [_number(token.logprob) for token in piece.tokens],
-            "top_logprobs": [_by_text(t, spell) for t in piece.tokens] if self.logprobs else None,
+            "token_logprobs": [_finite_or_none(token.logprob) for token in piece.tokens],
+            "top_logprobs": top if self.logprobs else None,
             "text_offset": piece.offsets,
-            "base_token_logprobs": [_number(token.base_logprob) for token in piece.tokens],
+            "base_token_logprobs": [_finite_or_none(token.base_logprob) for token in piece.tokens],
         }
 
 
@@ -187,8 +192,8 @@ class Chat(GenerationRequest):
     object = "chat.completion"
     chunk = "chat.completion.chunk"
     messages: list[_Message] = Field(min_length=1)
-    max_tokens: _Whole = Field(256, ge=1)
-    max_completion_tokens: _Whole | None = Field(None, ge=1)
+    max_tokens: _WholeNumber = Field(256, ge=1)
+    max_completion_tokens: _WholeNumber | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: _Alternatives | None = None
 
@@ -211,29 +216,31 @@ class Chat(GenerationRequest):
 
     def prompts(self, workbench: Workbench) -> Sequence[Prompt]:
         """Return the chat in the model's own template, where the assistant is about to speak."""
-        messages = [{"role": each.role, "content": each.text} for each in self.messages]
+        messages = [{"role": message.role, "content": message.text} for message in self.messages]
         return [workbench.chat_ids(messages)]
 
-    def choice(self, index: int, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+    def choice(
+        self, index: int, piece: Piece, finish: str | None, token_text: TokenText
+    ) -> dict[str, Any]:
         """Return an answer."""
         message = {"role": "assistant", "content": piece.text, "refusal": None}
-        return {"index": index, "message": message, **self._end(piece, finish, spell)}
+        return {"index": index, "message": message, **self._end(piece, finish, token_text)}
 
     def part(
-        self, index: int, piece: Piece, finish: str | None, spell: Spell, *, is_first: bool
+        self, index: int, piece: Piece, finish: str | None, token_text: TokenText, *, is_first: bool
     ) -> dict[str, Any]:
         """Return the next part of an answer."""
         delta = {"role": "assistant"} if is_first else {}
         delta["content"] = piece.text
-        return {"index": index, "delta": delta, **self._end(piece, finish, spell)}
+        return {"index": index, "delta": delta, **self._end(piece, finish, token_text)}
 
-    def _end(self, piece: Piece, finish: str | None, spell: Spell) -> dict[str, Any]:
+    def _end(self, piece: Piece, finish: str | None, token_text: TokenText) -> dict[str, Any]:
         if not self.is_scored:
             return {"logprobs": None, "finish_reason": finish}
         scores = [
             {
-                **_spelled(token.text, token.logprob),
-                "top_logprobs": [_spelled(spell(i), p) for i, p in token.alternatives],
+                **_scored_token(token.text, token.logprob),
+                "top_logprobs": [_scored_token(token_text(i), p) for i, p in token.alternatives],
                 "base_logprob": token.base_logprob,
             }
             for token in piece.tokens
@@ -241,7 +248,7 @@ class Chat(GenerationRequest):
         return {"logprobs": {"content": scores, "refusal": None}, "finish_reason": finish}
 
 
-def _by_text(token: Token, spell: Spell) -> dict[str, float] | None:
+def _top_logprobs(token: Token, token_text: TokenText) -> dict[str, float] | None:
     """Return log-probabilities by text, of the likeliest tokens and the chosen one."""
     if math.isnan(token.logprob):  # a text's first token
         return None
@@ -249,14 +256,15 @@ def _by_text(token: Token, spell: Spell) -> dict[str, float] | None:
     for token_id, logprob in (*token.alternatives, (token.id, token.logprob)):
         is_chosen = token_id == token.id
         scores.setdefault(
-            token.text if is_chosen else spell(token_id), token.logprob if is_chosen else logprob
+            token.text if is_chosen else token_text(token_id),
+            token.logprob if is_chosen else logprob,
         )
     return scores
 
 
-def _spelled(text: str, logprob: float) -> dict[str, Any]:
+def _scored_token(text: str, logprob: float) -> dict[str, Any]:
     return {"token": text, "logprob": logprob, "bytes": [*text.encode()]}
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -27,7 +27,7 @@ from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.workbench import Workbench
 
-_WAITERS = anyio.CapacityLimiter(256)
+_WAITING_THREADS = anyio.CapacityLimiter(256)
 """Threads that may wait for the engine; gradio's own are few and do other work."""
 
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -79,7 +79,7 @@ async def answer(workbench: Workbench, request: GenerationRequest) -> Response:
         LMSteerError: If the request cannot be answered.
     """
     # Tokenizing a long prompt must not hold up everybody's stream.
-    writing = await run_sync(lambda: _begin(workbench, request), limiter=_WAITERS)
+    writing = await run_sync(lambda: _prepare(workbench, request), limiter=_WAITING_THREADS)
     kind = "chatcmpl" if isinstance(request, Chat) else "cmpl"
     head = {
         "id": f"{kind}-{secrets.token_hex(12)}",
@@ -91,25 +91,25 @@ async def answer(workbench: Workbench, request: GenerationRequest) -> Response:
         events = _events(workbench, writing, head)
         # Its first piece comes before the headers, so that a full line is a 429.
         return StreamingResponse(
-            _again(await anext(events), events),
+            _prepend(await anext(events), events),
             media_type="text/event-stream",
             headers=_STREAM_HEADERS,
         )
     async for _ in _pieces(workbench, writing):
         pass
-    wholes = await run_sync(
-        lambda: [_whole(workbench, writing, i) for i in range(len(writing.rows))],
-        limiter=_WAITERS,
+    full_answers = await run_sync(
+        lambda: [_full_answer(workbench, writing, i) for i in range(len(writing.rows))],
+        limiter=_WAITING_THREADS,
         abandon_on_cancel=True,
     )
     choices = [
         request.choice(i, piece, writing.finish(i), workbench.token_text)
-        for i, piece in enumerate(wholes)
+        for i, piece in enumerate(full_answers)
     ]
     return JSONResponse({**head, "choices": choices, "usage": writing.usage})
 
 
-def _begin(workbench: Workbench, request: GenerationRequest) -> _Writing:
+def _prepare(workbench: Workbench, request: GenerationRequest) -> _Writing:
     """Check a request, and read its prompts into tokens."""
     prompts, n_alternatives = request.prompts(workbench), request.n_alternatives
     check_number_of_rows(len(prompts) * request.n)  # before so many rows are made
@@ -122,12 +122,12 @@ def _begin(workbench: Workbench, request: GenerationRequest) -> _Writing:
     sampling = Sampling(request.temperature, request.top_p, max(1, request.limit), seed)
     rows: list[Row] = []
     echoes: list[str] = []
-    n_seen: Counter[tuple[int, ...]] = Counter()
+    n_answers: Counter[tuple[int, ...]] = Counter()
     for prompt in prompts:
         ids = workbench.prompt_ids(prompt, request.limit)
         # A prompt that comes again gets other noise, as each of its n answers does.
-        offsets = range(n_seen[ids], n_seen[ids] + request.n)
-        n_seen[ids] += request.n
+        offsets = range(n_answers[ids], n_answers[ids] + request.n)
+        n_answers[ids] += request.n
         rows += [Row("", request.steer, offset, ids) for offset in offsets]
         text = prompt if isinstance(prompt, str) else workbench.text(ids)
         echoes += [text if request.is_echoed else ""] * request.n
@@ -156,23 +156,25 @@ async def _pieces(workbench: Workbench, writing: _Writing) -> _Pieces:
             for i, echo in enumerate(writing.echoes):
                 yield i, Piece(echo)
         while True:
-            step = await run_sync(next, steps, None, abandon_on_cancel=True, limiter=_WAITERS)
+            step = await run_sync(
+                next, steps, None, abandon_on_cancel=True, limiter=_WAITING_THREADS
+            )
             if step is None:
                 return
             for i, (token, answer) in enumerate(zip(step, answers, strict=True)):
                 if token is not None:
-                    yield i, answer.take(token)
+                    yield i, answer.append(token)
             if all(answer.is_stopped for answer in answers):
                 return
     finally:
         job.cancel()
 
 
-def _whole(workbench: Workbench, writing: _Writing, index: int) -> Piece:
+def _full_answer(workbench: Workbench, writing: _Writing, index: int) -> Piece:
     """Return an answer, behind its prompt if that is echoed, with scores if they are wanted."""
     request, answer, row = writing.request, writing.answers[index], writing.rows[index]
     if not request.is_echoed:
-        return answer.whole()
+        return answer.full()
     if not request.is_scored:
         return Piece(writing.echoes[index] + answer.text)
     written = tuple(token.id for token in answer.tokens)
@@ -196,11 +198,11 @@ async def _events(
     workbench: Workbench, writing: _Writing, head: Mapping[str, Any]
 ) -> AsyncGenerator[str, None]:
     """Yield server-sent events: one per piece, one that ends each answer, and the end."""
-    request, begun = writing.request, set[int]()
+    request, started = writing.request, set[int]()
 
     def event(index: int, piece: Piece, finish: str | None = None) -> str:
-        is_first = index not in begun
-        begun.add(index)
+        is_first = index not in started
+        started.add(index)
         part = request.part(index, piece, finish, workbench.token_text, is_first=is_first)
         return _event({**head, "choices": [part]})
 
@@ -209,7 +211,7 @@ async def _events(
             async for i, piece in pieces:
                 yield event(i, piece)
         for i, answer in enumerate(writing.answers):
-            yield event(i, answer.rest(), writing.finish(i))
+            yield event(i, answer.flush(), writing.finish(i))
         if request.stream_options and request.stream_options.include_usage:
             yield _event({**head, "choices": [], "usage": writing.usage})
     except Busy:
@@ -219,7 +221,7 @@ async def _events(
     yield "data: [DONE]\n\n"
 
 
-async def _again(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+async def _prepend(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
     async with aclosing(rest):
         yield first
         async for event in rest:

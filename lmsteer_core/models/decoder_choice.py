@@ -125,11 +125,11 @@ def measure(lm: LanguageModel, fast: Decoder) -> Measured:
     """Return how another decoder's next words and speed compare with the model's own."""
     texts = [lm.prefix_ids + lm.token_ids(text) for text in _TEXTS]
     contexts = [text[:n] for text in texts for n in (len(text) // 3, 2 * len(text) // 3, len(text))]
-    own, other = (
+    reference_log_p, log_p = (
         lm.finish(_read(decoder, contexts).product[:, : lm.vocab_size]).log_softmax(dim=-1)
         for decoder in (lm.reference, fast)
     )
-    divergence = float((own.exp() * (own - other)).sum(dim=-1).mean())
+    divergence = float((reference_log_p.exp() * (reference_log_p - log_p)).sum(dim=-1).mean())
     seconds = [_step_seconds(decoder, texts[:2]) for decoder in (lm.reference, fast)]
     return Measured(divergence, seconds[0] / seconds[1])
 

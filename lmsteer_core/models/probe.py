@@ -60,7 +60,7 @@ class Probed:
         shares_batches: Whether rows of unequal length may be padded on the left to one batch, and
             rows of its cache be chosen, repeated and stacked.
         reads_on: Whether a text is read on from its cache as it is read whole.
-        takes_positions: Whether it must be told where its tokens stand in their texts.
+        takes_positions: Whether it needs `position_ids`, where its tokens stand in their texts.
         first_position: Where texts begin in its table of positions; RoBERTa's begin behind the
             place of the padding.
     """
@@ -73,8 +73,8 @@ class Probed:
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What a pass over (n_rows, n_tokens) showed.
+class _Observation:
+    """What a pass over (n_rows, n_tokens) tokens showed.
 
     Attributes:
         hidden: What entered the output embedding, (n_rows, n_tokens, d_model).
@@ -111,29 +111,29 @@ def probe(model: PreTrainedModel, model_id: str) -> Probed:
         raise ModelError(f"'{model_id}' has a quantised output embedding; load it unquantised.")
     first = len(weight) // 2  # beyond the special tokens, before the rarest
     text = torch.arange(first, first + _N_TOKENS)
-    other_end = torch.cat([text[:-1], text[-1:] + 1])
+    other_text = torch.cat([text[:-1], text[-1:] + 1])
     try:
-        seen = _observe(model, torch.stack([text, other_end]))
+        observed = _observe(model, torch.stack([text, other_text]))
     except Exception as error:  # whatever a model that is made for something else raises
         reason = first_line(error)
         raise ModelError(f"'{model_id}' cannot read a short text ({reason}).") from error
-    logit_map = _logit_map(seen, head) if seen else None
-    if seen is None or logit_map is None:
+    logit_map = _logit_map(observed, head) if observed else None
+    if observed is None or logit_map is None:
         raise ModelError(
             f"'{model_id}' makes its logits from its output embedding in a way that is not known "
             "here, so it cannot be steered; choose another model."
         )
-    if not _is_same(seen.hidden[0, :-1], seen.hidden[1, :-1]):
+    if not _is_close(observed.hidden[0, :-1], observed.hidden[1, :-1]):
         raise ModelError(
             f"'{model_id}' reads a text in both directions, as encoders such as BERT do, so it "
             "cannot continue one; choose a causal language model."
         )
     knows_positions = "position_ids" in inspect.signature(model.forward).parameters
-    shares_batches = _shares_batches(model, text, seen, knows_positions)
+    shares_batches = _shares_batches(model, text, observed, knows_positions)
     takes_positions = shares_batches and knows_positions
-    reads_on = shares_batches or _reads_on(model, text, seen, False)
+    reads_on = shares_batches or _reads_on(model, text, observed, False)
     if not reads_on and knows_positions:
-        takes_positions = reads_on = _reads_on(model, text, seen, True)
+        takes_positions = reads_on = _reads_on(model, text, observed, True)
     return Probed(logit_map, shares_batches, reads_on, takes_positions, _first_position(model))
 
 
@@ -144,7 +144,7 @@ def _observe(
     cache: Any = None,
     *,
     with_positions: bool = False,
-) -> _Pass | None:
+) -> _Observation | None:
     """Run the model with products that are known; None if its logits are not made of them.
 
     Args:
@@ -152,16 +152,16 @@ def _observe(
         ids: Token ids, (n_rows, n_tokens).
         mask: Where rows that are padded on the left begin, the tokens in the cache included.
         cache: Of the tokens before, or None.
-        with_positions: Tell where the tokens stand.
+        with_positions: Pass `position_ids`, where the tokens stand.
     """
-    caught: list[tuple[Tensor, Tensor, Tensor]] = []
+    captured: list[tuple[Tensor, Tensor, Tensor]] = []
     thread = threading.get_ident()
 
     def replace(_head: nn.Module, args: tuple[Tensor, ...], product: Tensor) -> Tensor | None:
         if threading.get_ident() != thread:  # somebody else is generating on this model
             return None
-        caught.append((args[0], product, _stand_in(product)))
-        return caught[-1][-1]
+        captured.append((args[0], product, _stand_in(product)))
+        return captured[-1][-1]
 
     options: dict[str, Any] = {}
     if mask is not None:
@@ -171,12 +171,14 @@ def _observe(
             options["position_ids"] = positions(mask)[:, -ids.shape[1] :]
     with model.get_output_embeddings().register_forward_hook(replace):
         output = model(ids.to(model.device), use_cache=True, **options)
-    if len(caught) != 1 or output.logits is None:
+    if len(captured) != 1 or output.logits is None:
         return None
-    hidden, product, stand_in = caught[0]
+    hidden, product, stand_in = captured[0]
     if not hidden.shape[:-1] == product.shape[:-1] == output.logits.shape[:-1] == ids.shape:
         return None
-    return _Pass(hidden, product, stand_in, output.logits, getattr(output, "past_key_values", None))
+    return _Observation(
+        hidden, product, stand_in, output.logits, getattr(output, "past_key_values", None)
+    )
 
 
 def _stand_in(product: Tensor) -> Tensor:
@@ -189,14 +191,14 @@ def _stand_in(product: Tensor) -> Tensor:
     return values[index % len(values)].reshape(product.shape)
 
 
-def _logit_map(seen: _Pass, head: Any) -> LogitMap | None:
+def _logit_map(observed: _Observation, head: Any) -> LogitMap | None:
     """Return how products become logits, or None if it cannot be said."""
     weight, bias = head.weight, getattr(head, "bias", None)
-    expected = nn.functional.linear(seen.hidden[:, -1].to(weight.dtype), weight, bias)
-    n_logits = seen.logits.shape[-1]
-    if expected.shape[-1] < n_logits or not _is_same(seen.product[:, -1], expected):
+    expected = nn.functional.linear(observed.hidden[:, -1].to(weight.dtype), weight, bias)
+    n_logits = observed.logits.shape[-1]
+    if expected.shape[-1] < n_logits or not _is_close(observed.product[:, -1], expected):
         return None
-    product, logits = seen.stand_in[..., :n_logits].double(), seen.logits.double()
+    product, logits = observed.stand_in[..., :n_logits].double(), observed.logits.double()
     scale = float(logits[product == 2.0**_SMALLEST][0] / 2.0**_SMALLEST)
     top = float(logits[product == 2.0**_LARGEST][0])
     cap = top if abs(top) < abs(scale) * 2.0 ** (_LARGEST - 1) else None
@@ -206,7 +208,7 @@ def _logit_map(seen: _Pass, head: Any) -> LogitMap | None:
 
 
 def _shares_batches(
-    model: PreTrainedModel, text: Tensor, alone: _Pass, with_positions: bool
+    model: PreTrainedModel, text: Tensor, alone: _Observation, with_positions: bool
 ) -> bool:
     """Return whether a padded row is read, and read on, as it is alone.
 
@@ -217,13 +219,13 @@ def _shares_batches(
     ids[0, _N_PADDING:], ids[0, :_N_PADDING], mask[0, :_N_PADDING] = text[:-_N_PADDING], 0, 0
     observe = functools.partial(_observe, model, with_positions=with_positions)
     try:
-        seen = observe(ids[:, :-1], mask[:, :-1])
-        cache = seen.cache if seen else None
+        observed = observe(ids[:, :-1], mask[:, :-1])
+        cache = observed.cache if observed else None
         if cache is None:
             last = observe(ids, mask)
-        elif _is_of(cache, DynamicLayer, DynamicSlidingWindowLayer):
+        elif _has_only_layers(cache, DynamicLayer, DynamicSlidingWindowLayer):
             cache.batch_select_indices(torch.tensor([0], device=model.device))
-            if _is_of(cache, DynamicLayer):
+            if _has_only_layers(cache, DynamicLayer):
                 mask = mask[:, 1:]
                 for layer in cache.layers:
                     layer.keys, layer.values = layer.keys[..., 1:, :], layer.values[..., 1:, :]
@@ -233,24 +235,26 @@ def _shares_batches(
     except Exception:  # it need not know of padding
         return False
     expected = alone.hidden[0, -1 - _N_PADDING]
-    return last is not None and _is_same(last.hidden[0, -1], expected)
+    return last is not None and _is_close(last.hidden[0, -1], expected)
 
 
-def _reads_on(model: PreTrainedModel, text: Tensor, alone: _Pass, with_positions: bool) -> bool:
+def _reads_on(
+    model: PreTrainedModel, text: Tensor, alone: _Observation, with_positions: bool
+) -> bool:
     """Return whether a text is read on from a cache as it is read whole."""
     ids, mask = text[None], torch.ones(1, len(text), dtype=torch.long)
     observe = functools.partial(_observe, model, with_positions=with_positions)
     try:
-        seen = observe(ids[:, :-1], mask[:, :-1])
-        last = seen and observe(ids[:, -1:], mask, seen.cache)
+        observed = observe(ids[:, :-1], mask[:, :-1])
+        last = observed and observe(ids[:, -1:], mask, observed.cache)
     except Exception:  # it need not have one
         return False
-    return last is not None and _is_same(last.hidden[0, -1], alone.hidden[0, -1])
+    return last is not None and _is_close(last.hidden[0, -1], alone.hidden[0, -1])
 
 
-def _is_of(cache: Any, *kinds: type) -> bool:
-    """Return whether a cache is a plain one all of whose layers are of some kinds."""
-    return type(cache) is DynamicCache and all(type(layer) in kinds for layer in cache.layers)
+def _has_only_layers(cache: Any, *layer_types: type) -> bool:
+    """Return whether a cache is a plain one all of whose layers are of some types."""
+    return type(cache) is DynamicCache and all(type(layer) in layer_types for layer in cache.layers)
 
 
 def _first_position(model: PreTrainedModel) -> int:
@@ -263,7 +267,7 @@ def _first_position(model: PreTrainedModel) -> int:
     return next((padding + 1 for padding in tables if padding is not None), 0)
 
 
-def _is_same(actual: Tensor, expected: Tensor) -> bool:
+def _is_close(actual: Tensor, expected: Tensor) -> bool:
     """Return whether two tensors are equal up to the rounding of their dtype."""
     if actual.shape != expected.shape:
         return False

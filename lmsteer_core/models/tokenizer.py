@@ -59,7 +59,9 @@ def end_ids(
     """
     configured = [eos_setting] if isinstance(eos_setting, int) else eos_setting or []
     eos = tokenizer.eos_token_id
-    return frozenset([*configured, *([eos] if isinstance(eos, int) else []), *_turn_end(tokenizer)])
+    return frozenset(
+        [*configured, *([eos] if isinstance(eos, int) else []), *_end_of_turn(tokenizer)]
+    )
 
 
 def chat_text(
@@ -88,7 +90,7 @@ def chat_text(
     return str(text)
 
 
-def _turn_end(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def _end_of_turn(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the token with which a chat template ends an answer, if there is one."""
     if not tokenizer.chat_template:
         return []
@@ -107,12 +109,12 @@ def token_texts(tokenizer: PreTrainedTokenizerBase, n_tokens: int) -> list[str]:
     backend: Any = tokenizer.backend_tokenizer
     words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in _ANCHORS]
 
-    def behind(word: list[int], ids: Sequence[int]) -> list[str]:
-        both = backend.decode_batch([[*word, i] for i in ids], skip_special_tokens=False)
+    def texts_after(word: list[int], ids: Sequence[int]) -> list[str]:
+        decoded = backend.decode_batch([[*word, i] for i in ids], skip_special_tokens=False)
         n_before = len(backend.decode(word, skip_special_tokens=False))
-        return [text[n_before:] for text in both]
+        return [text[n_before:] for text in decoded]
 
-    texts = behind(words[0], range(n_tokens))
+    texts = texts_after(words[0], range(n_tokens))
     for i in set(words[0]) & set(range(n_tokens)):  # a decoder may drop a token that is repeated
-        (texts[i],) = behind(words[1], [i])
+        (texts[i],) = texts_after(words[1], [i])
     return texts

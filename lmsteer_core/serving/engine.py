@@ -206,7 +206,7 @@ class Engine:
             batch = Batch(self._lm)
             try:
                 self._serve(batch)
-                self._end(Lost("The app is shutting down."), everybody=True)
+                self._end(Lost("The app is shutting down."), include_waiting=True)
                 return
             except BaseException as error:  # even SystemExit: nobody else would serve who waits
                 failed = Lost(f"The model failed ({error!r}); try again.")
@@ -241,11 +241,11 @@ class Engine:
     def _finish(self, batch: Batch) -> list[Job]:
         """Take out and return the jobs whose text has ended, expired or is not wanted any more."""
         live, now = set(batch.rows), time.monotonic()
-        over = []
+        ended = []
         for job in (*self._waiting, *self._running):
             is_written = not job.unbegun and not live & set(job.rows)
             if job.is_cancelled or is_written or now > job.expires:
-                over.append(job)
+                ended.append(job)
                 batch.leave(job.rows)
             if now > job.expires:
                 job.put(
@@ -253,9 +253,9 @@ class Engine:
                         f"This took longer than {MAX_SECONDS / 60:.0f} minutes; ask for less."
                     )
                 )
-        self._running = [job for job in self._running if job not in over]
-        self._waiting = deque(job for job in self._waiting if job not in over)
-        return over
+        self._running = [job for job in self._running if job not in ended]
+        self._waiting = deque(job for job in self._waiting if job not in ended)
+        return ended
 
     def _admit(self, batch: Batch) -> None:
         """Let rows begin as far as there is room; this module's head says whose."""
@@ -308,12 +308,12 @@ class Engine:
         )
         return is_within or total == 0  # a text as long as the context is written by itself
 
-    def _end(self, reason: LMSteerError, *, everybody: bool = False) -> None:
+    def _end(self, reason: LMSteerError, *, include_waiting: bool = False) -> None:
         with self._changed:
-            jobs = [*self._running, *(self._waiting if everybody else [])]
+            jobs = [*self._running, *(self._waiting if include_waiting else [])]
             self._running = []
-            calls = list(self._calls) if everybody else []
-            if everybody:
+            calls = list(self._calls) if include_waiting else []
+            if include_waiting:
                 self._waiting.clear()
                 self._calls.clear()
         for job in jobs:

@@ -1,11 +1,11 @@
 """Beyond one machine: the app in front, replicas of the engine behind it, on Ray Serve.
 
 The front keeps a model of its own for all that is not writing: prompts, analysis, training. Rows go
-to a replica as plain data; a steer lies in Ray's object store once, and replicas fetch those they
-are asked for.
+to a replica as plain data; a steer lies in Ray's object store once, and a replica fetches what it
+needs.
 
     submit → Serve picks a replica → steps come back as they are written → Job
-    row.epsilons changes → told to all replicas, of which one is writing that row
+    row.epsilons changes → broadcast to all replicas, of which one is writing that row
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from lmsteer_core.steers.steer import Steer
 MAX_ONGOING = 64
 """Requests a replica takes at once; up to `MAX_WAITING` more wait in the front."""
 
-ENOUGH = 8
+TARGET_REQUESTS = 8
 """Requests a replica has when another one is worth starting."""
 
 _NAME = "lmsteer"
@@ -149,8 +149,8 @@ class Replicas(Engine):
         """
         super().__init__(lm)
         self._handle = handle
-        self._line: list[Job] = []
-        self._put: WeakKeyDictionary[Steer, Any] = WeakKeyDictionary()
+        self._queue: list[Job] = []
+        self._refs_by_steer: WeakKeyDictionary[Steer, Any] = WeakKeyDictionary()
         self._loop = asyncio.new_event_loop()
         self._follower = threading.Thread(
             target=self._loop.run_forever, name="lmsteer-replicas", daemon=True
@@ -162,15 +162,15 @@ class Replicas(Engine):
 
         The job's steps raise `Busy` if the line is full and `Lost` if the replica died.
         """
-        job = _FollowedJob(rows, self._place)
-        self._line.append(job)
+        job = _FollowedJob(rows, self._position)
+        self._queue.append(job)
         job.following = asyncio.run_coroutine_threadsafe(self._follow(job), self._loop)
         return job
 
     def close(self) -> None:
         """Stop the threads; whoever still reads gets the end."""
         super().close()
-        asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._follower.join()
         self._loop.close()
@@ -181,54 +181,61 @@ class Replicas(Engine):
         rows = [
             {
                 "ids": row.ids,
-                "epsilons": at,
+                "epsilons": row_epsilons,
                 "sampling": row.sampling,
                 "seed_offset": row.seed_offset,
                 "logprobs": row.logprobs,
                 "n_alternatives": row.n_alternatives,
             }
-            for row, at in zip(job.rows, sent, strict=True)
+            for row, row_epsilons in zip(job.rows, sent, strict=True)
         ]
         steps = self._handle.options(stream=True).write.remote(
             job.name, rows, self._refs(job, sent)
         )
         try:
             async for step in steps:
-                self._leave_line(job)
+                self._leave_queue(job)
                 job.put(step)
-                if (now := _epsilons(job)) != sent:
-                    replies = self._handle.broadcast("steer", job.name, now, self._refs(job, now))
+                if (current := _epsilons(job)) != sent:
+                    replies = self._handle.broadcast(
+                        "steer", job.name, current, self._refs(job, current)
+                    )
                     # Another replica may be dying.
                     await replies.results_async(return_exceptions=True)
-                    sent = now
+                    sent = current
         except BackPressureError:
             job.put(Busy(f"{MAX_WAITING} requests are waiting already; try again in a minute."))
         except (RayError, RayServeException):
             if not job.is_cancelled:
                 job.put(Lost("The replica that wrote this text stopped; ask for it again."))
         finally:
-            self._leave_line(job)
+            self._leave_queue(job)
             steps.cancel()
             job.put(None)
 
     def _refs(self, job: Job, epsilons: _Epsilons) -> dict[str, Any]:
         """Return the steers that a job's rows name, put into the object store once each."""
-        steers = {n: row.steers[n] for row, at in zip(job.rows, epsilons, strict=True) for n in at}
+        steers = {
+            n: row.steers[n]
+            for row, row_epsilons in zip(job.rows, epsilons, strict=True)
+            for n in row_epsilons
+        }
         return {
-            name: self._put.get(steer) or self._put.setdefault(steer, ray.put(steer))
+            name: self._refs_by_steer.get(steer)
+            or self._refs_by_steer.setdefault(steer, ray.put(steer))
             for name, steer in steers.items()
         }
 
-    def _place(self, job: Job) -> int:
-        line = list(self._line)
-        return line.index(job) + 1 if job in line else 0
+    def _position(self, job: Job) -> int:
+        waiting = list(self._queue)
+        return waiting.index(job) + 1 if job in waiting else 0
 
-    def _leave_line(self, job: Job) -> None:
-        if job in self._line:
-            self._line.remove(job)
+    def _leave_queue(self, job: Job) -> None:
+        if job in self._queue:
+            self._queue.remove(job)
 
 
-async def _end_all() -> None:
+async def _cancel_all() -> None:
     """Cancel all that runs beside this in the loop."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
@@ -277,7 +284,11 @@ def _deploy(lm: LanguageModel, model_id: str, cores: int, n: int, most: int) -> 
     """Return the handle of n replicas, once they are up."""
     scale: dict[str, Any] = {"num_replicas": n}
     if most > n:
-        limits = {"min_replicas": n, "max_replicas": most, "target_ongoing_requests": ENOUGH}
+        limits = {
+            "min_replicas": n,
+            "max_replicas": most,
+            "target_ongoing_requests": TARGET_REQUESTS,
+        }
         scale = {"autoscaling_config": limits}
     deployment = serve.deployment(
         max_ongoing_requests=MAX_ONGOING,

@@ -112,21 +112,21 @@ def _word_ends(
     places = []
     for i, ids in enumerate(token_ids):
         text = str(target.tokenizer.decode(ids))
-        ours, theirs = (
+        source_tokens, target_tokens = (
             lm.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             for lm in (source, target)
         )
         # Beyond this, the text was sampled in pieces that the tokenizer would not choose.
-        pairs = zip(theirs["input_ids"], ids, strict=False)
+        pairs = zip(target_tokens["input_ids"], ids, strict=False)
         n_alike = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-        at_source = {end: k for k, (_, end) in enumerate(ours["offset_mapping"])}
+        at_source = {end: k for k, (_, end) in enumerate(source_tokens["offset_mapping"])}
         ends = [
             (k, at_source[end])
-            for k, (_, end) in enumerate(theirs["offset_mapping"][:n_alike])
+            for k, (_, end) in enumerate(target_tokens["offset_mapping"][:n_alike])
             if end in at_source and text[end : end + 1] == " "
         ]
         if ends:
-            places.append((i, ours["input_ids"], ends))
+            places.append((i, source_tokens["input_ids"], ends))
     if not places:
         raise InputError(
             f"{source.model_id} and {target.model_id} never end a word at the same place."

@@ -66,16 +66,16 @@ def shared_words(source: LanguageModel, target: LanguageModel) -> SharedWords:
     Raises:
         InputError: If there are fewer than `LEAST_SHARED_WORDS`.
     """
-    ours, theirs = _spellings(source), _spellings(target)
-    texts = sorted(ours.keys() & theirs.keys(), key=theirs.__getitem__)
+    source_ids, target_ids = _spellings(source), _spellings(target)
+    texts = sorted(source_ids.keys() & target_ids.keys(), key=target_ids.__getitem__)
     if len(texts) < LEAST_SHARED_WORDS:
         raise InputError(
             f"{source.model_id} and {target.model_id} share {len(texts)} words; "
             f"a transfer needs at least {LEAST_SHARED_WORDS}."
         )
     return SharedWords(
-        torch.tensor([ours[text] for text in texts]),
-        torch.tensor([theirs[text] for text in texts]),
+        torch.tensor([source_ids[text] for text in texts]),
+        torch.tensor([target_ids[text] for text in texts]),
         texts,
     )
 

@@ -31,25 +31,25 @@ def spelled(piece) -> str:
 def test_text_and_tokens_agree_whole_and_in_pieces(texts, stops, text) -> None:
     answer, pieces = Answer(stops), []
     for each in texts:
-        pieces.append(answer.take(token(each)))
-    pieces.append(answer.rest())
-    assert answer.text == spelled(answer.whole()) == text
+        pieces.append(answer.append(token(each)))
+    pieces.append(answer.flush())
+    assert answer.text == spelled(answer.full()) == text
     assert "".join(piece.text for piece in pieces) == text
     assert all(spelled(piece) == piece.text for piece in pieces)
     sent = [each for piece in pieces for each in piece.tokens]
     assert sent == answer.tokens
-    assert [o for piece in pieces for o in piece.offsets] == answer.whole().offsets
+    assert [o for piece in pieces for o in piece.offsets] == answer.full().offsets
 
 
 def test_what_is_written_counts_though_a_stop_text_takes_it() -> None:
     answer = Answer([" mor"])
     for text in ("Good", " mor", "ning"):
-        answer.take(token(text))
+        answer.append(token(text))
     assert (answer.text, answer.is_stopped, answer.n_tokens) == ("Good", True, 2)
 
 
 def test_offsets_begin_behind_an_echoed_prompt() -> None:
     answer = Answer([], n_before=5)
-    answer.take(token(" mor"))
-    assert answer.take(token("ning")).offsets == [9]
-    assert answer.whole().offsets == [5, 9]
+    answer.append(token(" mor"))
+    assert answer.append(token("ning")).offsets == [9]
+    assert answer.full().offsets == [5, 9]

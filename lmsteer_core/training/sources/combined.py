@@ -34,16 +34,16 @@ class Combined:
         """Return the weighted sum of the sources' shifts, each brought to one natural length."""
         total, held_out = torch.zeros((), dtype=torch.float64), None
         for i, (source, weight) in enumerate(self.parts):
-            taught = source.shift(
+            source_shift = source.shift(
                 lm, plain, part(progress, i / len(self.parts), (i + 1) / len(self.parts))
             )
-            length = natural_length(taught.halves.mean(0), plain.curvature)
+            length = natural_length(source_shift.halves.mean(0), plain.curvature)
             if not length:
                 raise InputError(
                     f"The two poles of {source.summary} are alike to the model; make them differ."
                 )
-            total = total + weight * taught.halves / length
-            held_out = held_out or taught.held_out
+            total = total + weight * source_shift.halves / length
+            held_out = held_out or source_shift.held_out
         return Shift(total, held_out)
 
     def style_score(self, lm: LanguageModel) -> StyleScore:

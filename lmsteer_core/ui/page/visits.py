@@ -27,7 +27,7 @@ _TOKEN = re.compile("[0-9a-f]{32}")
 class _Visit:
     """A page's open sessions, and when something was last heard from it, in the clock's seconds."""
 
-    heard: float
+    last_seen: float
     sessions: set[str] = field(default_factory=set)
 
 
@@ -70,7 +70,7 @@ class Visits:
         """Return the page of a session that is heard from right now."""
         with self._lock:
             page = self._pages.setdefault(session, session)
-            self._visits.setdefault(page, _Visit(0.0)).heard = self._clock()
+            self._visits.setdefault(page, _Visit(0.0)).last_seen = self._clock()
             return page
 
     def absent_seconds(self, page: str) -> float:
@@ -79,7 +79,7 @@ class Visits:
             visit = self._visits.get(page)
             if visit is None:
                 return float("inf")
-            return 0.0 if visit.sessions else self._clock() - visit.heard
+            return 0.0 if visit.sessions else self._clock() - visit.last_seen
 
     def _drop_absent(self) -> None:
         absent = {page: seconds for page in self._visits if (seconds := self.absent_seconds(page))}

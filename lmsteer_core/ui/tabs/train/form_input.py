@@ -23,7 +23,7 @@ DESCRIPTIONS, EXAMPLES, FILE = "Descriptions", "Examples", "Labelled file"
 
 NO_NAME = "my-steer"
 
-_UNTELLING = frozenset(
+_STOP_WORDS = frozenset(
     ("a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "is", "it", "its", "my", "of")
     + ("old", "on", "or", "that", "the", "this", "to", "told", "with", "very", "written")
 )
@@ -62,12 +62,12 @@ class FormInput:
         if self.mode == EXAMPLES:
             return "my-examples"
         words = self.positive if self.mode == DESCRIPTIONS else Path(self.path or "").stem
-        telling = [
+        content_words = [
             word
             for word in re.findall(r"(?<!['’])\b[a-z0-9]+", words.casefold())
-            if word not in _UNTELLING
+            if word not in _STOP_WORDS
         ]
-        return "-".join(telling[:2])[:40] or NO_NAME
+        return "-".join(content_words[:2])[:40] or NO_NAME
 
     def preview(self) -> str:
         """Return what was understood, as HTML.
