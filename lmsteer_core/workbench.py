@@ -20,6 +20,7 @@ from lmsteer_core.analysis.evidence import Weighed, profiling
 from lmsteer_core.analysis.next_word import EPSILON_GRID, NextWords, next_words
 from lmsteer_core.analysis.plane import Plane, plane, styles
 from lmsteer_core.analysis.reading import ReadText, reading
+from lmsteer_core.analysis.style_reading import StyleReading, read_styles
 from lmsteer_core.analysis.token_scores import scoring
 from lmsteer_core.analysis.word_map import WordMap, word_map
 from lmsteer_core.errors import ContextError, InputError, SteerError
@@ -360,6 +361,10 @@ class Workbench:
     def profile(self, read: ReadText, steers: Sequence[Steer]) -> Steps[list[Weighed]]:
         """Do what `evidence.profile` does, some tokens at a time."""
         return self._engine.work(profiling(self._lm, read, steers))
+
+    def read_styles(self, read: ReadText, steers: Sequence[Steer]) -> list[StyleReading]:
+        """Return `style_reading.read_styles`; the first call reads ordinary text, once a model."""
+        return self._engine.call(lambda: read_styles(self._lm, read, steers))
 
     def score(
         self,

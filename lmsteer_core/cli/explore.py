@@ -244,11 +244,20 @@ def run_analyze(args: argparse.Namespace) -> Result:
                 f"{len(read.token_ids)} tokens were read.\n"
             )
         (profile,) = finished(workbench.profile(read, [steer]))
+        (style,) = workbench.read_styles(read, [steer])
     return {
         "tokens": [
-            {"text": text, "evidence": value}
-            for text, value in zip(read.token_texts, profile.evidence, strict=True)
+            {"text": text, "evidence": value, "score": score}
+            for text, value, score in zip(
+                read.token_texts, profile.evidence, style.scores, strict=True
+            )
         ],
+        "style": {
+            "pole": (steer.card.negative, steer.card.positive)[style.total > 0],
+            "total": style.total,
+            "strength": style.strength,
+            "share_weaker": style.share_weaker,
+        },
         "spans": [
             dataclasses.asdict(span) for span in strongest_spans(read.token_texts, profile.evidence)
         ],
@@ -260,6 +269,22 @@ def show_analyze(result: Result) -> str:
     """Return what `analyze` prints for a person."""
     posterior = result["posterior"]
     best = max(zip(posterior["probability"], posterior["epsilon"], strict=True))[1]
-    tokens = " ".join(f"{t['text'].strip()}[{t['evidence']:+.1f}]" for t in result["tokens"])
+    tokens = " ".join(f"{t['text'].strip()}[{t['score']:+.1f}]" for t in result["tokens"])
+    style = result["style"]
+    read_as = (
+        f"Reads as {style['pole']}: {style['total']:+.1f} nats against ordinary text, stronger "
+        f"than {style['share_weaker']:.0%} of it at this length."
+    )
     spans = [f"{span['evidence']:+.2f} nats  {span['text']}" for span in result["spans"]]
-    return "\n".join([tokens, "", "Strongest spans:", *spans, "", f"Most likely ε: {best:+g}"])
+    return "\n".join(
+        [
+            tokens,
+            "",
+            read_as,
+            "",
+            "Strongest spans of log P₊ − log P₋:",
+            *spans,
+            "",
+            f"Most likely ε: {best:+g}",
+        ]
+    )

@@ -119,7 +119,11 @@ class _Answers:
         return [dataclasses.asdict(dimension) for dimension in dimensions]
 
     def analyze(self, text: str, steer: str) -> dict[str, Any]:
-        """Return a text's evidence per token in nats, P(ε | text) and strongest spans for a steer.
+        """Return what a text says about a steer.
+
+        Per token its evidence log P₊ − log P₋ and its score against ordinary text, both in nats;
+        the scores' total, and that total in standard deviations of ordinary text; P(ε | text); and
+        the spans of strongest evidence.
 
         Args:
             text: The text.
@@ -128,10 +132,14 @@ class _Answers:
         chosen = self._workbench.steer(steer)
         read = finished(self._workbench.read(text))
         (profile,) = finished(self._workbench.profile(read, [chosen]))
+        (style,) = self._workbench.read_styles(read, [chosen])
         spans = strongest_spans(read.token_texts, profile.evidence)
         return {
             "tokens": read.token_texts,
             "evidence": profile.evidence,
+            "scores": style.scores,
+            "total": style.total,
+            "strength": style.strength,
             "epsilon": profile.epsilons,
             "posterior": profile.posterior,
             "spans": [dataclasses.asdict(span) for span in spans],
