@@ -133,7 +133,7 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
     # σ split between both, so that neither leaves a half-precision file's range.
     root = sigma[i].sqrt() * sign
     left, right = (u[:, i : i + 1] * root).contiguous(), (vt[i : i + 1] * root).contiguous()
-    return dataclasses.replace(steer, left=left, right=right, card=card)
+    return dataclasses.replace(steer, left=left, right=right, card=card, reader=None)
 
 
 def overlap(steers: Sequence[Steer]) -> Tensor:

@@ -10,6 +10,9 @@ what else could have stood there,
 
 in nats per ε, with ē the mean embedding of ordinary text. What ordinary text scores is taken off,
 and how far it spreads is the unit in which steers and lengths compare. Punctuation scores nothing.
+
+Where a steer has a `Reader`, its factors take the place of W, and a text's total is the log-odds of
+the label + against the label −.
 """
 
 from __future__ import annotations
@@ -101,7 +104,7 @@ def read_styles(lm: LanguageModel, read: ReadText, steers: Sequence[Steer]) -> l
     ordinary = ordinary_text(lm)
     token_ids = torch.tensor(read.token_ids, device=lm.device)
     hidden = torch.cat([ordinary.mean_hidden[None], read.hidden])
-    words = _is_word(lm)[token_ids]
+    words = word_tokens(lm)[token_ids]
     readings = []
     for steer in steers:
         check_fingerprint(steer, lm.output_embedding, lm.model_id)
@@ -116,12 +119,12 @@ def base_rate(lm: LanguageModel, steer: Steer) -> BaseRate:
     rate = _BASE_RATES.get(steer)
     if rate is None:
         text = ordinary_text(lm)
-        words = _is_word(lm)[text.token_ids]
+        words = word_tokens(lm)[text.token_ids]
         raw = _raw_scores(lm, steer, text.hidden, text.token_ids)
         mean, deviation = raw[words].mean(), raw[words].std()
         totals = torch.stack([t.sum() for t in ((raw - mean) * words).split(text.lengths)])
         counts = torch.stack([w.sum() for w in words.split(text.lengths)]).clamp_min(1)
-        spread = (totals.square() / counts).mean().sqrt()
+        spread = (totals / counts.sqrt()).std()
         rate = BaseRate(float(mean), float(deviation), float(torch.maximum(spread, deviation)))
         _BASE_RATES[steer] = rate
     return rate
@@ -129,12 +132,14 @@ def base_rate(lm: LanguageModel, steer: Steer) -> BaseRate:
 
 def _raw_scores(lm: LanguageModel, steer: Steer, hidden: Tensor, token_ids: Tensor) -> Tensor:
     """Return h_t · W (e_{x_t} − ē), (n_tokens,), float32."""
-    left, right = steer.left.float().to(lm.device), steer.right.float().to(lm.device)
+    factors = steer.reader or steer
+    scale = 1.0 if steer.reader else lm.probed.logit_map.scale
+    left, right = factors.left.float().to(lm.device), factors.right.float().to(lm.device)
     embedded = lm.output_embedding[token_ids].float() - ordinary_text(lm).mean_embedding
-    return ((hidden @ left) * (embedded @ right.T)).sum(dim=1) * lm.probed.logit_map.scale
+    return ((hidden @ left) * (embedded @ right.T)).sum(dim=1) * scale
 
 
-def _is_word(lm: LanguageModel) -> Tensor:
+def word_tokens(lm: LanguageModel) -> Tensor:
     """Return which tokens hold a letter, a digit, an emoji or a part of one, (vocab_size,)."""
     known = _IS_WORD.get(lm)
     if known is None:

@@ -1,4 +1,4 @@
-"""A steer as one file: a zip of its two files, packed for download, unpacked with suspicion."""
+"""A steer as one file: a zip of its files, packed for download, unpacked with suspicion."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from lmsteer_core.errors import SteerError
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.card import CARD_FILE, shortened
+from lmsteer_core.steers.reader import READER_FILE
 from lmsteer_core.steers.steer import WEIGHTS_FILE, Steer, bound
 
 MAX_BYTES = 5_000_000
@@ -22,20 +23,24 @@ MAX_BYTES = 5_000_000
 _MAX_CARD_BYTES = 100_000
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _PARTS = {WEIGHTS_FILE, CARD_FILE}
-_WANTED = f"a steer is one .zip with {WEIGHTS_FILE} and {CARD_FILE} in it, or those two files"
+_WITH_READER = _PARTS | {READER_FILE}
+_WANTED = (
+    f"a steer is one .zip with {WEIGHTS_FILE} and {CARD_FILE} in it, or those two files, "
+    f"with {READER_FILE} if it has one"
+)
 
 
 def pack(steer: Steer) -> bytes:
-    """Return a zip of the steer's two files."""
+    """Return a zip of the steer's files."""
     packed = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(packed, "w") as archive:
-        for part in sorted(_PARTS):
+        for part in sorted(_WITH_READER if steer.reader else _PARTS):
             archive.write(steer.save(folder) / part, part)
     return packed.getvalue()
 
 
 def unpack(paths: Sequence[Path | str], lm: LanguageModel) -> Steer:
-    """Read an uploaded steer: one zip or the two files.
+    """Read an uploaded steer: one zip or its files.
 
     Raises:
         SteerError: If it is not a steer, is too large, is damaged or is another model's.
@@ -48,7 +53,7 @@ def unpack(paths: Sequence[Path | str], lm: LanguageModel) -> Steer:
     parts = (
         _unzipped(files[0]) if len(files) == 1 else {file.name: file.read_bytes() for file in files}
     )
-    if parts.keys() != _PARTS or len(files) > len(_PARTS):
+    if parts.keys() not in (_PARTS, _WITH_READER) or len(files) > len(parts):
         raise SteerError(f"That is not a steer: {_WANTED}.")
     if len(parts[CARD_FILE]) > _MAX_CARD_BYTES:
         raise SteerError(f"{CARD_FILE} is too large to be a steer's card.")
@@ -71,7 +76,8 @@ def _unzipped(file: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            if len(entries) != len(_PARTS) or {entry.filename for entry in entries} != _PARTS:
+            names = {entry.filename for entry in entries}
+            if len(entries) != len(names) or names not in (_PARTS, _WITH_READER):
                 raise SteerError(f"{file.name} holds other things than a steer: {_WANTED}.")
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
                 raise SteerError(

@@ -10,6 +10,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from lmsteer_core.errors import SteerError, first_line
 from lmsteer_core.steers.card import CARD_FILE
+from lmsteer_core.steers.reader import READER_FILE
 from lmsteer_core.steers.steer import WEIGHTS_FILE, Steer
 
 _HUB_IDS = {
@@ -34,6 +35,7 @@ def model_card(steer: Steer) -> str:
             f"{high:g} ({card.positive})."
         ),
         f"Method: {card.method or 'not told'}. Made from: {card.data or 'not told'}.",
+        f"It reads with factors of its own, fitted on {card.reading}." if card.reading else "",
         f"`{WEIGHTS_FILE}` holds the factors W = left @ right, `{CARD_FILE}` what was measured.",
         (
             "```python\nfrom lmsteer_core import Steering, load_model\nfrom lmsteer_core.interop "
@@ -84,14 +86,14 @@ def push(steer: Steer, repo_id: str, token: str, *, private: bool = False) -> st
 
 
 def pull(repo_id: str, *, revision: str | None = None, token: str | None = None) -> Steer:
-    """Return the steer of a hub repository, downloaded at most once; only its two files are read.
+    """Return the steer of a hub repository, downloaded at most once; only its own files are read.
 
     Raises:
         SteerError: If the hub cannot be reached, has no such repository, or it holds no steer.
     """
     try:
         folder = HfApi(token=token).snapshot_download(
-            repo_id, revision=revision, allow_patterns=[CARD_FILE, WEIGHTS_FILE]
+            repo_id, revision=revision, allow_patterns=[CARD_FILE, WEIGHTS_FILE, READER_FILE]
         )
     except RepositoryNotFoundError as error:
         raise SteerError(

@@ -60,6 +60,7 @@ class SteerCard:
         collapse_range: ε at which fluency breaks; ±10 where that was never seen.
         calibration: Figures over a grid of ε (see calibration.Curve), or {}.
         metrics: Figures measured when it was made, with units in their names.
+        reading: What the factors that only read were fitted on, or "" where W reads.
         notice: A warning to show before the steer is used, or "". Where there is one, the − pole
             is locked until whoever asks for it unlocks it.
     """
@@ -76,6 +77,7 @@ class SteerCard:
     collapse_range: tuple[float, float] = (-EPSILON_LIMIT, EPSILON_LIMIT)
     calibration: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    reading: str = ""
     notice: str = ""
 
     @classmethod

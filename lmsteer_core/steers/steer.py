@@ -24,6 +24,7 @@ from torch import Tensor
 from lmsteer_core.errors import SteerError
 from lmsteer_core.steers.card import CARD_FILE, SteerCard, check_name
 from lmsteer_core.steers.fingerprint import are_parallel, fingerprint_rows, is_fingerprint
+from lmsteer_core.steers.reader import Reader
 
 WEIGHTS_FILE = "steer.safetensors"
 
@@ -78,12 +79,14 @@ class Steer:
         right: (rank, d_model); where those coordinates move the logits.
         fingerprint_rows: (FINGERPRINT_ROWS, d_model) rows of the model's output embedding.
         card: Name, poles, provenance.
+        reader: Factors that only read the style; None where W reads it.
     """
 
     left: Tensor
     right: Tensor
     fingerprint_rows: Tensor
     card: SteerCard
+    reader: Reader | None = None
 
     def __post_init__(self) -> None:
         """Refuse factors that are not one finite, low-rank or dense square matrix."""
@@ -104,6 +107,8 @@ class Steer:
             )
         if self.fingerprint_rows.shape[1] != d_model:
             raise SteerError(f"Steer '{self.card.name}': its fingerprint is of another width.")
+        if self.reader and len(self.reader.left) != d_model:
+            raise SteerError(f"Steer '{self.card.name}': its reader is of another width.")
 
     @property
     def name(self) -> str:
@@ -136,7 +141,7 @@ class Steer:
 
     def scaled(self, factor: float) -> Steer:
         """Return the steer factor · W."""
-        return dataclasses.replace(self, left=self.left * factor)
+        return dataclasses.replace(self, left=self.left * factor, reader=None)
 
     def __add__(self, other: Steer) -> Steer:
         """Return the steer W₁ + W₂; both must belong to one model."""
@@ -157,10 +162,10 @@ class Steer:
         )
         left = torch.cat([self.left.float(), other.left.float()], dim=1)
         right = torch.cat([self.right.float(), other.right.float()], dim=0)
-        return dataclasses.replace(self, left=left, right=right, card=card)
+        return dataclasses.replace(self, left=left, right=right, card=card, reader=None)
 
     def save(self, folder: Path | str) -> Path:
-        """Write steer.safetensors and card.json into `folder` and return it.
+        """Write steer.safetensors, card.json and a reader, if there is one, and return `folder`.
 
         Raises:
             SteerError: If the name cannot be a folder name or the disk refuses.
@@ -175,6 +180,8 @@ class Steer:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             save_file(tensors, folder / WEIGHTS_FILE)
+            if self.reader:
+                self.reader.save(folder)
             (folder / CARD_FILE).write_text(self.card.to_json(), encoding="utf-8")
         except (OSError, SafetensorError) as error:
             raise SteerError(f"Cannot write the steer to {folder}: {error}.") from error
@@ -205,7 +212,8 @@ class Steer:
         missing = {"left", "right", "fingerprint_rows"} - tensors.keys()
         if missing:
             raise SteerError(f"{folder / WEIGHTS_FILE} lacks the tensor {sorted(missing)[0]!r}.")
-        return cls(tensors["left"], tensors["right"], tensors["fingerprint_rows"], card)
+        factors = tensors["left"], tensors["right"], tensors["fingerprint_rows"]
+        return cls(*factors, card, Reader.load(folder))
 
 
 def check_fingerprint(steer: Steer, output_embedding: Tensor, model_id: str) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from lmsteer_core.analysis.evidence import Weighed
 from lmsteer_core.analysis.spans import Span, Unit
+from lmsteer_core.analysis.style_reading import BaseRate, StyleReading
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.ui.figures.posterior import posterior_curves
 from lmsteer_core.ui.tabs.highlight import markup as draw
-from lmsteer_core.ui.tabs.highlight.analysis import Analysis, Shown
+from lmsteer_core.ui.tabs.highlight.analysis import ORDINARY, PAPER, Analysis, Shown
 from lmsteer_core.ui.tabs.highlight.files import csv_of, html_of
 
 POLES = ("<low>", "high")
@@ -27,9 +28,14 @@ GRID = [-1.0, 0.0, 1.0]
 def analysis(
     texts: list[str], values: list[float], *, other: list[float] | None = None, **more
 ) -> Analysis:
+    """An analysis whose scores and evidence are the values; ordinary words spread by half a nat."""
     weighed = Weighed("mood", values, GRID, [0.1, 0.3, 0.6])
-    manner = Weighed("manner", values if other is None else other, GRID, [0.5, 0.3, 0.2])
-    return Analysis(texts, more.pop("cut", False), weighed, (weighed, manner))
+    n_words = sum(any(c.isalnum() for c in text) for text in texts)
+    mood, manner = (
+        StyleReading(name, scores, BaseRate(0.0, 0.5, 1.0), n_words)
+        for name, scores in (("mood", values), ("manner", values if other is None else other))
+    )
+    return Analysis(texts, more.pop("cut", False), weighed, mood, (mood, manner))
 
 
 def shown(*texts: Analysis) -> Shown:
@@ -43,7 +49,7 @@ HOSTILE = analysis(
 
 def test_a_text_is_escaped_and_whole() -> None:
     text = "".join(HOSTILE.token_texts)
-    for kind in draw.FULL_TINT:
+    for kind in draw.KINDS:
         html = draw.highlighted(text, draw.units_of(HOSTILE, kind), POLES, kind)
         assert "&lt;script&gt;" in html
         assert "<script>" not in html
@@ -52,8 +58,11 @@ def test_a_text_is_escaped_and_whole() -> None:
 
 
 def test_a_character_of_several_tokens_is_one_unit_with_their_sum() -> None:
-    assert draw.units_of(HOSTILE, "tokens")[-1] == Unit("🍲", 21, 22, 3.0)
+    assert draw.units_of(HOSTILE, "tokens", PAPER)[-1] == Unit("🍲", 21, 22, 3.0)
+    assert draw.units_of(HOSTILE, "tokens", ORDINARY)[-1] == Unit("🍲", 21, 22, 6.0)
     html = draw.highlighted("🍲", [Unit("🍲", 0, 1, 3.0)], POLES, "tokens")
+    assert 'title="+3.00 σ towards high"' in html
+    html = draw.highlighted("🍲", [Unit("🍲", 0, 1, 3.0)], POLES, "tokens", PAPER)
     assert 'title="+3.00 nats towards high"' in html
 
 
@@ -75,7 +84,7 @@ def test_a_table_is_in_the_texts_order_or_the_strongest_first() -> None:
 
 
 def test_weak_spans_are_not_listed() -> None:
-    html = draw.spans_list([Span("<b>", 0, 1, -2.0), Span("weak", 1, 2, 0.5)], POLES)
+    html = draw.spans_list([Span("<b>", 0, 1, -2.0), Span("weak", 1, 2, 0.5)], POLES, PAPER)
     assert "−2.00 nats" in html
     assert "&lt;b&gt;" in html
     assert "weak" not in html
@@ -86,41 +95,60 @@ def test_a_profile_has_a_row_for_every_steer_and_text() -> None:
     one = draw.profile_table(shown(HOSTILE))
     assert one.count("<tr") == 3
     assert "&lt;low&gt; ↔ high" in one
-    assert "+6.0" in one and "+0.857" in one
+    assert "+6.0" in one and "+3.0" in one and "99.7 %" in one
     assert draw.profile_table(shown(HOSTILE, HOSTILE)).count("<tr") == 5
-    assert draw.profile_table(Shown(MOOD, (Analysis(["a"], False, HOSTILE.weighed),))) == ""
+    assert (
+        draw.profile_table(Shown(MOOD, (Analysis(["a"], False, HOSTILE.weighed, HOSTILE.style),)))
+        == ""
+    )
 
 
 def test_a_summary_tells_what_is_seen() -> None:
     (one,) = draw.summary(shown(HOSTILE))
-    assert "Most likely ε: +1 (the end of the grid)" in one
-    assert "6.0 nats towards high, 0.857 per token over 7 tokens" in one
-    assert "no context" in draw.summary(shown(analysis(["a"], [0.0])))[0]
+    assert "Reads as high, stronger than 99.7 %" in one
+    assert "likeliest ε +1 (the end of the grid)" in one
+    assert "6.0 nats towards high" in one
+    ordinary = draw.summary(shown(analysis(["a"], [0.5])))[0]
+    assert "Reads like ordinary text, as 38.3 % of it lean less" in ordinary
+    assert "no word in it" in draw.summary(shown(analysis(["?"], [0.0])))[0]
     assert "first 1 tokens" in draw.summary(shown(analysis(["a"], [0.0], cut=True)))[0]
     *_, differ = draw.summary(shown(HOSTILE, analysis(["a", "b"], [0.0, -3.0])))
-    assert (
-        differ
-        == "Per token, the first text speaks 2.357 nats more for high (+0.857 against −1.500)."
-    )
-    assert draw.summary(shown(HOSTILE, HOSTILE))[2] == "Per token, both texts speak equally."
+    assert differ == "The first text speaks more for high (+3.0 σ against −2.1 σ)."
+    assert draw.summary(shown(HOSTILE, HOSTILE))[2] == "Both texts speak equally."
+
+
+def test_neutral_text_has_a_flat_profile() -> None:
+    flat = draw.profile_table(shown(analysis(["a", "b"], [0.1, -0.1])))
+    widths = [float(w) for w in re.findall(r"width:([0-9.]+)%", flat)]
+    assert max(widths) < 1
 
 
 def test_a_csv_holds_every_token_of_every_text_and_no_formula() -> None:
-    short = analysis(["a", "b", "c"], [0.0, 1.0, 2.0], other=[0.0, 5.0])
+    short = analysis(["a", "b", "c"], [0.0, 1.0, 2.0], other=[0.0, 5.0, 1.0])
     raw = csv_of(shown(HOSTILE, short))
     rows = list(csv.DictReader(io.StringIO(raw.removeprefix("\ufeff"), newline="")))
-    assert list(rows[0]) == ["document", "index", "start", "end", "text", "mood", "manner"]
+    assert list(rows[0]) == [
+        "document",
+        "index",
+        "start",
+        "end",
+        "text",
+        "mood",
+        "manner",
+        PAPER.name,
+    ]
     first, second = ([r for r in rows if r["document"] == d] for d in "12")
     assert sum(float(r["mood"]) for r in first) == pytest.approx(6.0)
     text = "".join(HOSTILE.token_texts)
     for row in first:
         assert row["text"].removeprefix("'") == text[int(row["start"]) : int(row["end"])]
         assert row["text"][:1] not in tuple("=+-@")
-    assert [r["manner"] for r in second] == ["0.000000", "5.000000", ""]
+    assert [r["manner"] for r in second] == ["0.000000", "5.000000", "1.000000"]
+    assert [r[PAPER.name] for r in second] == ["0.000000", "1.000000", "2.000000"]
 
 
 def test_a_saved_page_stands_alone() -> None:
-    page = html_of(shown(HOSTILE, HOSTILE), "words", 5, 24)
+    page = html_of(shown(HOSTILE, HOSTILE), "words", 5, 24, ORDINARY)
     assert "<script" not in page
     assert "<low>" not in page
     assert not re.search(r"\s(src|href)=|url\(|https?:", page)
@@ -185,7 +213,7 @@ def test_the_example_can_be_read_in_tokens_words_and_sentences(visit) -> None:
     tab, page = Tab(visit), visit.page
     wonderful = page.locator("#highlighted .tok", has_text="wonderful,")
     assert "plus" in (wonderful.get_attribute("class") or "")
-    assert re.fullmatch(r"\+\d\.\d\d nats towards positive", wonderful.get_attribute("title") or "")
+    assert re.fullmatch(r"\+\d+\.\d\d σ towards positive", wonderful.get_attribute("title") or "")
     assert page.inner_text("#highlight-seen").startswith("Complaint first")
     assert page.locator("#highlight-profile tbody tr").count() >= 9
     page.wait_for_function(  # gradio draws a chart once it is in sight
@@ -208,6 +236,10 @@ def test_the_example_can_be_read_in_tokens_words_and_sentences(visit) -> None:
     page.get_by_label("number input for Tokens at most").fill("1")
     page.keyboard.press("Tab")
     tab.wait_for("positive: wonderful", "spans")
+    tab.choose("#highlight-measure", PAPER.name)
+    tab.wait_for("55 times likelier", "highlight-legend")
+    wonderful = page.locator("#highlighted .tok", has_text="wonderful").first
+    assert "nats towards positive" in (wonderful.get_attribute("title") or "")
     tab.choose("#highlight-steer", "shakespeare")
     tab.wait_for("Early Modern English", "highlight-legend")
 
@@ -231,11 +263,13 @@ def test_odd_texts_are_shown_as_they_are(tab: Tab) -> None:
     ):
         tab.highlight(text)
         tab.wait_for(text)
-        assert "Most likely ε" in tab.page.inner_text("#highlight-summary")
+        assert "likeliest ε" in tab.page.inner_text("#highlight-summary")
     assert tab.page.evaluate("window.hacked") is None
     assert tab.page.inner_text("#highlight-seen").strip() == ""  # what an example taught
+    tab.highlight("?!")
+    tab.wait_for("There is no word in it", "highlight-summary")
     tab.highlight("word")
-    tab.wait_for("A single token has no context", "highlight-summary")
+    tab.wait_for("Reads like ordinary text", "highlight-summary")
     tab.highlight("  \n ")
     tab.wait_for("The text is empty", "highlight-status")
     assert tab.page.inner_text("#highlighted").strip() == "word"
@@ -249,9 +283,9 @@ def test_what_is_shown_can_be_saved(tab: Tab, tmp_path: Path) -> None:
     rows = list(
         csv.DictReader(io.StringIO(tab.saved("csv", tmp_path).decode("utf-8-sig"), newline=""))
     )
-    told = re.search(r"([\d.]+) nats towards (\w+)", tab.page.inner_text("#highlight-summary"))
-    assert told
-    total = float(told[1]) * (1 if told[2] == "positive" else -1)
+    said = re.search(r"σ, ([+−][\d.]+) nats", tab.page.inner_text("#highlight-summary"))
+    assert said
+    total = float(said[1].replace("−", "-"))
     assert sum(float(row["sentiment"]) for row in rows) == pytest.approx(total, abs=0.06)
     assert {"detoxification", "shakespeare"} <= rows[0].keys()
     saved = tab.saved("html", tmp_path).decode()
@@ -265,7 +299,7 @@ def test_what_is_shown_can_be_saved(tab: Tab, tmp_path: Path) -> None:
 def test_two_texts_are_compared(tab: Tab) -> None:
     page = tab.page
     page.get_by_role("button", name="Irony and plain words").click()
-    tab.wait_for("Per token, the first text speaks", "highlight-summary")
+    tab.wait_for("The first text speaks more for positive", "highlight-summary")
     tab.wait_for("stood in the rain for four", "highlighted-second")
     page.wait_for_function("document.querySelectorAll('#highlight-profile .which').length >= 18")
     assert page.locator("#posterior .js-line").count() == 2

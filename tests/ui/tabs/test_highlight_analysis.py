@@ -3,10 +3,10 @@ from support.calls import record_calls
 from support.models import make_steer
 
 from lmsteer_core import InputError, LanguageModel
-from lmsteer_core.analysis.evidence import profile, weigh
+from lmsteer_core.analysis.evidence import weigh
 from lmsteer_core.analysis.reading import read_text
+from lmsteer_core.analysis.style_reading import read_styles
 from lmsteer_core.progress import map_shares
-from lmsteer_core.ui.tabs.highlight import analysis as analysis_module
 from lmsteer_core.ui.tabs.highlight.analysis import Analyst
 from lmsteer_core.workbench import Workbench
 
@@ -44,8 +44,10 @@ def test_an_analysis_is_the_librarys(small: LanguageModel, steers) -> None:
     read = read_text(small, TEXT)
     assert analysis.token_texts == read.token_texts
     assert analysis.weighed == weigh(small, read, steers[0])
-    _, found = finished(analyst.profile(TEXT, steers))
-    assert list(found) == profile(small, read, steers)
+    assert analysis.style == read_styles(small, read, steers[:1])[0]
+    assert analysis.profile == ()
+    _, analysis = finished(analyst.weigh(TEXT, steers[0], steers))
+    assert list(analysis.profile) == read_styles(small, read, steers)
 
 
 def test_what_is_known_is_not_computed_again(
@@ -56,23 +58,11 @@ def test_what_is_known_is_not_computed_again(
     _, first = finished(analyst.weigh(TEXT, steers[0]))
     calls = record_calls(monkeypatch, workbench, "profile")
     monkeypatch.setattr(workbench, "read", None)
-    _, found = finished(analyst.profile(TEXT, steers))
+    shares, again = finished(analyst.weigh(TEXT, steers[0], steers))
+    assert calls == shares == []
+    assert again.weighed is first.weighed
+    finished(analyst.weigh(TEXT, steers[1], steers))
     assert [some for _, some in calls] == [steers[1:]]
-    assert found[0] is first.weighed
-    shares, again = finished(analyst.weigh(TEXT, steers[1]))
-    assert shares == []
-    assert again.weighed is found[1]
-
-
-def test_a_long_texts_profile_is_of_its_beginning(
-    small: LanguageModel, steers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(analysis_module, "PROFILE_TOKENS", 6)
-    analyst = Analyst(Workbench(small))
-    _, analysis = finished(analyst.weigh(TEXT, steers[0]))
-    _, found = finished(analyst.profile(TEXT, steers))
-    assert len(analysis.weighed.evidence) == analysis.n_tokens > 6
-    assert [len(each.evidence) for each in found] == [6, 6]
 
 
 def test_only_the_latest_texts_are_kept(

@@ -9,13 +9,12 @@ from typing import Generic, TypeVar
 
 from lmsteer_core.analysis.evidence import Weighed
 from lmsteer_core.analysis.reading import ReadText
+from lmsteer_core.analysis.spans import UnitKind
+from lmsteer_core.analysis.style_reading import StyleReading
 from lmsteer_core.progress import Steps, scaled
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.workbench import Workbench
-
-PROFILE_TOKENS = 2_048
-"""Of a longer text only this much is weighed by every steer; the chosen one weighs all of it."""
 
 _KEPT_TEXTS = 4
 _KEPT_RESULTS = 256
@@ -29,24 +28,64 @@ class Analysis:
     Attributes:
         token_texts: The characters each token covers; joined they are the text that was read.
         cut: Whether the text was longer than the model reads.
-        weighed: What the whole text says about the chosen steer.
-        profile: What it says about every steer, of its first `PROFILE_TOKENS`; empty until made.
+        weighed: What the paper's formula says about the chosen steer.
+        style: What is read of the chosen steer's style, against ordinary text.
+        profile: What is read of every steer's style.
     """
 
     token_texts: list[str]
     cut: bool
     weighed: Weighed
-    profile: tuple[Weighed, ...] = ()
+    style: StyleReading
+    profile: tuple[StyleReading, ...] = ()
 
     @property
     def n_tokens(self) -> int:
         """Tokens that were read."""
         return len(self.token_texts)
 
-    @property
-    def n_profiled(self) -> int:
-        """Tokens behind the profile."""
-        return min(self.n_tokens, PROFILE_TOKENS)
+
+@dataclass(frozen=True)
+class Measure:
+    """What a token is given.
+
+    Attributes:
+        name: As it is chosen.
+        unit: Of its values.
+        full_tint: The |value| of a unit at which its tint is strongest.
+        least: Weaker spans are not listed: they are noise.
+        tip: What full tint means, behind its number.
+    """
+
+    name: str
+    unit: str
+    full_tint: dict[UnitKind, float]
+    least: float
+    tip: str
+
+    def values(self, analysis: Analysis) -> list[float]:
+        """Return the value of each token for the chosen steer."""
+        if self is PAPER:
+            return analysis.weighed.evidence
+        spread = analysis.style.base_rate.deviation or 1.0
+        return [score / spread for score in analysis.style.scores]
+
+
+ORDINARY = Measure(
+    "against ordinary text",
+    "σ",
+    {"tokens": 5.0, "words": 5.0, "sentences": 10.0},
+    2.0,
+    "1 σ is how far the words of ordinary text spread.",
+)
+PAPER = Measure(
+    "log P₊ − log P₋",
+    "nats",
+    {"tokens": 4.0, "words": 4.0, "sentences": 12.0},
+    1.0,
+    "4 nats are 55 times likelier under that pole.",
+)
+MEASURES = {measure.name: measure for measure in (ORDINARY, PAPER)}
 
 
 @dataclass(frozen=True)
@@ -78,20 +117,16 @@ class Analyst:
         self._texts: _Kept[ReadText] = _Kept(_KEPT_TEXTS)
         self._results: _Kept[Weighed] = _Kept(_KEPT_RESULTS)
 
-    def weigh(self, text: str, steer: Steer) -> Steps[Analysis]:
-        """Return what the whole text says about one steer.
+    def weigh(self, text: str, steer: Steer, steers: Sequence[Steer] = ()) -> Steps[Analysis]:
+        """Return what the whole text says about one steer, and what is read of every other.
 
         Raises:
             InputError: If the text is empty.
         """
         read = yield from scaled(self._read(text), 0, 0.5)
-        (weighed,) = yield from scaled(self._weigh(text, read, [steer]), 0.5, 1)
-        return Analysis(read.token_texts, read.cut, weighed)
-
-    def profile(self, text: str, steers: Sequence[Steer]) -> Steps[tuple[Weighed, ...]]:
-        """Return what the text's first `PROFILE_TOKENS` say about every steer."""
-        read = yield from self._read(text)
-        return tuple((yield from self._weigh(text, read.beginning(PROFILE_TOKENS), steers)))
+        weighed = yield from scaled(self._weigh(text, read, steer), 0.5, 1)
+        style, *profile = self._workbench.read_styles(read, [steer, *steers])
+        return Analysis(read.token_texts, read.cut, weighed, style, tuple(profile))
 
     def _read(self, text: str) -> Steps[ReadText]:
         read = self._texts.get(text)
@@ -100,21 +135,14 @@ class Analyst:
             self._texts.put(text, read)
         return read
 
-    def _weigh(self, text: str, read: ReadText, steers: Sequence[Steer]) -> Steps[list[Weighed]]:
-        """Weigh those steers that have not weighed this much of the text yet, all in one go."""
-
-        def key(steer: Steer) -> Hashable:
-            return text, len(read.token_ids), steer
-
-        results = {steer: self._results.get(key(steer)) for steer in steers}
-        missing = [steer for steer, weighed in results.items() if weighed is None]
-        if missing:
-            for steer, weighed in zip(
-                missing, (yield from self._workbench.profile(read, missing)), strict=True
-            ):
-                results[steer] = weighed
-                self._results.put(key(steer), weighed)
-        return [weighed for weighed in results.values() if weighed]
+    def _weigh(self, text: str, read: ReadText, steer: Steer) -> Steps[Weighed]:
+        """Weigh the text by the steer, unless it is known what comes of it."""
+        key: Hashable = (text, steer)
+        weighed = self._results.get(key)
+        if weighed is None:
+            (weighed,) = yield from self._workbench.profile(read, [steer])
+            self._results.put(key, weighed)
+        return weighed
 
 
 class _Kept(Generic[_Value]):

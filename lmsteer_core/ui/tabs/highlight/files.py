@@ -13,7 +13,7 @@ from lmsteer_core.analysis.spans import UnitKind
 from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.markup.standalone import plain_cell, standalone
 from lmsteer_core.ui.tabs.highlight import markup
-from lmsteer_core.ui.tabs.highlight.analysis import Analysis, Shown
+from lmsteer_core.ui.tabs.highlight.analysis import PAPER, Analysis, Measure, Shown
 
 _FILE_ROWS = 5_000
 """Rows of a saved page's table of units; the CSV has all."""
@@ -24,63 +24,69 @@ _WIDTH, _HEIGHT = 640, 200
 def csv_of(shown: Shown) -> str:
     """Return a row per token: document (1 or 2), index, start, end, text, nats per steer.
 
-    Start and end count characters. A cell is empty where a steer weighed only a text's beginning,
-    and text that a spreadsheet would take for a formula begins with an apostrophe.
+    The nats are the scores against ordinary text; the last column is the chosen steer's evidence
+    log P₊ − log P₋. Start and end count characters, and text that a spreadsheet would take for a
+    formula begins with an apostrophe.
     """
     out = io.StringIO()
     writer = csv.writer(out)
     names = [card.name for card in shown.cards] or [shown.card.name]
-    writer.writerow(["document", "index", "start", "end", "text", *map(plain_cell, names)])
+    writer.writerow(
+        ["document", "index", "start", "end", "text", *map(plain_cell, names), PAPER.name]
+    )
     for document, text in enumerate(shown.texts, 1):
-        columns = list(_columns(shown, text, names))
+        columns = list(_columns(text, names))
         start = 0
         for i, piece in enumerate(text.token_texts):
-            numbers = [f"{column[i]:.6f}" if i < len(column) else "" for column in columns]
+            numbers = [f"{column[i]:.6f}" for column in columns]
             writer.writerow([document, i, start, start + len(piece), plain_cell(piece), *numbers])
             start += len(piece)
     # Without this mark some spreadsheets read UTF-8 as an older code page.
     return "\ufeff" + out.getvalue()
 
 
-def _columns(shown: Shown, text: Analysis, names: Sequence[str]) -> Iterator[list[float]]:
-    profile = {weighed.name: weighed.evidence for weighed in text.profile}
-    for name in names:
-        yield text.weighed.evidence if name == shown.card.name else profile.get(name, [])
+def _columns(text: Analysis, names: Sequence[str]) -> Iterator[list[float]]:
+    profile = {style.name: style.scores for style in (text.style, *text.profile)}
+    yield from (profile[name] for name in names)
+    yield text.weighed.evidence
 
 
-def html_of(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> Markup:
+def html_of(
+    shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int, measure: Measure
+) -> Markup:
     """Return a page that needs no other file, no script and no network."""
     profile = markup.profile_table(shown)
     parts = [
         Markup("<p>{}</p>").format(Markup("<br>").join(markup.summary(shown))),
-        markup.legend(shown.poles, kind),
-        *_text_parts(shown, kind, n_spans, max_tokens),
+        markup.legend(shown.poles, kind, measure),
+        *_text_parts(shown, kind, n_spans, max_tokens, measure),
         Markup("<h2>All steers</h2>{}").format(profile) if profile else Markup(),
         Markup(
-            "<p>Evidence is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats, under the "
-            "language model {}. Made with LM-Steer Workbench.</p>"
-        ).format(shown.card.model_id),
+            "<p>{}: {} Read with the language model {}; made with LM-Steer Workbench.</p>"
+        ).format(measure.name, measure.tip, shown.card.model_id),
     ]
     title = f"{shown.card.name}: {shown.card.negative} ↔ {shown.card.positive}"
     return standalone(title, Markup().join(parts))
 
 
-def _text_parts(shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int) -> Iterator[Markup]:
+def _text_parts(
+    shown: Shown, kind: UnitKind, n_spans: int, max_tokens: int, measure: Measure
+) -> Iterator[Markup]:
     """Yield what the page has of each text."""
     part = Markup(
         "{title}{text}<h3>Strongest spans</h3>{spans}<h3>P(ε | text)</h3>{curve}"
         "<details><summary>Evidence of the {kind}</summary>{table}</details>"
     )
     for title, text in zip(markup.titles(shown, "h2"), shown.texts, strict=True):
-        units = markup.units_of(text, kind)
-        spans = markup.text_spans(text, n_spans, max_tokens)
+        units = markup.units_of(text, kind, measure)
+        spans = markup.text_spans(text, n_spans, max_tokens, measure)
         yield part.format(
             title=title,
-            text=markup.highlighted("".join(text.token_texts), units, shown.poles, kind),
-            spans=markup.spans_list(spans, shown.poles),
+            text=markup.highlighted("".join(text.token_texts), units, shown.poles, kind, measure),
+            spans=markup.spans_list(spans, shown.poles, measure),
             curve=_curve(text.weighed),
             kind=kind,
-            table=markup.units_table(units, kind, limit=_FILE_ROWS),
+            table=markup.units_table(units, kind, measure, limit=_FILE_ROWS),
         )
 
 

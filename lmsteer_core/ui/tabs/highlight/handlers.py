@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -20,11 +20,10 @@ from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.highlight import markup
-from lmsteer_core.ui.tabs.highlight.analysis import Analysis, Analyst, Shown
+from lmsteer_core.ui.tabs.highlight.analysis import MEASURES, Analysis, Analyst, Shown
 from lmsteer_core.ui.tabs.highlight.files import csv_of, html_of
 
 BY_PLACE, BY_STRENGTH = "as in the text", "strongest first"
-_WEIGHING = "Weighing every steer …"
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,12 @@ class UnitSettings:
     Attributes:
         kind: Tokens, words or sentences.
         order: BY_PLACE or BY_STRENGTH, of the table of numbers.
+        measure_name: One of `MEASURES`.
     """
 
     kind: UnitKind
     order: str
+    measure_name: str
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class SpanSettings:
     Attributes:
         n_spans: Spans at most, of each text.
         max_tokens: Tokens of a span at most.
+        measure_name: One of `MEASURES`.
     """
 
     n_spans: float
     max_tokens: float
+    measure_name: str
 
 
 @dataclass(frozen=True)
@@ -117,28 +120,19 @@ class HighlightHandlers:
         self._shown: dict[str, Shown] = {}  # by session: what its page shows and would save
 
     def read(self, request: gr.Request, settings: ReadSettings) -> Iterator[tuple[Any, ...]]:
-        """Yield what the texts say about the chosen steer, then about every steer."""
+        """Yield how far the reading is, then what the texts say about the steers."""
         session = session_of(request)
 
         def write(is_wanted: Wanted) -> Iterator[Panels]:
             steer = self._page_steers.steer(session, settings.steer_name)
             names = self._page_steers.names(session)
             steers = [self._page_steers.steer(session, name) for name in names]
-            analyses = yield from self._weigh(settings.texts, steer)
+            analyses = yield from self._weigh(settings.texts, steer, steers)
             if not is_wanted():  # what is saved must be what is shown
-                return
-            shown = self._shown[session] = Shown(steer.card, tuple(analyses))
-            yield _reading_panels(shown, settings)
-            analyses = yield from self._profile(settings.texts, analyses, steers)
-            if not is_wanted():
                 return
             cards = tuple(each.card for each in steers)
             shown = self._shown[session] = Shown(steer.card, tuple(analyses), cards)
-            # Gradio forgets a chart that came while its tab was hidden if a later piece of the run
-            # skips it.
-            yield Panels(
-                posterior=_posterior(shown), profile=markup.profile_table(shown), status=""
-            )
+            yield _reading_panels(shown, settings)
 
         yield from self._runs.follow(request, len(Panels._fields) - 1, write)
 
@@ -159,14 +153,18 @@ class HighlightHandlers:
     def show_spans(self, request: gr.Request, settings: SpanSettings) -> Any:
         """Return the strongest spans of each text."""
         shown = self._shown.get(session_of(request))
-        return markup.spans_of(shown, *_span_limits(settings)) if shown else gr.skip()
+        return _spans(shown, settings) if shown else gr.skip()
 
     def html_file(self, request: gr.Request, settings: FileSettings) -> str:
         """Return what is shown as HTML that stands alone, named, as JSON; "" if nothing is."""
         shown = self._shown.get(session_of(request))
         if not shown:
             return ""
-        return _file(shown, "html", html_of(shown, settings.kind, *_span_limits(settings)))
+        return _file(
+            shown,
+            "html",
+            html_of(shown, settings.kind, *_span_limits(settings), MEASURES[settings.measure_name]),
+        )
 
     def csv_file(self, request: gr.Request) -> str:
         """Return the evidence of every token as a table, named, as JSON; "" if nothing is shown."""
@@ -183,8 +181,8 @@ class HighlightHandlers:
         self._runs.forget(session_of(request))
         self._shown.pop(session_of(request), None)
 
-    def _weigh(self, texts: dict[str, str], steer: Steer) -> _Reading:
-        """Yield the progress of reading each text; return what each says about the steer."""
+    def _weigh(self, texts: dict[str, str], steer: Steer, steers: list[Steer]) -> _Reading:
+        """Yield the progress of reading each text; return what each says about the steers."""
         for name, text in texts.items():
             check_text(text, name)
         analyses = []
@@ -192,28 +190,17 @@ class HighlightHandlers:
             what = f"Reading the {name} …" if len(texts) > 1 else "Reading …"
             yield _progress(what)(0)
             analyses.append(
-                (yield from map_shares(self._analyst.weigh(text, steer), _progress(what)))
+                (yield from map_shares(self._analyst.weigh(text, steer, steers), _progress(what)))
             )
         return analyses
-
-    def _profile(
-        self, texts: dict[str, str], analyses: list[Analysis], steers: list[Steer]
-    ) -> _Reading:
-        """Yield the progress of weighing; return the analyses with what they say of every steer."""
-        profiled = []
-        for text, analysis in zip(texts.values(), analyses, strict=True):
-            steps = self._analyst.profile(text, steers)
-            profile = yield from map_shares(steps, _progress(_WEIGHING))
-            profiled.append(replace(analysis, profile=profile))
-        return profiled
 
 
 def unit_panels(shown: Shown, settings: UnitSettings) -> tuple[str, str, str, str]:
     """Return both texts tinted, the key to the tints and the table of numbers."""
-    kind = settings.kind
-    first, *others = markup.marked_texts(shown, kind)
-    table = markup.units_tables(shown, kind, by_strength=settings.order == BY_STRENGTH)
-    return first, others[0] if others else "", markup.legend(shown.poles, kind), table
+    kind, measure = settings.kind, MEASURES[settings.measure_name]
+    first, *others = markup.marked_texts(shown, kind, measure)
+    table = markup.units_tables(shown, kind, measure, by_strength=settings.order == BY_STRENGTH)
+    return first, others[0] if others else "", markup.legend(shown.poles, kind, measure), table
 
 
 def _reading_panels(shown: Shown, settings: ReadSettings) -> Panels:
@@ -224,11 +211,11 @@ def _reading_panels(shown: Shown, settings: ReadSettings) -> Panels:
         marked_second=marked_second,
         legend=legend,
         table=table,
-        spans=markup.spans_of(shown, *_span_limits(settings)),
+        spans=_spans(shown, settings),
         posterior=_posterior(shown),
-        profile="",
+        profile=markup.profile_table(shown),
         summary=Markup().join(map(widgets.note, markup.summary(shown))),
-        status=_bar(0, _WEIGHING),
+        status="",
     )
 
 
@@ -249,6 +236,10 @@ def _posterior(shown: Shown) -> Any:
             for name, text in zip(names, shown.texts, strict=True)
         },
     )
+
+
+def _spans(shown: Shown, settings: SpanSettings) -> Markup:
+    return markup.spans_of(shown, *_span_limits(settings), MEASURES[settings.measure_name])
 
 
 def _span_limits(settings: SpanSettings) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import LOOK, QUIET, STREAMING, Inputs, call_js, note_js
 from lmsteer_core.ui.tabs.examples import EXAMPLE_TEXTS, ExampleText
+from lmsteer_core.ui.tabs.highlight.analysis import MEASURES, ORDINARY
 from lmsteer_core.ui.tabs.highlight.handlers import (
     BY_PLACE,
     BY_STRENGTH,
@@ -23,26 +24,30 @@ from lmsteer_core.ui.tabs.highlight.handlers import (
     SpanSettings,
     UnitSettings,
 )
-from lmsteer_core.ui.tabs.highlight.markup import FULL_TINT
+from lmsteer_core.ui.tabs.highlight.markup import KINDS
 
 _READING: dict[str, Any] = {**STREAMING, "concurrency_id": "highlight", "concurrency_limit": 4}
 """Options of an event that reads a text; a newer one of the same page ends it."""
 
 _SAVE_JS = call_js("page.save")
 _ABOUT = Markup(
-    "<p>Evidence of a token is log P(token | +ε) − log P(token | −ε) at ε = 1, in nats: how much "
-    "better the + model foresaw it than the − model did. A token is judged in its context; the "
-    "first has none. A steer sees wording, not meaning: irony and negation pass it by.</p>"
+    "<p>A token's score is how far the style moves its own logit, less what ordinary text gets, "
+    "in σ: how far the words of ordinary text spread. So styles and lengths compare, and plain "
+    "text stays plain. What it cannot see: irony, a negation in another clause, whether a topic "
+    "or a tone is meant. The paper's log P₊ − log P₋ is the other choice.</p>"
 )
 _EQUATION = (
+    "score(xₜ) = hₜ · W (eₓₜ − ē) − its mean in ordinary text; "
     "evidence(xₜ) = log P(xₜ | x₁ … xₜ₋₁; ε = 1) − log P(xₜ | x₁ … xₜ₋₁; ε = −1) and "
     "P(ε | x) ∝ Πₜ P(xₜ | x₁ … xₜ₋₁; ε)",
     (
+        "hₜ is the state before the token, e its output embedding and ē ordinary text's mean; "
+        "steers that learned from labelled text read with factors of their own in place of W. "
         "xₜ is the t-th token of the text; every ε of the grid from −5 to 5 has the same weight "
         "before the text is read. Totals grow with the length of a text, so the curve narrows: it "
         "says which ε foresees this wording best, not how sure a reader would be."
     ),
-    "analysis/evidence.py",
+    "analysis/style_reading.py",
 )
 
 
@@ -68,6 +73,7 @@ class _Marked:
     """The texts with their evidence."""
 
     kind: gr.Radio
+    measure: gr.Radio
     marked: gr.HTML
     second_panel: gr.Column
     marked_second: gr.HTML
@@ -104,8 +110,9 @@ def create_highlight_tab(page: Page) -> None:
             marked = _create_marked()
     details = _create_details()
 
-    units = {"kind": marked.kind, "order": details.order}
-    spans = {"n_spans": details.n_spans, "max_tokens": details.max_tokens}
+    measure: dict[str, Any] = {"measure_name": marked.measure}
+    units = {"kind": marked.kind, "order": details.order, **measure}
+    spans = {"n_spans": details.n_spans, "max_tokens": details.max_tokens, **measure}
     outputs = Panels(
         second_panel=marked.second_panel,
         marked=marked.marked,
@@ -124,8 +131,7 @@ def create_highlight_tab(page: Page) -> None:
         second=texts.second,
         is_comparing=texts.compare,
         steer_name=texts.steer_name,
-        **units,
-        **spans,
+        **units | spans,
     )
     read = inputs.event(handlers.read, outputs, **_READING)
     gr.on([texts.go.click, texts.steer_name.input, page.demo.load], **read)
@@ -225,11 +231,12 @@ def _create_texts(names: list[str]) -> _Texts:
 
 def _create_marked() -> _Marked:
     kind = gr.Radio(
-        [*FULL_TINT],
+        [*KINDS],
         value=EXAMPLE_TEXTS[0].unit,
         label="Evidence per",
         elem_id="highlight-unit",
     )
+    measure = gr.Radio([*MEASURES], value=ORDINARY.name, label="Read", elem_id="highlight-measure")
     with gr.Row(elem_classes="highlight-texts"):
         with gr.Column(min_width=260):
             marked = gr.HTML(elem_id="highlighted", elem_classes="card")
@@ -246,6 +253,7 @@ def _create_marked() -> _Marked:
     file = gr.Textbox(visible="hidden", label="File")
     return _Marked(
         kind,
+        measure,
         marked,
         second_panel,
         marked_second,
@@ -264,9 +272,7 @@ def _create_details() -> _Details:
         with gr.Column(min_width=300):
             gr.HTML("<h2>Which ε the text speaks for</h2><p>P(ε | text), its peak named.</p>")
             posterior = gr.Plot(show_label=False, elem_id="posterior")
-            gr.HTML(
-                "<h2>Strongest spans</h2><p>Neighbouring tokens whose evidence adds up to most.</p>"
-            )
+            gr.HTML("<h2>Strongest spans</h2><p>Neighbouring tokens that add up to most.</p>")
             with gr.Row():
                 n_spans = gr.Slider(
                     1, 12, 5, step=1, label="Spans at most", elem_id="highlight-spans"
@@ -277,8 +283,8 @@ def _create_details() -> _Details:
             spans = gr.HTML(elem_id="spans")
         with gr.Column(min_width=300):
             gr.HTML(
-                "<h2>All steers at once</h2><p>Each steer alone on the same reading of the text; "
-                "the bar is its evidence per token.</p>"
+                "<h2>All steers at once</h2><p>Each steer alone on the same reading of the text, "
+                "in σ: standard deviations of ordinary text of this length.</p>"
             )
             profile = gr.HTML(elem_id="highlight-profile")
     with gr.Accordion("Numbers", open=False, elem_id="highlight-numbers"):
