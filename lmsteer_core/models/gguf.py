@@ -8,8 +8,11 @@ import shutil
 import struct
 import sys
 import tempfile
+from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -48,14 +51,15 @@ def convert_gguf(gguf: Path, *more: Path) -> Path:
             if more:
                 gguf = _join(Path(scratch) / f"{stem}.gguf", gguf, *more)
             source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-            model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+            with _read_once():
+                model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+                AutoTokenizer.from_pretrained(**source).save_pretrained(partial)
             # Dequantised here, so nothing of the quantisation may reach the saved config.
             model.hf_quantizer = None
             model.is_quantized = False
             if hasattr(model.config, "quantization_config"):
                 del model.config.quantization_config
             model.save_pretrained(partial)
-            AutoTokenizer.from_pretrained(**source).save_pretrained(partial)
             sizes = {file.name: file.stat().st_size for file in partial.iterdir()}
             (partial / _MANIFEST).write_text(json.dumps(sizes))
             if not _is_complete(folder):  # another process may have finished first
@@ -78,6 +82,20 @@ def convert_gguf(gguf: Path, *more: Path) -> Path:
             "install or download it again."
         ) from error
     return folder
+
+
+def _read_once() -> AbstractContextManager[Any]:
+    """Let transformers parse a file once, not for config, tokenizer and weights each.
+
+    It also asks for the same map of names once for every module.
+    """
+    import gguf
+
+    return mock.patch.multiple(
+        gguf,
+        GGUFReader=cache(gguf.GGUFReader),
+        get_tensor_name_map=cache(gguf.get_tensor_name_map),
+    )
 
 
 def _join(whole: Path, *pieces: Path) -> Path:
