@@ -18,11 +18,14 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from lmsteer_core.files import cache_folder
 
 GRAPH_FILE = "graph.xml"
 _VERSION = 1
+_KEPT_DAYS = 30
 _GROUP = 32
 _EXACT = 1e-6
 """Relative error of weights that lie on 16 evenly spaced values."""
@@ -69,7 +73,10 @@ def graph_folder(model: PreTrainedModel) -> Path:
     name = digest(model)
     folder = cache_folder() / "graphs" / name
     if (folder / GRAPH_FILE).exists():
+        with suppress(OSError):  # a read-only cache
+            os.utime(folder)
         return folder
+    _remove_old(folder.parent)
     source = model.name_or_path
     if not source:
         _write(copy.deepcopy(model).float(), folder)
@@ -81,6 +88,14 @@ def graph_folder(model: PreTrainedModel) -> Path:
         lines = run.stderr.strip().splitlines() or ["it ended without a word"]
         raise ModelError(f"The model cannot be made a graph: {lines[-1]}")
     return folder
+
+
+def _remove_old(graphs: Path) -> None:
+    """Remove the graphs that nobody has loaded for long: of other versions, of models now gone."""
+    for folder in graphs.glob("*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _KEPT_DAYS * 86_400:
+                shutil.rmtree(folder)
 
 
 def convert(model: PreTrainedModel) -> Any:
@@ -322,7 +337,8 @@ def _four_bits(whole: np.ndarray) -> Any:
 def _write(model: PreTrainedModel, folder: Path) -> None:
     import openvino as ov
 
-    with warnings.catch_warnings(action="ignore"):  # tracing tells of every shape that it reads
+    # Tracing touches every shape and attribute, deprecated ones too, and warns of each.
+    with warnings.catch_warnings(action="ignore"):
         graph = convert(model)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as scratch:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import time
 
 import pytest
 from support.models import TINY_CONFIGS
@@ -11,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from lmsteer_core import LanguageModel, Row, Sampling, generate
 from lmsteer_core.models import decoder_choice
 from lmsteer_core.models.decoder_choice import Measured, choose
+from lmsteer_core.models.graph import graph_folder
 from lmsteer_core.models.graph_decoder import GraphDecoder
 
 
@@ -88,3 +91,17 @@ def test_other_architectures_write_with_the_graph_or_say_why_not(
     assert (tiny.decoder is tiny.reference) == said.startswith("torch writes the texts")
     (written,) = generate(tiny, [Row("The garden is")], {}, Sampling(max_new_tokens=4))
     assert written.tokens
+
+
+def test_a_new_graph_takes_the_place_of_those_nobody_loads_any_more(monkeypatch, tmp_path):
+    monkeypatch.setenv("LMSTEER_CACHE", str(tmp_path))
+    ages = {"of-an-old-version": 31 * 86_400, "of-another-model": 86_400}
+    for name, age in ages.items():
+        (tmp_path / "graphs" / name).mkdir(parents=True)
+        os.utime(tmp_path / "graphs" / name, (time.time() - age,) * 2)
+    model = AutoModelForCausalLM.from_config(copy.deepcopy(TINY_CONFIGS["llama"])).eval()
+    folder = graph_folder(model)
+    assert {path.name for path in folder.parent.iterdir()} == {"of-another-model", folder.name}
+    os.utime(folder, (0, 0))
+    assert graph_folder(model) == folder
+    assert time.time() - folder.stat().st_mtime < 3600
