@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -16,7 +17,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def wait_for(url: str, served: subprocess.Popen[bytes], *, or_starting: bool = False) -> None:
+def wait_for(url: str, served: subprocess.Popen[Any], *, or_starting: bool = False) -> None:
     """Return once the address answers, or only says that the app is starting.
 
     Raises:
