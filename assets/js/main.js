@@ -5,10 +5,11 @@
 
 import * as compose from "./compose.js";
 import * as highlight from "./highlight.js";
+import * as live from "./live.js";
 import * as nextWord from "./next_word.js";
 import * as page from "./page.js";
 import * as words from "./words.js";
 
 for (const view of [page, compose, nextWord, words]) view.start();
 
-export { compose, highlight, nextWord, page, words };
+export { compose, highlight, live, nextWord, page, words };

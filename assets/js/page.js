@@ -1,8 +1,9 @@
 /** What all tabs share: the theme, the sliders, the width of charts, and when a request was sent. */
 
+import { followed, showNews } from "./live.js";
 import { debounced, download, enter, oncePerFrame, parseFile, targetWithin } from "./shared.js";
 
-const PAUSE_MS = 250;
+const PACE_MS = 250;
 const DRIVE_MS = 120;
 const THEME_KEY = "lmsteer-theme";
 const TOKEN_KEY = "lmsteer-page";
@@ -10,21 +11,20 @@ const TOKEN_KEY = "lmsteer-page";
 let sentAt = 0;
 
 /** @type {(values: unknown[]) => Promise<unknown[]>} */
-const settled = debounced(() => {
+const latest = debounced(() => {
   const isDriving = document.querySelector("#drive")?.checkVisibility();
-  return isDriving ? Math.max(0, sentAt + DRIVE_MS - performance.now()) : PAUSE_MS;
+  return Math.max(0, sentAt + (isDriving ? DRIVE_MS : PACE_MS) - performance.now());
 });
 
 /**
- * Let a slider's event through after a short pause, without the values it passed on the way. While a
- * text is driven values are sent on the way too, but not more often than tokens come.
+ * Let a slider's events through while it moves, but not more often than a text can follow.
  *
  * @param {unknown[]} values
  */
-export async function debounce(...values) {
-  const latest = await settled(values);
+export async function pace(...values) {
+  const sent = await latest(values);
   sentAt = performance.now();
-  return latest;
+  return sent;
 }
 
 /**
@@ -145,7 +145,10 @@ function openTab(event) {
 
 /** Listen to the page. */
 export function start() {
-  window.fetch = stamped(window.fetch, () => performance.now());
+  window.fetch = followed(
+    stamped(window.fetch, () => performance.now()),
+    showNews,
+  );
   new MutationObserver(oncePerFrame(fitCharts)).observe(document.documentElement, {
     subtree: true,
     attributes: true,

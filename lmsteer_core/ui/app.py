@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
+from starlette.middleware import Middleware
 
 from lmsteer_core.http_api.routes import routes
 from lmsteer_core.resources import ASSETS
@@ -14,6 +15,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import call_js
 from lmsteer_core.ui.page.jobs import CLOSING
+from lmsteer_core.ui.page.live_feed import FeedMiddleware
 from lmsteer_core.ui.page.modules import HEAD, module_route
 from lmsteer_core.ui.page.theme import theme
 from lmsteer_core.ui.starting import StartingPage, cannot_serve
@@ -63,10 +65,11 @@ def serve_app(
             auth=auth,
             mcp_server=mcp,
             app_kwargs={
+                "middleware": [Middleware(FeedMiddleware)],
                 "routes": [
                     module_route(),
                     *routes(workbench, key=":".join(auth) if auth else None),
-                ]
+                ],
             },
             **launch_options(),
         )

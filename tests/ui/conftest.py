@@ -148,17 +148,13 @@ class Visit:
         page.wait_for_selector("#status .note")  # not the seconds that Gradio counts there
 
     def wait_until_done(self) -> None:
-        """Wait for the finished line that gives the speed."""
-        self.page.wait_for_function(
-            "document.querySelector('#status')?.innerText.includes('tokens/s')"
-        )
+        """Wait for the line of a finished text."""
+        self.page.wait_for_selector("#status .note[role=status]")
 
     def generate(self) -> None:
         """Click Generate and wait for a fresh finish."""
         self.page.click("#generate")
-        self.page.wait_for_function(
-            "!document.querySelector('#status').innerText.includes('tokens/s')"
-        )
+        self.page.wait_for_selector("#status .note:not([role])")
         self.wait_until_done()
 
     def text(self, column: str) -> str:

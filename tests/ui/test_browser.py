@@ -1,8 +1,15 @@
 """What a visitor does, in a real browser; the `visit` fixture also fails on any outside request."""
 
+import math
 import re
 
 import pytest
+from markupsafe import Markup
+
+from lmsteer_core.generation.live_row import Token
+from lmsteer_core.ui.markup.tokens import Continuation
+from lmsteer_core.ui.page.live_view import LivePanel, LiveView
+from lmsteer_core.ui.tabs.steer.drive_markup import DrivenText
 
 SLIDER = "#steer-sentiment input[type=range]"
 NUMBER = "#steer-sentiment input[type=number]"
@@ -29,6 +36,7 @@ def test_the_page_opens_with_a_finished_example_and_its_first_change(visit) -> N
 
 
 def test_generation_streams_token_by_token_into_both_columns(steer) -> None:
+    steer.page.fill("#prompt textarea", "The first snow")
     steer.page.evaluate(
         """() => {
             window.seen = {baseline: new Set(), steered: new Set()};
@@ -42,6 +50,67 @@ def test_generation_streams_token_by_token_into_both_columns(steer) -> None:
     steer.generate()
     seen = steer.page.evaluate("() => [window.seen.baseline.size, window.seen.steered.size]")
     assert min(seen) > 5
+
+
+def test_a_moving_slider_leaves_the_baseline_and_the_old_text_until_it_is_overtaken(steer) -> None:
+    baseline, steered = steer.text("baseline"), steer.text("steered")
+    steer.page.evaluate(
+        """() => {
+            window.shown = {baseline: [], steered: []};
+            for (const id of ['baseline', 'steered'])
+                new MutationObserver(() => window.shown[id].push(
+                    document.querySelector(`#${id} .gen`)?.textContent ?? '')).observe(
+                    document.querySelector(`#${id}`), {childList: true, subtree: true});
+        }"""
+    )
+    for value in ("1", "0.6", "0.2", "-0.4"):
+        steer.page.locator(SLIDER).fill(value)
+        steer.page.wait_for_timeout(250)
+    steer.page.wait_for_function(
+        "document.querySelector('#status').innerText.match(/sentiment −0.4.*tokens.s/)"
+    )
+    shown = steer.page.evaluate("window.shown")
+    assert set(shown["baseline"]) <= {baseline}
+    assert min(map(len, shown["steered"])) > len("The first snow") + 20
+    assert steer.text("steered") != steered
+    assert steer.page.locator(".gen .old").count() == 0
+    steer.page.locator(SLIDER).fill("1.5")
+    steer.page.fill("#prompt textarea", "My life is")
+    steer.generate()
+
+
+def test_what_is_appended_on_the_page_is_what_the_server_draws(steer) -> None:
+    text, driven = Continuation("a <b> & "), DrivenText("p", [], limit=3)
+    view = LiveView(
+        [
+            LivePanel("baseline", [text], Markup().join),
+            LivePanel("steered", [driven], Markup().join),
+        ],
+        "status",
+        number=10**6,
+    )
+    sent: dict = {}
+    words = [" <i>x</i>", "", " 🍲", "\n", ' "quoted" & so', " on", "!"]
+    for i, word in enumerate(words):
+        token = Token(i, word, math.log(0.3), math.log(0.1 + 0.1 * i), {"joy": float(i - 3)})
+        text.add(token)
+        driven.add(token)
+        text.first_change = 4 if i > 4 else None
+        steer.page.evaluate(
+            "async news => (await window.lmsteer).live.showNews(news)", view.news(sent)
+        )
+    view.is_over = True
+    steer.page.evaluate("async news => (await window.lmsteer).live.showNews(news)", view.news(sent))
+    same = """([id, html]) => {
+        const drawn = document.createElement('div');
+        drawn.innerHTML = html;
+        return [document.querySelector(`#${id} .prose`).innerHTML, drawn.innerHTML];
+    }"""
+    for elem_id, html in zip(("baseline", "steered"), view.html(), strict=True):
+        on_page, drawn = steer.page.evaluate(same, [elem_id, str(html)])
+        assert on_page == drawn
+    steer.page.reload()
+    steer.page.wait_for_selector("#status .note")
 
 
 def test_the_continuum_reads_from_one_pole_to_the_other(steer) -> None:

@@ -118,8 +118,8 @@ def call_js(function: str, *constants: str) -> str:
     return f"async (...values) => (await window.lmsteer).{function}({arguments}...values)"
 
 
-DEBOUNCE_JS = call_js("page.debounce")
-"""A slider's event comes once it rests, and while a text is driven also on the way."""
+PACE_JS = call_js("page.pace")
+"""A moving slider's events come some four times a second, and the last one always."""
 
 
 def note_js(notes: Mapping[Any, str], otherwise: str = "") -> str:

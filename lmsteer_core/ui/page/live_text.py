@@ -1,90 +1,166 @@
-"""Text while it is being generated: prompt and rows in, HTML panels out after every token."""
+"""Text while it is being generated: prompt and rows in, a growing view out after every token."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import gradio as gr
 from markupsafe import Markup
 
-from lmsteer_core.generation.generate import Row, growing
+from lmsteer_core.generation.generate import Row
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text
+from lmsteer_core.ui.page.baselines import Baseline, Baselines
+from lmsteer_core.ui.page.live_view import LivePanel, LiveView
 from lmsteer_core.ui.page.runs import Wanted
 from lmsteer_core.workbench import Workbench
 
 _SHOWN_CHARACTERS = 600
-"""Of a long prompt only the end is shown: the page gets it again with every token."""
+"""Of a long prompt only the end is shown."""
 
 _PATIENCE_SECONDS = 10.0
 """How long an opening example waits to be written by what will write everybody's texts."""
 
+_BASELINE_SECONDS = 0.04
+"""How often a run whose steered text has ended looks at the baseline."""
+
+
+class ColumnIds(NamedTuple):
+    """Element ids of two columns and their status line."""
+
+    baseline: str = "baseline"
+    steered: str = "steered"
+    status: str = "status"
+
 
 def side_by_side(
     workbench: Workbench,
+    baseline: Baseline,
     prompt: str,
     epsilons: Mapping[str, float],
     sampling: Sampling,
     is_wanted: Wanted,
     page_steers: Mapping[str, Steer],
+    ids: ColumnIds,
     *,
     unlock: bool = False,
     show_rate: bool = True,
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the baseline, the steered text and a status line.
+) -> Iterator[LiveView]:
+    """Yield the baseline and the steered text as they grow.
 
     Args:
         workbench: The model and the steers that all visitors share.
+        baseline: The same prompt unsteered, with the same sampling.
         prompt: What is continued.
-        epsilons: ε by steer name.
+        epsilons: ε by steer name; with none but 0 the steered text is the baseline.
         sampling: Shared by both texts.
         is_wanted: Whether to go on; asked at every token.
         page_steers: Steers of the visitor's page by name, next to the workbench's.
+        ids: Where the texts stand.
         unlock: Whether locked poles may be used.
         show_rate: Whether the last status line gives the speed.
     """
     active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}
-    rows = [Row(prompt), Row(prompt, active)]
     shown, cut = _shown(workbench, prompt, sampling)
-    yield (
-        token_markup.continuation(shown, []),
-        token_markup.continuation(shown, []),
-        widgets.progress("Waiting …"),
-    )
-    began = time.perf_counter()
-    base: list[Token] = []
-    steered: list[Token] = []
-    for base, steered in _growing(workbench, rows, sampling, is_wanted, page_steers, unlock):
-        status = widgets.progress(f"{max(len(base), len(steered))} tokens …")
-        yield (*_columns(shown, base, steered), status)
+    columns = _Columns(shown, baseline)
+    view = columns.view(ids)
+    began, n_before = time.perf_counter(), len(baseline.tokens)
+    if active:
+        rows = [Row(prompt, active)]
+        steps = workbench.stream(
+            rows, sampling, extra=page_steers, is_wanted=is_wanted, unlock=unlock
+        )
+        yield view
+        for (token,) in steps:
+            if token:
+                columns.steered.append(token)
+            columns.grow()
+            yield view.progress(f"{len(columns.steered)} tokens …")
+    else:
+        columns.steered = baseline.tokens
+    while is_wanted() and not baseline.is_over(_BASELINE_SECONDS):
+        columns.grow()
+        yield view.progress(f"{len(baseline.tokens)} tokens …")
+    columns.end(is_whole=is_wanted())
     setting = ", ".join(f"{name} {epsilon_text(e)}" for name, e in active.items())
     text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}."
-    if show_rate:
-        text += f" {max(len(base), len(steered)) / (time.perf_counter() - began):.0f} tokens/s."
-    yield (
-        *_columns(shown, base, steered),
-        widgets.note(text.strip(), "warning" if cut else "info"),
-    )
+    n_steps = max(len(baseline.tokens) - n_before, len(columns.steered) if active else 0)
+    if show_rate and n_steps:
+        text += f" {n_steps / (time.perf_counter() - began):.0f} tokens/s."
+    yield view.finish(widgets.note(text.strip(), "warning" if cut else "info"))
+
+
+class _Columns:
+    """Two texts over one prompt, and where they part."""
+
+    def __init__(self, prompt: str, baseline: Baseline) -> None:
+        self._baseline = baseline
+        self._texts = token_markup.Continuation(prompt), token_markup.Continuation(prompt)
+        self.steered: list[Token] = []
+        self.grow()
+
+    def view(self, ids: ColumnIds) -> LiveView:
+        """Return both as they are shown."""
+        base, steered = self._texts
+        panels = [
+            LivePanel(ids.baseline, [base], Markup().join),
+            LivePanel(ids.steered, [steered], Markup().join, keeps_old=True),
+        ]
+        return LiveView(panels, ids.status)
+
+    def grow(self) -> None:
+        """Show the tokens that came meanwhile."""
+        for text, tokens in zip(self._texts, (self._baseline.tokens, self.steered), strict=True):
+            for token in tokens[text.n_tokens :]:
+                text.add(token)
+        n_common = min(text.n_tokens for text in self._texts)
+        self._mark(
+            token_markup.first_difference(self._baseline.tokens[:n_common], self.steered[:n_common])
+        )
+
+    def end(self, *, is_whole: bool) -> None:
+        """Show the rest; of whole texts an early end is a difference, too."""
+        self.grow()
+        if is_whole:
+            self._mark(token_markup.first_difference(self._baseline.tokens, self.steered))
+
+    def _mark(self, change: int | None) -> None:
+        for text in self._texts:
+            text.first_change = change
 
 
 def finished_example(
-    workbench: Workbench, prompt: str, epsilons: Mapping[str, float], sampling: Sampling
+    workbench: Workbench,
+    baselines: Baselines,
+    prompt: str,
+    epsilons: Mapping[str, float],
+    sampling: Sampling,
 ) -> Future[tuple[str, str, str]]:
     """Write an opening example once, in the background, for every visitor."""
 
     def finish() -> tuple[str, str, str]:
         workbench.wait_for_decoder(_PATIENCE_SECONDS)
         # Its speed would be that of a machine which is still starting up.
-        *_, panels = side_by_side(
-            workbench, prompt, epsilons, sampling, lambda: True, {}, show_rate=False
+        *_, view = side_by_side(
+            workbench,
+            baselines.of_all(prompt, sampling),
+            prompt,
+            epsilons,
+            sampling,
+            lambda: True,
+            {},
+            ColumnIds(),
+            show_rate=False,
         )
-        return panels
+        baseline, steered = view.html()
+        return baseline, steered, view.note
 
     return ThreadPoolExecutor(1).submit(finish)
 
@@ -99,6 +175,51 @@ def panel(title: str, subtitle: str, kind: str, elem_id: str) -> gr.HTML:
         return gr.HTML(elem_id=elem_id)
 
 
+class Continuum:
+    """One steer at several ε, a line for each.
+
+    Attributes:
+        panel: What is shown.
+        cut: A sentence if the model reads only the prompt's end.
+    """
+
+    def __init__(
+        self,
+        workbench: Workbench,
+        prompt: str,
+        steer: Steer,
+        epsilons: Sequence[float],
+        sampling: Sampling,
+        elem_id: str,
+    ) -> None:
+        """Begin with empty lines in the panel `elem_id`; errors as for `Workbench.submit`."""
+        self._workbench, self._steer, self._sampling = workbench, steer, sampling
+        self._rows = [Row(prompt, {steer.name: epsilon}) for epsilon in epsilons]
+        shown, self.cut = _shown(workbench, prompt, sampling)
+        self._lines = [token_markup.Continuation(shown) for _ in epsilons]
+        poles = (steer.card.negative, steer.card.positive)
+        self.panel = LivePanel(
+            elem_id,
+            self._lines,
+            lambda texts: token_markup.continuum(epsilons, texts, poles),
+        )
+
+    def write(self, is_wanted: Wanted, *, unlock: bool = False) -> Iterator[int]:
+        """Let the lines grow and yield the tokens of the longest."""
+        steps = self._workbench.stream(
+            self._rows,
+            self._sampling,
+            extra={self._steer.name: self._steer},
+            is_wanted=is_wanted,
+            unlock=unlock,
+        )
+        for step in steps:
+            for line, token in zip(self._lines, step, strict=True):
+                if token:
+                    line.add(token)
+            yield max(line.n_tokens for line in self._lines)
+
+
 def continuum(
     workbench: Workbench,
     prompt: str,
@@ -106,40 +227,17 @@ def continuum(
     epsilons: Sequence[float],
     sampling: Sampling,
     is_wanted: Wanted,
+    elem_id: str,
     *,
     unlock: bool = False,
-) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a continuum, one per ε, and a status line."""
-    rows = [Row(prompt, {steer.name: epsilon}) for epsilon in epsilons]
-    shown, cut = _shown(workbench, prompt, sampling)
-    poles = (steer.card.negative, steer.card.positive)
-    lines: Sequence[list[Token]] = [[] for _ in rows]
-    yield token_markup.continuum(shown, epsilons, lines, poles), widgets.progress("Waiting …")
-    for lines in _growing(workbench, rows, sampling, is_wanted, {steer.name: steer}, unlock):
-        status = widgets.progress(f"{max(map(len, lines))} tokens …")
-        yield token_markup.continuum(shown, epsilons, lines, poles), status
-    yield token_markup.continuum(shown, epsilons, lines, poles), widgets.note(cut, "warning")
-
-
-def _growing(
-    workbench: Workbench,
-    rows: Sequence[Row],
-    sampling: Sampling,
-    is_wanted: Wanted,
-    page_steers: Mapping[str, Steer],
-    unlock: bool,
-) -> Iterator[list[list[Token]]]:
-    """Yield every row's tokens so far."""
-    steps = workbench.stream(rows, sampling, extra=page_steers, is_wanted=is_wanted, unlock=unlock)
-    yield from growing(steps, len(rows))
-
-
-def _columns(shown: str, base: Sequence[Token], steered: Sequence[Token]) -> tuple[str, str]:
-    change = token_markup.first_difference(base, steered)
-    return (
-        token_markup.continuation(shown, base, first_change=change),
-        token_markup.continuation(shown, steered, first_change=change),
-    )
+) -> Iterator[LiveView]:
+    """Yield the lines of a continuum, one per ε, as they grow in the panel `elem_id`."""
+    lines = Continuum(workbench, prompt, steer, epsilons, sampling, elem_id)
+    view = LiveView([lines.panel], f"{elem_id}-status")
+    yield view
+    for n_tokens in lines.write(is_wanted, unlock=unlock):
+        yield view.progress(f"{n_tokens} tokens …")
+    yield view.finish(widgets.note(lines.cut, "warning"))
 
 
 def _shown(workbench: Workbench, prompt: str, sampling: Sampling) -> tuple[str, str]:

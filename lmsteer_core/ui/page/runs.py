@@ -9,9 +9,12 @@ from concurrent.futures import Future
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui.markup import widgets
+from lmsteer_core.ui.page.live_feed import FEEDS
+from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import requested_at, session_of
 
 _STOPPED = 0
@@ -90,13 +93,8 @@ class Runs:
             write: Given a check whether it is still wanted, yields panels and a status line.
             stopped: The status line after Stop.
         """
-        session = session_of(request)
-        number = self.start(session, requested_at(request))
+        session, is_wanted = self._begin(request)
         keep = [gr.skip()] * n_panels
-
-        def is_wanted() -> bool:
-            return self.is_current(session, number)
-
         try:
             for panels in write(is_wanted):
                 if not is_wanted():
@@ -110,3 +108,47 @@ class Runs:
                 yield *keep, gr.skip()
         except LMSteerError as error:
             yield *keep, widgets.note(str(error), "error")
+
+    def follow_live(
+        self,
+        request: gr.Request,
+        n_panels: int,
+        write: Callable[[Wanted], Iterator[LiveView]],
+        *,
+        stopped: str = "Stopped.",
+    ) -> Iterator[tuple[Any, ...]]:
+        """Show what a new run writes as it grows, and yield its panels once they are at their end.
+
+        Arguments as for `follow`, but `write` yields its view whenever it has grown.
+        """
+        session, is_wanted = self._begin(request)
+        keep = [gr.skip()] * n_panels
+        view: LiveView | None = None
+
+        def is_replaced() -> bool:
+            return not is_wanted() and not self.is_stopped(session)
+
+        yield *keep, gr.skip()  # until its first answer comes, gradio's page counts the seconds
+        with FEEDS.showing(session, is_replaced) as shown:
+            try:
+                for view in write(is_wanted):
+                    if not is_wanted():
+                        break
+                    shown.show(view)
+                note = view.note if view else Markup()
+            except LMSteerError as error:
+                note = widgets.note(str(error), "error")
+            if self.is_stopped(session):
+                note = widgets.note(stopped)
+            if view:
+                view.finish(note)
+        if is_replaced():
+            yield *keep, gr.skip()
+        else:
+            yield *(view.html() if view else keep), note
+
+    def _begin(self, request: gr.Request) -> tuple[str, Wanted]:
+        """Start a run; return whose it is and a check whether it is still wanted."""
+        session = session_of(request)
+        number = self.start(session, requested_at(request))
+        return session, lambda: self.is_current(session, number)

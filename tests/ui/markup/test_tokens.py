@@ -10,8 +10,15 @@ def token(text: str, shift: float = 0.0, *, id: int = 0) -> Token:
     return Token(id, text, math.log(0.1) + shift, math.log(0.1))
 
 
+def continuation(prompt: str, *tokens: Token) -> str:
+    text = token_markup.Continuation(prompt)
+    for each in tokens:
+        text.add(each)
+    return text.html()
+
+
 def test_user_and_model_text_is_escaped() -> None:
-    html = token_markup.continuation("<script>", [token("<b>", 1.0)])
+    html = continuation("<script>", token("<b>", 1.0))
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
@@ -37,7 +44,7 @@ def test_the_space_before_a_word_is_outside_its_tint() -> None:
 
 
 def test_a_character_of_several_tokens_shows_the_sum_of_their_shifts() -> None:
-    assert "+3.00 nats" in token_markup.continuation("p", [token("", 1.0), token("🍲", 2.0)])
+    assert "+3.00 nats" in continuation("p", token("", 1.0), token("🍲", 2.0))
 
 
 def test_first_difference_is_by_token_and_counts_an_early_end() -> None:

@@ -6,6 +6,9 @@ import csv
 import dataclasses
 import io
 import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import pytest
@@ -39,6 +42,11 @@ SETTINGS = SliderSettings(
 @pytest.fixture
 def handlers(page: Page) -> SteerHandlers:
     return SteerHandlers(page)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        time.sleep(0.01)
 
 
 def last(updates) -> tuple:
@@ -130,14 +138,16 @@ def test_stop_ends_a_text_and_a_lost_connection_leaves_the_pages_steers(handlers
 def test_a_driven_text_follows_its_slider_and_is_saved(handlers) -> None:
     settings = dataclasses.replace(SETTINGS, view=DRIVE)
     assert handlers.drive.csv_file(REQUEST) == ""
-    texts = handlers.drive.write(REQUEST, settings)
-    for _ in range(4):
-        next(texts)
-    moved = dataclasses.replace(settings, epsilons=(-3.0, 0.0, 0.0, 0.0))
-    assert last(handlers.follow_slider(REQUEST, moved)) == (gr.skip(),) * 3
-    next(ribbons for _, ribbons, _ in texts if "now −3" in ribbons)
-    handlers.stop(REQUEST)
-    assert "Paused" in last(texts)[-1]
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(last, handlers.drive.write(REQUEST, settings))
+        wait_until(lambda: handlers.drive.csv_file(REQUEST).count("3.0") > 3)
+        moved = dataclasses.replace(settings, epsilons=(-3.0, 0.0, 0.0, 0.0))
+        assert last(handlers.follow_slider(REQUEST, moved)) == (gr.skip(),) * 3
+        wait_until(lambda: "-3.0" in handlers.drive.csv_file(REQUEST))
+        handlers.stop(REQUEST)
+        _, ribbons, status = writing.result()
+    assert "now −3" in ribbons
+    assert "Paused" in status
     saved = json.loads(handlers.drive.csv_file(REQUEST))
     rows = list(csv.DictReader(io.StringIO(saved["text"].removeprefix("\ufeff"))))
     assert saved["name"] == "drive.csv"

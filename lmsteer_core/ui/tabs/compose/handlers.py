@@ -17,7 +17,9 @@ from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.ui.figures.plane import EXTENT
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
+from lmsteer_core.ui.page.baselines import Baselines
 from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.page.wiring import Updates
@@ -44,6 +46,7 @@ from lmsteer_core.ui.tabs.compose.setting import (
 from lmsteer_core.ui.tabs.compose.style_map import write_style_map
 
 TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=32, seed=3)
+COLUMN_IDS = live_text.ColumnIds("compose-baseline", "compose-steered", "compose-status")
 _MAP_TEXT = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
 _JUDGE = (
     "The judge is the steer's own likelihood ratio, log P(token | ε = 1) − log P(token | ε = −1), "
@@ -56,36 +59,45 @@ _PRESS_THE_BUTTON = (
 
 
 class ComposeHandlers:
-    """The handlers of the tab's events; each is given the request of a page."""
+    """The handlers of the tab's events; each is given the request of a page.
+
+    Attributes:
+        baselines: The unsteered texts.
+    """
 
     def __init__(self, page: Page) -> None:
         """Start with nothing being written."""
         self._workbench, self._steers = page.workbench, page.steers
         self._text_runs, self._map_runs = Runs(), Runs()
+        self.baselines = Baselines(page.workbench)
         self._latest_maps: dict[str, Setting] = {}  # by session
         self._style_maps: dict[str, StyleMap] = {}  # by session
         self._word_plane = functools.lru_cache(maxsize=64)(self._read_plane)
 
     def write_text(self, request: gr.Request, controls: Controls) -> Iterator[Updates]:
         """Write the baseline and the steered text at the point."""
+        session = session_of(request)
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[str, str, str]]:
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
             setting = self._setting(request, controls)
             point = (
                 check_epsilon(controls.at_across, setting.across.name),
                 check_epsilon(controls.at_up, setting.up.name),
             )
+            sampling = _with_seed(TEXT, controls.seed)
             yield from live_text.side_by_side(
                 self._workbench,
+                self.baselines.of(session, setting.prompt, sampling),
                 setting.prompt,
                 setting.epsilons(*point),
-                _with_seed(TEXT, controls.seed),
+                sampling,
                 is_wanted,
-                self._steers.by_name(session_of(request)),
+                self._steers.by_name(session),
+                COLUMN_IDS,
                 unlock=controls.is_unlocked,
             )
 
-        for baseline, steered, status in self._text_runs.follow(request, 2, write):
+        for baseline, steered, status in self._text_runs.follow_live(request, 2, write):
             yield {"baseline": baseline, "steered": steered, "status": status}
 
     def show_example(
@@ -193,11 +205,13 @@ class ComposeHandlers:
         """End what is being written."""
         for runs in (self._text_runs, self._map_runs):
             runs.stop(session_of(request), requested_at(request))
+        self.baselines.cut(session_of(request))
 
     def forget(self, request: gr.Request) -> None:
         """Drop what belongs to a connection that ended."""
         for runs in (self._text_runs, self._map_runs):
             runs.forget(session_of(request))
+        self.baselines.forget(session_of(request))
         self._latest_maps.pop(session_of(request), None)
         self._style_maps.pop(session_of(request), None)
 

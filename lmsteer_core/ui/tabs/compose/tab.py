@@ -11,8 +11,8 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import (
-    DEBOUNCE_JS,
     LOOK,
+    PACE_JS,
     QUIET,
     STREAMING,
     Inputs,
@@ -69,7 +69,11 @@ def create_compose_tab(page: Page) -> None:
     if setting:
         page.demo.load(**events.draw)
         example = live_text.finished_example(
-            workbench, setting.prompt, setting.epsilons(*start.point), TEXT
+            workbench,
+            handlers.baselines,
+            setting.prompt,
+            setting.epsilons(*start.point),
+            TEXT,
         )
 
         def show(request: gr.Request) -> tuple[Any, ...]:
@@ -134,9 +138,9 @@ class _Events:
         gr.on([text.generate.click, text.prompt.submit], **self.draw).then(**self.write)
         point = [plane.at_across, plane.at_up]
         for slider in point:
-            slider.input(js=DEBOUNCE_JS, **self.write)
+            slider.input(js=PACE_JS, **self.write)
             slider.change(None, point, None, js=call_js("compose.place"))
-        extras.third_epsilon.input(js=DEBOUNCE_JS, **self.draw).then(**self.write)
+        extras.third_epsilon.input(js=PACE_JS, **self.draw).then(**self.write)
         gr.on(
             [plane.across.input, plane.up.input, extras.third.input, plane.unlock.input],
             **self.fit,

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.serving.endless_text import Drive
-from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.live_view import LivePanel, LiveView, RedrawnPanel
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.tabs.steer import drive_markup
@@ -28,10 +29,10 @@ class DriveHandlers:
         self._drives: dict[str, Drive] = {}
 
     def write(self, request: gr.Request, settings: SliderSettings) -> Iterator[tuple[Any, ...]]:
-        """Yield the page's text, its ribbons of ε and a status line, as long as nobody stops it."""
+        """Show the page's text and its ribbons of ε until somebody stops it, then yield them."""
         session = session_of(request)
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
             sampling = settings.sampling
             chosen = chosen_steers(self._page_steers, session, settings)
             drive = self._drives.get(session)
@@ -40,14 +41,24 @@ class DriveHandlers:
                 self._drives[session] = drive
             drive.steer(*chosen, unlock=settings.unlocked)
             began, n_before = time.monotonic(), len(drive.written)
-            yield *_panels(drive), widgets.progress("Waiting …")
-            for _ in drive.tokens(is_wanted):
+            text = drive_markup.DrivenText(drive.prompt, drive.written)
+            view = LiveView(
+                [
+                    LivePanel("drive-text", [text], Markup().join),
+                    RedrawnPanel("drive-ribbons", lambda: drive_markup.ribbons(drive.written)),
+                ],
+                "drive-status",
+            )
+            yield view
+            for token in drive.tokens(is_wanted):
+                text.add(token)
                 n_tokens = len(drive.written)
                 rate = (n_tokens - n_before) / max(time.monotonic() - began, 1e-3)
-                status = widgets.progress(f"{n_tokens:,} tokens, {rate:.0f} a second")
-                yield *_panels(drive), status
+                yield view.progress(f"{n_tokens:,} tokens, {rate:.0f} a second")
 
-        yield from self._runs.follow(request, 2, write, stopped="Paused: Start goes on from here.")
+        yield from self._runs.follow_live(
+            request, 2, write, stopped="Paused: Start goes on from here."
+        )
 
     def steer(self, request: gr.Request, settings: SliderSettings) -> None:
         """Set ε of the page's text from its next token on, if it is begun."""
@@ -78,10 +89,6 @@ class DriveHandlers:
         """Drop all of a page that was closed."""
         self._runs.forget(session_of(request))
         self.forget_text(request)
-
-
-def _panels(drive: Drive) -> tuple[str, str]:
-    return drive_markup.flowing(drive.prompt, drive.written), drive_markup.ribbons(drive.written)
 
 
 def _file(ending: str, text: str) -> str:

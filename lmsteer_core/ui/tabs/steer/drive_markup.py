@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -13,24 +13,53 @@ from lmsteer_core.serving.endless_text import Drive
 from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.markup.standalone import plain_cell, standalone
+from lmsteer_core.ui.markup.tokens import Piece
 
 SHOWN_TOKENS = 160
-"""The page gets the text anew with every token, so of a long one only the end is shown."""
+"""Of a long text the page keeps the end, so that no work grows with its length."""
 
 _FULL_EPSILON = 3.0
 """|ε| at which the tint is at its strongest, and a ribbon as high as it gets."""
 
 
-def flowing(prompt: str, tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> Markup:
-    """Return the end of a driven text, each token tinted by its strongest ε."""
-    shown = tokens[-limit:] if limit else tokens
-    parts = ["… " if len(shown) < len(tokens) else token_markup.prompt_html(prompt)]
-    for token in shown:
+class DrivenText:
+    """The end of a driven text, each token tinted by its strongest ε.
+
+    Attributes:
+        pieces: Its tokens as they are shown.
+        first_change: None: there is no other text to differ from.
+        limit: Pieces that are shown.
+    """
+
+    def __init__(
+        self, prompt: str, tokens: Iterable[Token], *, limit: int | None = SHOWN_TOKENS
+    ) -> None:
+        """Begin with what is written."""
+        self._prompt = prompt
+        self.pieces: list[Piece] = []
+        self.first_change: int | None = None
+        self.limit = limit
+        for token in tokens:
+            self.add(token)
+
+    def add(self, token: Token) -> None:
+        """Let it grow by a token."""
         if token.text:
             strongest = max(token.epsilons.values(), key=abs, default=0.0)
             nats = strongest / _FULL_EPSILON * token_markup.FULL_TINT_NATS
-            parts.append(token_markup.tinted(token.text, nats, _setting(token.epsilons)))
-    return token_markup.text_html(parts)
+            tip = _setting(token.epsilons)
+            self.pieces.append(Piece.of(len(self.pieces), token.text, nats, tip))
+
+    def beginning(self) -> Markup:
+        """Return the prompt alone."""
+        return token_markup.text_html([token_markup.prompt_html(self._prompt)])
+
+    def html(self) -> Markup:
+        """Return what is shown."""
+        shown = self.pieces[-self.limit :] if self.limit else self.pieces
+        is_cut = len(shown) < len(self.pieces)
+        begin = "… " if is_cut else token_markup.prompt_html(self._prompt)
+        return token_markup.text_html([begin, *(piece.html() for piece in shown)])
 
 
 def ribbons(tokens: Sequence[Token], *, limit: int | None = SHOWN_TOKENS) -> Markup:
@@ -77,7 +106,7 @@ def html_of(drive: Drive, model_id: str) -> Markup:
         "{}{}<p>{:,} tokens of {}; a token's colour is the strongest ε it was "
         "written under, blue + and orange −. Made with LM-Steer Workbench.</p>"
     ).format(
-        flowing(drive.prompt, drive.written, limit=None),
+        DrivenText(drive.prompt, drive.written, limit=None).html(),
         ribbons(drive.written, limit=None),
         len(drive.written),
         model_id,

@@ -11,7 +11,9 @@ import gradio as gr
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
+from lmsteer_core.ui.page.baselines import Baselines
 from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
@@ -31,6 +33,7 @@ class SteerHandlers:
 
     Attributes:
         drive: The handlers of the view Drive.
+        baselines: The unsteered texts.
     """
 
     def __init__(self, page: Page) -> None:
@@ -38,26 +41,29 @@ class SteerHandlers:
         self._page = page
         self._column_runs, self._continuum_runs = Runs(), Runs()
         self.drive = DriveHandlers(page)
+        self.baselines = Baselines(page.workbench)
 
     def write_columns(
         self, request: gr.Request, settings: SliderSettings
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the baseline, the steered text and a status line."""
+        """Show both texts as they grow; yield them, whole, and a status line."""
         session = session_of(request)
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
             epsilons, _ = chosen_steers(self._page.steers, session, settings)
             yield from live_text.side_by_side(
                 self._page.workbench,
+                self.baselines.of(session, settings.prompt, settings.sampling),
                 settings.prompt,
                 epsilons,
                 settings.sampling,
                 is_wanted,
                 self._page.steers.by_name(session),
+                live_text.ColumnIds(),
                 unlock=settings.unlocked,
             )
 
-        yield from self._column_runs.follow(request, 2, write)
+        yield from self._column_runs.follow_live(request, 2, write)
 
     def show_example(
         self, request: gr.Request, example: Future[tuple[str, str, str]]
@@ -81,9 +87,9 @@ class SteerHandlers:
     def write_continuum(
         self, request: gr.Request, settings: ContinuumSettings
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the lines of the continuum and a status line."""
+        """Show the continuum as it grows; yield it, whole, and a status line."""
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[Any, ...]]:
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
             steer = self._page.steers.steer(session_of(request), settings.steer_name)
             low, high = steer.card.epsilon_range
             low = steer.card.lowest(low, settings.unlocked)
@@ -96,10 +102,11 @@ class SteerHandlers:
                 grid,
                 settings.sampling,
                 is_wanted,
+                "continuum",
                 unlock=settings.unlocked,
             )
 
-        yield from self._continuum_runs.follow(request, 1, write)
+        yield from self._continuum_runs.follow_live(request, 1, write)
 
     def show_view(self, request: gr.Request, view: str) -> tuple[Any, Any]:
         """Stop what is being written and show the columns or the driven text."""
@@ -137,10 +144,12 @@ class SteerHandlers:
         """Stop whatever is being written for the page."""
         for runs in (self._column_runs, self._continuum_runs):
             runs.stop(session_of(request), requested_at(request))
+        self.baselines.cut(session_of(request))
         self.drive.stop(request)
 
     def forget(self, request: gr.Request) -> None:
         """Drop what belongs to a connection that ended."""
         for runs in (self._column_runs, self._continuum_runs):
             runs.forget(session_of(request))
+        self.baselines.forget(session_of(request))
         self.drive.forget(request)

@@ -15,7 +15,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import DEBOUNCE_JS, QUIET, STREAMING, Inputs
+from lmsteer_core.ui.page.events import PACE_JS, QUIET, STREAMING, Inputs
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
 from lmsteer_core.ui.starting import keep_example
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_EPSILON, EXAMPLE_PROMPTS
@@ -130,7 +130,7 @@ def _add_text_events(
     follow = texts.event(handlers.follow_slider, columns.outputs, **STREAMING)
     gr.on([columns.go.click, controls.prompt.submit], **write)
     for slider in controls.sliders:
-        slider.change(js=DEBOUNCE_JS, **follow)
+        slider.change(js=PACE_JS, **follow)
     for button, text in zip(controls.examples, EXAMPLE_PROMPTS, strict=True):
         button.click(lambda text=text: text, None, controls.prompt, **QUIET).then(**write)
     columns.stop.click(handlers.stop, None, None, **QUIET)
@@ -147,7 +147,7 @@ def _add_slider_events(page: Page, handlers: SteerHandlers, controls: _Controls)
 def _show_opening_example(page: Page, handlers: SteerHandlers, columns: _Columns) -> None:
     epsilons = dict.fromkeys(page.workbench.names[:1], EXAMPLE_EPSILON)
     example = live_text.finished_example(
-        page.workbench, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING
+        page.workbench, handlers.baselines, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING
     )
 
     def show(request: gr.Request) -> tuple[Any, ...]:
@@ -238,7 +238,7 @@ def _create_continuum(names: list[str]) -> _Continuum:
             n_lines = gr.Slider(5, 11, 9, step=2, label="Lines")
             show = gr.Button("Show continuum", variant="primary", elem_id="show-continuum")
         lines = gr.HTML(elem_id="continuum")
-        status = gr.HTML()
+        status = gr.HTML(elem_id="continuum-status")
     return _Continuum(steer_name, n_lines, show, [lines, status])
 
 

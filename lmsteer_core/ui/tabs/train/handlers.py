@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import gradio as gr
+from markupsafe import Markup
 
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.progress import Progress
@@ -17,6 +18,7 @@ from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Announcement, Page
 from lmsteer_core.ui.page.download import steer_file
 from lmsteer_core.ui.page.jobs import Job, Jobs
+from lmsteer_core.ui.page.live_view import LiveView, RedrawnPanel
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.page.wiring import Updates
@@ -135,18 +137,25 @@ class TrainHandlers:
     def write_sample(self, request: gr.Request, name: str | None) -> Iterator[Updates]:
         """Write one prompt at both ends of the steer and unsteered."""
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[str, str]]:
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
             steer = self._steers.by_name(session_of(request)).get(name or "")
             if not steer:
-                yield "", ""
+                empty = RedrawnPanel("train-sample", Markup)
+                yield LiveView([empty], "train-sample-status")
                 return
             low, high = (round(limit, 1) for limit in steer.card.epsilon_range)
             grid = sorted({steer.card.lowest(low, unlocked=False), 0.0, high})
             yield from live_text.continuum(
-                self._workbench, EXAMPLE_PROMPTS[1], steer, grid, DEFAULT_SAMPLING, is_wanted
+                self._workbench,
+                EXAMPLE_PROMPTS[1],
+                steer,
+                grid,
+                DEFAULT_SAMPLING,
+                is_wanted,
+                "train-sample",
             )
 
-        for texts, status in self._sample_runs.follow(request, 1, write):
+        for texts, status in self._sample_runs.follow_live(request, 1, write):
             yield {"texts": texts, "texts_status": status}
 
     def forget(self, request: gr.Request) -> None:

@@ -166,7 +166,7 @@ def create_results() -> Results:
         with gr.Column(elem_classes="card"):
             gr.HTML("<h2>One prompt, the same dice, both ends</h2>")
             texts = gr.HTML(elem_id="train-sample")
-            texts_status = gr.HTML()
+            texts_status = gr.HTML(elem_id="train-sample-status")
         with gr.Column(elem_classes="card"):
             gr.HTML("<h2>Its words</h2>")
             words = gr.HTML(elem_id="train-words")

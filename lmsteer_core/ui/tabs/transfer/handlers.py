@@ -19,6 +19,7 @@ from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.download import steer_file
 from lmsteer_core.ui.page.jobs import Job, Jobs
+from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.page.wiring import Updates
@@ -108,27 +109,29 @@ class TransferHandlers:
     def write(self, request: gr.Request, strength: Strength) -> Iterator[Updates]:
         """Write one prompt at −ε, 0 and ε on both models."""
 
-        def write(is_wanted: Wanted) -> Iterator[tuple[str, str, str]]:
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
             carried = self._carried.get(session_of(request))
             if carried is None:
                 raise InputError("Carry a steer over first: this page holds none.")
             epsilon = strength.epsilon
             lowest = carried.steer.card.lowest(-epsilon, unlocked=False)
             grid = sorted({lowest, 0.0, epsilon})
-            sides = (
-                live_text.continuum(opened, strength.prompt, steer, grid, _SAMPLING, is_wanted)
-                for opened, steer in (
-                    (carried.source, carried.steer),
-                    (carried.target, carried.new_steer),
+            sides = [
+                live_text.Continuum(opened, strength.prompt, steer, grid, _SAMPLING, elem_id)
+                for opened, steer, elem_id in (
+                    (carried.source, carried.steer, "transfer-source"),
+                    (carried.target, carried.new_steer, "transfer-target"),
                 )
-            )
-            latest: list[tuple[str, str]] = [("", ""), ("", "")]
-            for panels in itertools.zip_longest(*sides):
-                latest = [new or old for new, old in zip(panels, latest, strict=True)]
-                (left, left_status), (right, right_status) = latest
-                yield left, right, left_status or right_status
+            ]
+            view = LiveView([side.panel for side in sides], "transfer-text-status")
+            yield view
+            written = [side.write(is_wanted) for side in sides]
+            for n_tokens in itertools.zip_longest(*written, fillvalue=0):
+                yield view.progress(f"{max(n_tokens)} tokens …")
+            cuts = dict.fromkeys(filter(None, (side.cut for side in sides)))
+            yield view.finish(widgets.note(" ".join(cuts), "warning"))
 
-        for left, right, status in self._text_runs.follow(request, 2, write):
+        for left, right, status in self._text_runs.follow_live(request, 2, write):
             yield {"source_texts": left, "target_texts": right, "text_status": status}
 
     def forget(self, request: gr.Request) -> None:

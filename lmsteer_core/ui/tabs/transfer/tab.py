@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.events import DEBOUNCE_JS, JOB, LOOK, QUIET, STREAMING, Inputs
+from lmsteer_core.ui.page.events import JOB, LOOK, PACE_JS, QUIET, STREAMING, Inputs
 from lmsteer_core.ui.page.wiring import wired
 from lmsteer_core.ui.tabs.transfer.handlers import Choice, Strength, TransferHandlers
 from lmsteer_core.ui.tabs.transfer.layout import Form, Results, create_form, create_results
@@ -68,7 +68,7 @@ def _wire(
     form.start.click(**wired(handlers.carry, choice, shown, **JOB)).success(**write)
     page.arrival.then(**wired(handlers.resume, [], shown, **JOB))
     gr.on([results.write.click, results.prompt.submit], **write)
-    results.epsilon.change(js=DEBOUNCE_JS, **write)
+    results.epsilon.change(js=PACE_JS, **write)
     form.cancel.click(handlers.cancel, None, None, **QUIET)
     results.go.click(lambda: gr.Tabs(selected="steer"), None, page.tabs, **QUIET)
     page.demo.unload(handlers.forget)
