@@ -30,6 +30,7 @@ from lmsteer_core.exchange.export import export_merged, export_peft
 from lmsteer_core.generation.generate import Generated, Row, live_rows
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.models.decoder import Decoder
 from lmsteer_core.models.decoder_choice import choose
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.loading import load_model
@@ -101,6 +102,11 @@ class Workbench:
 
         Thread(target=choose_decoder, name="decoder", daemon=True).start()
         return chosen
+
+    @property
+    def decoder(self) -> Decoder:
+        """What writes the texts that begin now."""
+        return self._lm.decoder
 
     def wait_for_decoder(self, seconds: float) -> None:
         """Return once the decoder is chosen that writes from then on, or after some time."""

@@ -5,6 +5,7 @@ Whatever goes wrong with one row (its steers, its draw, its characters) ends tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -60,6 +61,10 @@ class Batch:
         """
         for row in rows:
             _check_row(row, self._lm.n_input_ids)
+        for pace in dict.fromkeys(row.pace for row in rows):
+            self._join([row for row in rows if row.pace == pace])
+
+    def _join(self, rows: Sequence[LiveRow]) -> None:
         if not self._lm.probed.shares_batches:
             groups = [self._group([row]) for row in rows]
             self._groups += [replace(group, is_alone=True) for group in groups]
@@ -73,6 +78,14 @@ class Batch:
 
     def _group(self, rows: Sequence[LiveRow]) -> RowGroup:
         return RowGroup.of(rows, self._lm.decoder, self._lm.device)
+
+    @property
+    def pause(self) -> float:
+        """Seconds in which a step would do nothing, as no row is due."""
+        if any(group.n_unread > 1 for group in self._groups):
+            return 0.0
+        due = min((group.due for group in self._groups), default=0.0)
+        return max(0.0, due - time.monotonic())
 
     def leave(self, rows: Iterable[LiveRow]) -> None:
         """Drop rows, finished or not."""
@@ -107,7 +120,8 @@ class Batch:
         longest always gets a share, so that it is read in the end.
         """
         reading = [group for group in self._groups if group.n_unread > 1]
-        shares = [(group, 1) for group in self._groups if group.n_unread == 1]
+        now = time.monotonic()
+        shares = [(group, 1) for group in self._groups if group.n_unread == 1 and group.due <= now]
         left = _PROMPT_TOKENS_PER_STEP // (4 if shares else 1)
         least = {id(group): left // 4 for group in reading[:1]}
         for group in sorted(reading, key=lambda group: group.n_unread * len(group.ids)):
@@ -205,6 +219,8 @@ class Batch:
             [t if isinstance(t, Tensor) else torch.zeros_like(group.ids[0, 0]) for t in results]
         )
         group.append(token_ids)
+        if group.pace:
+            group.due = time.monotonic() + 1 / group.pace
         scores = [torch.full(token_ids.shape, torch.nan)] * 2
         if base_logits is not None:
             scores = [log_probabilities(x, token_ids) for x in (logits, base_logits)]
@@ -285,6 +301,7 @@ class Batch:
             if group.n_read == 0
             and group.shared is None
             and not group.is_alone
+            and group.pace is None
             and group.decoder is self._lm.decoder
         ]
         n_rows = width = 0
@@ -300,10 +317,12 @@ class Batch:
         """Let rows whose prompts are read share one cache, where its kind allows it."""
         alike = [group for group in self._groups if group.n_unread == 1 and group.can_be_joined]
         together: list[RowGroup] = []
-        for group in sorted(alike, key=lambda group: (id(group.decoder), group.ids.shape[1])):
+        for group in sorted(
+            alike, key=lambda group: (id(group.decoder), group.pace or 0.0, group.ids.shape[1])
+        ):
             widths = [g.ids.shape[1] for g in (*together, group) for _ in g.rows]
-            decoders = {each.decoder for each in (*together, group)}
-            if len(decoders) > 1 or (group.decoder.pads and is_wasteful(widths)):
+            kinds = {(each.decoder, each.pace) for each in (*together, group)}
+            if len(kinds) > 1 or (group.decoder.pads and is_wasteful(widths)):
                 self._join_up(together)
                 together = []
             together.append(group)

@@ -50,6 +50,7 @@ class LiveRow:
         seed_offset: Added to the seed, so that rows of one request may draw other numbers.
         logprobs: Score its tokens; else their log-probabilities are NaN.
         n_alternatives: Likeliest tokens that each of its tokens comes with.
+        pace: Tokens a second that it gets at most, as many as there can be if None.
     """
 
     ids: list[int]
@@ -59,6 +60,7 @@ class LiveRow:
     seed_offset: int = 0
     logprobs: bool = True
     n_alternatives: int = 0
+    pace: float | None = None
     n_new: int = 0
     decoder: TextStream = field(init=False)
 

@@ -33,6 +33,7 @@ class RowGroup:
         cache: Of their keys and values, if the decoder keeps one.
         is_alone: Whether it must not be joined to any: its rows failed together with others, or
             the model reads rows only one by one.
+        due: When its rows, all of one pace, may get their next tokens, on the monotonic clock.
     """
 
     rows: list[LiveRow]
@@ -43,11 +44,17 @@ class RowGroup:
     n_read: int = 0
     cache: Cache | None = None
     is_alone: bool = False
+    due: float = 0.0
 
     @property
     def n_unread(self) -> int:
         """A prompt's length at first, later 1: each row's latest token."""
         return self.ids.shape[1] - self.n_read
+
+    @property
+    def pace(self) -> float | None:
+        """That of all its rows."""
+        return self.rows[0].pace
 
     @classmethod
     def of(cls, rows: Sequence[LiveRow], decoder: Decoder, device: torch.device) -> RowGroup:

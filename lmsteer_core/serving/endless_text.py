@@ -17,6 +17,9 @@ _WINDOW = 512
 """Tokens the text remembers when it is read anew, and tokens it
 then grows by until the next time."""
 
+PACE = 15.0
+"""Tokens a second at most: twice as fast as people read, so that a slider's effect soon shows."""
+
 _BREAK = "\n\n"
 
 _STUCK_TOKENS, _STUCK_KINDS = 24, 4
@@ -100,6 +103,7 @@ class Drive:
                 self._steers,
                 self._sampling,
                 self._n_stretches,
+                pace=PACE,
             )
             self._n_stretches += 1
             n_before, is_stuck = len(self.written), False

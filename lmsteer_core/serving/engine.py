@@ -222,6 +222,8 @@ class Engine:
                 for job in self._finish(batch):
                     job.put(None)
                 self._admit(batch)
+                if batch.pause and not self._calls:
+                    self._changed.wait(batch.pause)
                 call = self._calls.popleft() if self._calls else None
             if call:
                 work, future = call

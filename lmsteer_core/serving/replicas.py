@@ -186,6 +186,7 @@ class Replicas(Engine):
                 "seed_offset": row.seed_offset,
                 "logprobs": row.logprobs,
                 "n_alternatives": row.n_alternatives,
+                "pace": row.pace,
             }
             for row, row_epsilons in zip(job.rows, sent, strict=True)
         ]

@@ -9,11 +9,13 @@ from lmsteer_core.errors import LMSteerError
 from lmsteer_core.generation.generate import Row
 from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.models.decoder import Decoder
 from lmsteer_core.serving.engine import Job
 from lmsteer_core.workbench import Workbench
 
 
 class _Key(NamedTuple):
+    decoder: Decoder
     prompt: str
     sampling: Sampling
 
@@ -78,7 +80,7 @@ class Baselines:
 
     def of_all(self, prompt: str, sampling: Sampling) -> Baseline:
         """Return a baseline that is kept for every page; errors as for `Workbench.submit`."""
-        key = _Key(prompt, sampling)
+        key = _Key(self._workbench.decoder, prompt, sampling)
         with self._lock:
             if key not in self._of_all:
                 self._of_all[key] = self._begin(key)
@@ -89,7 +91,7 @@ class Baselines:
 
         Errors as for `Workbench.submit`.
         """
-        key = _Key(prompt, sampling)
+        key = _Key(self._workbench.decoder, prompt, sampling)
         with self._lock:
             shared = self._of_all.get(key)
             if shared and shared.is_usable:

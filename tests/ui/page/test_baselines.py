@@ -1,5 +1,7 @@
 """Unsteered texts are written once."""
 
+import copy
+
 import pytest
 
 from lmsteer_core import Sampling
@@ -56,3 +58,11 @@ def test_a_whole_baseline_outlives_stop(baselines) -> None:
 def test_a_prompt_that_cannot_be_used_is_refused_at_once(baselines) -> None:
     with pytest.raises(InputError, match="empty"):
         baselines.of("a", " ", SAMPLING)
+
+
+def test_another_decoder_writes_the_baseline_anew(small_workbench, monkeypatch) -> None:
+    baselines = Baselines(small_workbench)
+    first = baselines.of("a", "The kitchen", SAMPLING)
+    other = copy.copy(small_workbench.decoder)
+    monkeypatch.setattr(type(small_workbench), "decoder", property(lambda _: other))
+    assert baselines.of("a", "The kitchen", SAMPLING) is not first

@@ -54,7 +54,7 @@ def test_a_carried_steer_is_reported_and_writes_on_both_models(handlers, page) -
     *_, written = handlers.write(request(), Strength("The bus was", 2.0))
     assert written["source_texts"].count("<li") == written["target_texts"].count("<li") == 3
     assert list(page.steers.by_name("a")) == ["joy"]
-    (refused,) = handlers.write(request("b"), Strength("The bus was", 2.0))
+    *_, refused = handlers.write(request("b"), Strength("The bus was", 2.0))
     assert "this page holds none" in refused["text_status"]
 
 
