@@ -2,10 +2,10 @@
 
     python -m benchmarks.train_readers --data DATA [--only STYLE …] [--texts N] [--cache FOLDER]
 
-Where DATA has a folder of a style, with train.jsonl, its labels are learned from. The other
-styles learn from what the model itself writes behind the descriptions of either pole, at half the
-useful ε. Text without a style is prompts/neutral.jsonl and the texts of the other labelled styles.
-W, which writes, is not touched.
+DATA has a folder of each style with train.jsonl, and prompts/neutral.jsonl: text without a style
+are those prompts and the texts of the other styles. W, which writes, is not touched. Steers made
+from descriptions alone read with W: factors learned from what the model writes behind the
+descriptions were no better (see README.md).
 """
 
 from __future__ import annotations
@@ -19,20 +19,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.control import PRETRAINED
-from benchmarks.train_pretrained import STYLES
-from lmsteer_core import LanguageModel, Row, Sampling, Steer, generate, load_model
+from lmsteer_core import LanguageModel, Steer, load_model
 from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.steers.card import CARD_FILE
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.reader import Corpus, fit_reader, read_corpus
-from lmsteer_core.training.sources.descriptions import TEMPLATES
 
 LABELLED = ("sentiment", "detoxification", "clickbait", "subjectivity", "shakespeare")
-DESCRIBED = ("formality", "corporate", "pirate", "simplicity")
-N_PLAIN, N_OTHERS, N_WRITTEN = 1200, 300, 128
-"""Neutral prompts; texts of each other style; texts that the model writes for each pole."""
-
-SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=32, seed=5)
+N_PLAIN, N_OTHERS = 1200, 300
+"""Neutral prompts, and texts of each other style."""
 
 
 def main() -> None:
@@ -41,21 +36,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--only", choices=LABELLED + DESCRIBED, nargs="+")
+    parser.add_argument("--only", choices=LABELLED, nargs="+")
     parser.add_argument("--texts", type=int, default=3000, help="labelled texts of a style")
     parser.add_argument("--cache", type=Path, help="where states that were read are kept")
     options = parser.parse_args()
     lm = load_model("embedded")
     store = Corpora(lm, options.data, options.texts, options.cache)
-    for name in options.only or LABELLED + DESCRIBED:
+    for name in options.only or LABELLED:
         folder = PRETRAINED / name
         steer = Steer.load(folder)
-        labelled, source = store.of(name, steer)
+        labelled = store.of(name)
         plain = store.neutral()
         for other in LABELLED:
             if other != name:
-                plain = plain + store.of(other, steer)[0].unlabelled(N_OTHERS)
+                plain = plain + store.of(other).unlabelled(N_OTHERS)
         fit_reader(lm, steer, labelled, plain).save(folder)
+        source = f"{len(labelled.lengths)} labelled texts"
         card = dataclasses.replace(steer.card, reading=source)
         (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         print(name, source, flush=True)
@@ -68,19 +64,13 @@ class Corpora:
         """Read nothing yet."""
         self._lm, self._data, self._n_texts, self._cache = lm, data, n_texts, cache
 
-    def of(self, name: str, steer: Steer) -> tuple[Corpus, str]:
-        """Return a style's texts and what they are."""
-        if name in DESCRIBED:
-            texts, labels = written(self._lm, steer)
-            return self._read(name, texts, labels), (
-                f"{len(texts)} texts that the model wrote behind the descriptions"
-            )
+    def of(self, name: str) -> Corpus:
+        """Return a style's texts."""
         file = read_labelled(self._data / name / "train.jsonl")
         pairs = list(zip(file.texts, file.labels, strict=True))
         random.Random(0).shuffle(pairs)
         pairs = pairs[: self._n_texts]
-        corpus = self._read(name, [text for text, _ in pairs], [label for _, label in pairs])
-        return corpus, f"{len(pairs)} labelled texts"
+        return self._read(name, [text for text, _ in pairs], [label for _, label in pairs])
 
     def neutral(self) -> Corpus:
         """Return neutral prompts."""
@@ -99,27 +89,6 @@ class Corpora:
             file.parent.mkdir(parents=True, exist_ok=True)
             save_file({**vars(corpus), "hidden": corpus.hidden.half()}, file)
         return Corpus(**{key: tensor.clone() for key, tensor in vars(corpus).items()})
-
-
-def written(lm: LanguageModel, steer: Steer) -> tuple[list[str], list[float]]:
-    """Return what the model writes behind the descriptions of either pole, and which it was."""
-    pairs = STYLES[steer.name].descriptions
-    rows, signs = [], []
-    for pole, end in zip((0, 1), reversed(steer.card.epsilon_range), strict=True):
-        for i in range(N_WRITTEN):
-            template = TEMPLATES[i // len(pairs) % len(TEMPLATES)]
-            prompt = template.format(pairs[i % len(pairs)][pole])
-            rows.append(Row(prompt, {steer.name: end / 2}, seed_offset=i))
-            signs.append(1.0 - 2.0 * pole)
-    texts = []
-    for start in range(0, len(rows), 64):
-        some = rows[start : start + 64]
-        texts += [
-            each.text.strip()
-            for each in generate(lm, some, {steer.name: steer}, SAMPLING, logprobs=False)
-        ]
-    kept = [i for i, text in enumerate(texts) if len(text.split()) > 3]
-    return [texts[i] for i in kept], [signs[i] for i in kept]
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FULL = {"n_prompts": None, "samples": 25, "strengths": None}
 _QUICK = {"n_prompts": 24, "samples": 2, "strengths": (1.5, 3.0)}
+READING = "reading"
 _QUICK_METHODS = ("lm-steer-labels", "word-offsets", "additive")
 """Beside those that need no labelled text: what is made within a minute or two."""
 
@@ -28,7 +29,7 @@ def add_evaluate(verbs: Verbs) -> None:
     """Add the verb `evaluate`."""
     parser = verbs.add("evaluate", run, show, "Compare ways to steer by the paper's protocol.")
     add = parser.add_argument
-    add("--task", default="sentiment", metavar="TASK", help="sentiment or detoxification")
+    add("--task", default="sentiment", metavar="TASK", help="sentiment, detoxification or reading")
     add(
         "--quick",
         action="store_true",
@@ -38,7 +39,7 @@ def add_evaluate(verbs: Verbs) -> None:
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="its train.jsonl has text and label (default: no text)",
+        help="its train.jsonl has text and label (default: no text); of reading, folders by style",
     )
     add(
         "--prompts",
@@ -95,6 +96,8 @@ def run(args: argparse.Namespace) -> Result:
             setattr(args, name, value)
     if args.perplexity_samples is not None and args.perplexity_samples < 1:
         raise InputError("--perplexity-samples must be at least 1.")
+    if args.task == READING:
+        return _read(args, progress_line(logged=True))
     return _scored(args) if args.score else _evaluated(args, progress_line(logged=True))
 
 
@@ -103,6 +106,11 @@ def show(result: Result) -> str:
     from lmsteer_core.evaluation.report import markdown, verdict, wording
     from lmsteer_core.evaluation.report.tables import Table, glance_table, methods_table
 
+    if "marked" in result:
+        from lmsteer_core.evaluation.reading import tables as reading_tables
+
+        shown = [markdown.text(each) for each in reading_tables(result) if each.rows]
+        return "\n\n".join([*shown, f"Report: {result['report']}"])
     if "file" in result:
         figures = [[label, wording.span(figure)] for label, figure in result["figures"].items()]
         note = f"{result['prompts']} prompts; " + "; ".join(
@@ -153,6 +161,30 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> Result:
         ):
             (folder / name).write_text(content, encoding="utf-8")
     return {**summary, "report": str(folder / "report.html")}
+
+
+def _read(args: argparse.Namespace, progress: Progress) -> Result:
+    """Evaluate the task `reading`."""
+    from lmsteer_core.evaluation.reading import evaluate_reading, tables
+    from lmsteer_core.evaluation.report.page import tables_html
+    from lmsteer_core.files import cache_folder
+    from lmsteer_core.models.loading import load_model
+    from lmsteer_core.steers.library import discover, steer_folders
+
+    lm = load_model(args.model)
+    steers, _ = discover(steer_folders(), lm.output_embedding, lm.model_id)
+    result = evaluate_reading(lm, list(steers.values()), args.data, progress, args.n_prompts)
+    folder = args.out or cache_folder() / "evaluation" / READING
+    folder.mkdir(parents=True, exist_ok=True)
+    about = [
+        f"How well the steers of {lm.model_id} read. Made by `lmsteer evaluate --task reading`."
+    ]
+    for name, content in (
+        ("table.json", json.dumps(result, indent=1, ensure_ascii=False)),
+        ("report.html", tables_html("Reading", about, tables(result))),
+    ):
+        (folder / name).write_text(content, encoding="utf-8")
+    return {**result, "report": str(folder / "report.html")}
 
 
 def _scored(args: argparse.Namespace) -> Result:

@@ -229,6 +229,11 @@ def add_analyze(verbs: Verbs) -> None:
     )
     parser.add_argument("text", metavar="TEXT")
     parser.add_argument("--steer", required=True, metavar="NAME")
+    parser.add_argument(
+        "--split",
+        action="store_true",
+        help="tell what each word adds itself from what it does to the words after it",
+    )
 
 
 def run_analyze(args: argparse.Namespace) -> Result:
@@ -245,7 +250,9 @@ def run_analyze(args: argparse.Namespace) -> Result:
             )
         (profile,) = finished(workbench.profile(read, [steer]))
         (style,) = workbench.read_styles(read, [steer])
+        effects = workbench.word_effects(args.text, steer) if args.split else []
     return {
+        **({"words": [dataclasses.asdict(effect) for effect in effects]} if args.split else {}),
         "tokens": [
             {"text": text, "evidence": value, "score": score}
             for text, value, score in zip(
@@ -270,7 +277,7 @@ def show_analyze(result: Result) -> str:
     posterior = result["posterior"]
     best = max(zip(posterior["probability"], posterior["epsilon"], strict=True))[1]
     tokens = " ".join(f"{t['text'].strip()}[{t['score']:+.1f}]" for t in result["tokens"])
-    style = result["style"]
+    style, words = result["style"], result.get("words", [])
     read_as = (
         f"Reads as {style['pole']}: {style['total']:+.1f} nats against ordinary text, stronger "
         f"than {style['share_weaker']:.0%} of it at this length."
@@ -286,5 +293,7 @@ def show_analyze(result: Result) -> str:
             *spans,
             "",
             f"Most likely ε: {best:+g}",
+            *(["", "Each word itself, and on the words after it, in nats:"] if words else []),
+            *(f"{w['own']:+7.2f} {w['on_later']:+7.2f}  {w['text']}" for w in words),
         ]
     )

@@ -17,7 +17,7 @@ from support.models import make_plain, relative_error
 from lmsteer_core import Cancelled, Combined, Descriptions, Examples, InputError, LabelledText
 from lmsteer_core.models import batched
 from lmsteer_core.training.projection import natural_length
-from lmsteer_core.training.sources.descriptions import _CHAT_REQUEST, TEMPLATES, _word_token_ids
+from lmsteer_core.training.sources.descriptions import _CHAT_REQUEST, _TEMPLATES, _word_token_ids
 from lmsteer_core.training.sources.source import Shift, Source
 
 WARM = ["the soup was warm and good", "they sang all night long", "what a bright and lovely room"]
@@ -83,7 +83,7 @@ def description_pairs(small, positive, negative):
     request = small.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     return [
         [small.tokenizer(template.format(pole))["input_ids"] for pole in (positive, negative)]
-        for template in (*TEMPLATES, request)
+        for template in (*_TEMPLATES, request)
     ]
 
 

@@ -77,6 +77,19 @@ def html(summary: Summary) -> str:
         parts += [f"<h2>{escape(table.title)}</h2>", f'<p class="note">{escape(table.note)}</p>']
         parts += [_table(table)] if table.rows else []
     parts += [f"<h2>{escape(verdict.INPUT_STEER)}</h2>", _list(verdict.input_steer(summary))]
+    return _page(title, parts)
+
+
+def tables_html(title: str, about: Sequence[str], tables: Sequence[Table]) -> str:
+    """Return a page of tables alone."""
+    parts = [f"<h1>{escape(title)}</h1>", *(f"<p>{escape(line)}</p>" for line in about)]
+    for table in filter(lambda table: table.rows, tables):
+        parts += [f"<h2>{escape(table.title)}</h2>", f'<p class="note">{escape(table.note)}</p>']
+        parts.append(_table(table))
+    return _page(escape(title), parts)
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'

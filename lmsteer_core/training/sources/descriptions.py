@@ -16,7 +16,7 @@ from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.training.sources.prefixes import log_odds, taught_shift
 from lmsteer_core.training.sources.source import Shift, StyleScore
 
-TEMPLATES = (
+_TEMPLATES = (
     "This is {}: ",
     "Here is a piece of writing. It is {}. It reads: ",
     "Style: {}\n\n",
@@ -85,7 +85,7 @@ class Descriptions:
 
     def _prefixes(self, lm: LanguageModel) -> list[tuple[list[int], list[int]]]:
         poles = self.positive.strip(), self.negative.strip()
-        texts = [tuple(template.format(pole) for pole in poles) for template in TEMPLATES]
+        texts = [tuple(template.format(pole) for pole in poles) for template in _TEMPLATES]
         pairs = [tuple(lm.encode(text)[0] for text in pair) for pair in texts]
         if lm.tokenizer.chat_template:
             with suppress(InputError):  # not every template lets a user begin

@@ -18,7 +18,7 @@ def create_evidence_tab(folder: Path = REPORTS) -> None:
     """Add the tab, unless the folder holds no report; each is read when it is looked at."""
     reports = {
         path.stem: path
-        for task in TASKS
+        for task in (*TASKS, "reading")
         for path in sorted(folder.glob(f"{task}*.html"), key=lambda path: path.stem)
     }
     if not reports:

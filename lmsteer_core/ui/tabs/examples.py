@@ -42,7 +42,7 @@ EXAMPLE_TEXTS = (
         "sentiment",
         "words",
         "Complaint first, praise after, and both rest on a few words. Choose sentences to see the "
-        "turn; the text as a whole speaks for an ε close to 0.",
+        "turn; the text as a whole stays within what ordinary text has.",
     ),
     ExampleText(
         "Two worlds in one text",
@@ -51,8 +51,27 @@ EXAMPLE_TEXTS = (
         "brought in the hay before the rain.",
         "corporate",
         "words",
-        "Evidence sits on a few words, such as leverage and goat; the words "
-        "between say next to nothing.",
+        "A few words carry it, such as stakeholders and goat; most of those between say next to "
+        "nothing. The boardroom wins.",
+    ),
+    ExampleText(
+        "Then and now",
+        "Good my lord, I pray thee stay a while; the night is cold and thou art weary. No thanks, "
+        "I have to get up early tomorrow.",
+        "shakespeare",
+        "words",
+        "thee, thou and art are what a reader would mark. Of the answer, thanks and get speak for "
+        "our own time.",
+    ),
+    ExampleText(
+        "Insult and thanks",
+        "You are a pathetic little idiot and nobody likes you. Shut up and go away, you stupid "
+        "clown.",
+        "detoxification",
+        "words",
+        "The insult rests on idiot and stupid, the thanks on appreciate. pathetic and clown stay "
+        "nearly plain: they were rare in what was learned from.",
+        second="Thank you for the thoughtful comment, I really appreciate your help.",
     ),
     ExampleText(
         "Praise by negation",
@@ -60,8 +79,8 @@ EXAMPLE_TEXTS = (
         "either, not stupid, and I was never bored.",
         "sentiment",
         "sentences",
-        "The last sentence is the kindest, yet it speaks most for negative: a steer weighs the "
-        "words, not what “not” makes of them.",
+        "The last sentence is the kindest, yet it reads as the most negative: what is read are "
+        "the words, not what “not” makes of them.",
     ),
     ExampleText(
         "Irony and plain words",
@@ -76,6 +95,15 @@ EXAMPLE_TEXTS = (
             "I had another flat tyre on my birthday. I stood in the rain for four hours until the "
             "man from the garage came."
         ),
+    ),
+    ExampleText(
+        "Plain text",
+        "The train to the coast leaves at nine. It stops at two small stations and arrives before "
+        "lunch; tickets are sold in the hall.",
+        "sentiment",
+        "words",
+        "For comparison: no style that one would name. Tints are faint and the profile is nearly "
+        "flat; whatever your text has beyond this is its own.",
     ),
 )
 """Each was chosen for what the embedded model's steers show on it."""
