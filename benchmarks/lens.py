@@ -1,6 +1,6 @@
 """What the lens saves by reading the backbone once, on the embedded model.
 
-    python -m benchmarks.lens [--only nextword words highlight] [--tokens N] [--points N]
+    python -m benchmarks.lens [--only nextword words highlight styles] [--tokens N] [--points N]
         [--repeats N]
 
 nextword    exact curves of the whole vocabulary over 61 ε values against 61 steered forward passes.
@@ -9,6 +9,8 @@ highlight   a text of N tokens weighed by all steers on the whole ε grid agains
             pass per steer and grid point, as the official analysis batches them. The reference is
             timed at a few points, in turns with ours, and extrapolated to all: every point is the
             same work.
+styles      the same text read by all steers against ordinary text, beside reading it and weighing
+            it by the first steer.
 
 Both sides run in turn in one process; medians and ranges of the ratio.
 """
@@ -32,6 +34,7 @@ from lmsteer_core.analysis.dimensions import (
 from lmsteer_core.analysis.evidence import POSTERIOR_GRID, profile
 from lmsteer_core.analysis.next_word import EPSILON_GRID, next_words
 from lmsteer_core.analysis.reading import read_text
+from lmsteer_core.analysis.style_reading import read_styles
 from lmsteer_core.workbench import Workbench
 
 PROMPT = "The letter on the kitchen table said that"
@@ -41,7 +44,7 @@ SENTENCES = (
     "On the second day it rained, so we read by the window and wrote letters to our friends. ",
     "I would not pay that much again for a bed that squeaks, although the garden is lovely. ",
 )
-PARTS = ("nextword", "words", "highlight")
+PARTS = ("nextword", "words", "highlight", "styles")
 
 
 def main() -> None:
@@ -66,6 +69,8 @@ def main() -> None:
     if "highlight" in options.only:
         highlight(lm, steers[:1], options.tokens, options.points, options.repeats)
         highlight(lm, steers, options.tokens, options.points, 1)
+    if "styles" in options.only:
+        styles(lm, steers, options.tokens)
 
 
 def nextword(lm: LanguageModel, steer: Steer, repeats: int) -> None:
@@ -130,6 +135,20 @@ def highlight(
         f"{len(POSTERIOR_GRID)} ε, passes / profile"
     )
     report(title, pairs, 10)
+
+
+def styles(lm: LanguageModel, steers: list[Steer], n_tokens: int) -> None:
+    """Print the seconds of each part of a view of the Highlight tab."""
+    text = "".join(SENTENCES) * (n_tokens // 60 + 1)
+    text = str(lm.tokenizer.decode(lm.token_ids(text)[:n_tokens]))
+    ordinary = seconds(lambda: read_styles(lm, read_text(lm, "A word."), steers))
+    read = read_text(lm, text)
+    print(
+        f"styles: {n_tokens} tokens, {len(steers)} steers: "
+        f"{seconds(lambda: read_styles(lm, read, steers)):.3f} s, ordinary text once "
+        f"{ordinary:.2f} s; reading {seconds(lambda: read_text(lm, text)):.2f} s, one steer's "
+        f"evidence and posterior {seconds(lambda: profile(lm, read, steers[:1])):.2f} s"
+    )
 
 
 def forward(lm: LanguageModel, steer: Steer, epsilon: float, ids: torch.Tensor) -> None:
