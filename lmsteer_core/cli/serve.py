@@ -28,9 +28,9 @@ def add_app(verbs: Verbs) -> None:
     add("--share", action="store_true", help="also serve through a public gradio link")
     add(
         "--decoder",
-        choices=["torch", "auto"],
-        default="torch",
-        help="what writes the texts: torch, or the fastest faithful decoder here",
+        choices=["auto", "torch"],
+        default="auto",
+        help="what writes the texts: the fastest faithful one here, or torch",
     )
     add("--transfer", action="store_true", help="first carry over the steers that the model lacks")
     add("--mcp", action="store_true", help="also be an MCP server; needs gradio[mcp]")
