@@ -1,6 +1,6 @@
 """How fast the Steer tab's two columns are written on the page, against the engine alone.
 
-    python -m benchmarks.browser [--port N] [--repeats N]
+    python -m benchmarks.browser [--port N] [--repeats N] [--decoder NAME]
 
 Serves the app in this process and opens it in headless Chromium on the same machine. Baseline and
 steered text of each length are written by the engine without a page, then by the page, from the
@@ -51,9 +51,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=7897)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--decoder", choices=["auto", "torch"], default="auto")
     options = parser.parse_args()
     workbench = Workbench.open()
-    workbench.wait_for_decoder(120)
+    if options.decoder == "auto":
+        print(workbench.accelerate().result())
     demo = build_app(workbench).queue(max_size=200)
     demo.launch(
         server_port=options.port,

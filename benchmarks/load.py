@@ -148,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--browsers", type=int, default=0)
-    parser.add_argument("--decoder", choices=["torch", "auto"], default="torch")
+    parser.add_argument("--decoder", choices=["auto", "torch"], default="auto")
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--port", type=int, default=7898)
     options = parser.parse_args()
@@ -322,7 +322,7 @@ def alone(lm: LanguageModel, n_tokens: int, repeats: int = 5) -> None:
 
 
 @contextmanager
-def app(port: int, decoder: str = "torch") -> Iterator[tuple[str, int]]:
+def app(port: int, decoder: str = "auto") -> Iterator[tuple[str, int]]:
     """Serve the app in a process of its own and return its address and the process's number.
 
     With `auto` it is served once the decoder has been chosen.
