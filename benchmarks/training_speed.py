@@ -4,7 +4,8 @@
 
 descriptions   `train` from two descriptions against 200 tokens of plain transformers generation, on
                the model as the app loads it; with the model's neutral statistics in the cache, and
-               without. Both sides take turns; medians and ranges.
+               without. Both sides take turns; medians and ranges. The steer's own texts are
+               written by the fastest faithful decoder unless --decoder torch.
 labelled       `train` from all of DATA/sentiment/train.jsonl against 1,000 steps of the official
                recipe in fp32, extrapolated from real steps taken half before and half after.
 memory         peak resident memory of a process of its own that makes one steer with an empty cache
@@ -39,6 +40,7 @@ from lmsteer_core import (
     train,
 )
 from lmsteer_core.models.catalogue import available_models
+from lmsteer_core.models.decoder_choice import choose
 from lmsteer_core.models.packages import EMBEDDED, GEMMA
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.official_recipe import N_STEPS, OfficialTraining
@@ -58,6 +60,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--data", type=Path, help="folder with sentiment/train.jsonl")
     parser.add_argument("--repeats", type=int, default=3, help="of the descriptions' pair")
+    parser.add_argument(
+        "--decoder", choices=["auto", "torch"], default="auto", help="writes a steer's texts"
+    )
     parser.add_argument("--steps", type=int, default=30, help="official steps to take")
     parser.add_argument("--models", nargs="+", default=[EMBEDDED, GEMMA], help="for memory")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
@@ -70,16 +75,18 @@ def main() -> None:
     if "memory" in options.only:
         memory(options.models)
     if "descriptions" in options.only:
-        descriptions(options.repeats)
+        descriptions(options.repeats, options.decoder)
     if "labelled" in options.only:
         if not options.data:
             parser.error("the labelled part needs --data; or leave it out with --only.")
         labelled(options.data / "sentiment" / "train.jsonl", options.steps)
 
 
-def descriptions(repeats: int) -> None:
+def descriptions(repeats: int, decoder: str) -> None:
     """Print train(Descriptions) / 200 tokens, with and without cached statistics."""
     lm = load_model()
+    if decoder == "auto":
+        print(choose(lm))
     print(f"descriptions: {lm.model_id}, {str(lm.output_embedding.dtype).removeprefix('torch.')}")
     plain(lm, 20), lm.for_batches
     times: dict[str, list[float]] = {"generate": [], "not cached": [], "cached": []}
