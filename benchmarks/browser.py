@@ -29,7 +29,7 @@ from lmsteer_core.ui.page.modules import module_route
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.workbench import Workbench
 
-LENGTHS = (40, 120, 200)
+LENGTHS = (40, 100, 200)
 PROMPT = EXAMPLE_PROMPTS[1]
 
 _WRITE_JS = """() => new Promise(done => {
