@@ -281,15 +281,17 @@ TABS = (
 )
 
 
-def test_nothing_overflows_a_phone_in_either_theme(visit_at) -> None:
-    phone = visit_at(390, 844)
+def test_nothing_overflows_a_phone_or_a_tablet_in_either_theme(visit_at) -> None:
+    visit = visit_at(390, 844)
     for _ in range(2):
         for tab in TABS:
-            phone.page.get_by_role("tab", name=tab, exact=True).click()
-            phone.page.wait_for_timeout(500)
-            overflow = phone.page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            assert overflow <= 0, tab
-        phone.page.click(".mode")
-    phone.page.context.close()
+            visit.page.get_by_role("tab", name=tab, exact=True).click()
+            for width in (390, 650, 768):
+                visit.page.set_viewport_size({"width": width, "height": 844})
+                visit.page.wait_for_timeout(300)
+                overflow = visit.page.evaluate(
+                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                )
+                assert overflow <= 0, (tab, width)
+        visit.page.click(".mode")
+    visit.page.context.close()
