@@ -69,8 +69,8 @@ EXAMPLE_TEXTS = (
         "clown.",
         "detoxification",
         "words",
-        "The insult rests on idiot and stupid, the thanks on appreciate. pathetic and clown stay "
-        "nearly plain: they were rare in what was learned from.",
+        "The insult rests on idiot and stupid, the thanks on appreciate. It errs too: clown stays "
+        "plain, and pathetic reads as clean.",
         second="Thank you for the thoughtful comment, I really appreciate your help.",
     ),
     ExampleText(

@@ -65,6 +65,7 @@ def test_an_insult_and_thanks_are_told_apart(workbench, lm) -> None:
     thanks = seen(workbench, lm, "Insult and thanks", "words", second=True)
     assert insult.units[0][0] == "idiot" and dict(insult.units)["stupid"] < -4
     assert abs(dict(insult.units)["clown"]) < 2.5
+    assert dict(insult.units)["pathetic"] > 1
     assert thanks.units[0][0] == "appreciate"
     assert insult.strength < -2 < 2 < thanks.strength
 
