@@ -153,8 +153,10 @@ class Visit:
 
     def generate(self) -> None:
         """Click Generate and wait for a fresh finish."""
+        # A short text may be finished before anybody sees it begin.
+        self.page.evaluate("document.querySelector('#status .note').dataset.before = ''")
         self.page.click("#generate")
-        self.page.wait_for_selector("#status .note:not([role])")
+        self.page.wait_for_selector("#status .note:not([data-before])")
         self.wait_until_done()
 
     def text(self, column: str) -> str:

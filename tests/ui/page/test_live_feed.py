@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from markupsafe import Markup
@@ -21,7 +22,13 @@ from lmsteer_core.ui.page.live_feed import FEEDS, FeedMiddleware
 from lmsteer_core.ui.page.live_view import LivePanel, LiveView
 
 
-async def read(session: str, n_events: int = 30) -> str:
+def read(session: str, n_events: int = 30) -> str:
+    """Return what a page reads; in a thread, since a browser's tests keep a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, events_of(session, n_events)).result()
+
+
+async def events_of(session: str, n_events: int) -> str:
     """Return what a page reads whose app sends an event every 20 ms."""
 
     async def events(_request: Request) -> StreamingResponse:
@@ -77,7 +84,7 @@ def writing():
 
 
 def test_a_page_gets_every_token_once_between_its_events(writing) -> None:
-    stream = asyncio.run(read("a"))
+    stream = read("a")
     events = [line for line in stream.split("\n") if line.startswith("data")]
     assert events == [f"data: {i}" for i in range(30)]
     told = news_in(stream)
@@ -95,7 +102,7 @@ def test_a_page_gets_every_token_once_between_its_events(writing) -> None:
 
 @pytest.mark.usefixtures("writing")
 def test_another_page_gets_nothing() -> None:
-    assert news_in(asyncio.run(read("b", 5))) == []
+    assert news_in(read("b", 5)) == []
 
 
 def test_a_run_that_is_replaced_does_not_end_its_text_on_the_page() -> None:
