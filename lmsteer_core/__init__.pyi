@@ -2,6 +2,8 @@ from .analysis.dimensions import Dimension as Dimension
 from .analysis.dimensions import dimensions as dimensions
 from .analysis.evidence import Weighed as Weighed
 from .analysis.evidence import weigh as weigh
+from .analysis.inspection import InspectedToken as InspectedToken
+from .analysis.inspection import inspect_token as inspect_token
 from .analysis.next_word import NextWords as NextWords
 from .analysis.next_word import next_words as next_words
 from .analysis.reading import ReadText as ReadText

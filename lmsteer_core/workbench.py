@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from lmsteer_core.analysis.dimensions import Dimension, dimension_steer, dimensions
 from lmsteer_core.analysis.evidence import Weighed, profiling
+from lmsteer_core.analysis.inspection import InspectedToken, inspecting
 from lmsteer_core.analysis.next_word import EPSILON_GRID, NextWords, next_words
 from lmsteer_core.analysis.plane import Plane, plane, styles
 from lmsteer_core.analysis.reading import ReadText, reading
@@ -393,6 +394,20 @@ class Workbench:
         _check_unlocked(steers, unlock)
         end = sorted(self._lm.end_ids)[:1] if with_end else []
         return self._engine.work(scoring(self._lm, [*token_ids, *end], steers, n_alternatives))
+
+    def inspect_token(
+        self,
+        text: str | Sequence[int],
+        position: int,
+        steers: Sequence[tuple[Steer, float]],
+        *,
+        top: int = 10,
+        unlock: bool = False,
+    ) -> InspectedToken:
+        """Return `inspection.inspect_token` of a text or its tokens, as `prompt_ids` takes them."""
+        _check_unlocked(steers, unlock)
+        ids = self.prompt_ids(text, 0) if isinstance(text, str) else text
+        return finished(self._engine.work(inspecting(self._lm, ids, position, steers, top=top)))
 
     def dimensions(self, steer: Steer, *, unlock: bool = False, **options: Any) -> list[Dimension]:
         """Return `dimensions.dimensions`; a locked pole's words are refused without `unlock`."""

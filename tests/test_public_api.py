@@ -22,6 +22,7 @@ PUBLIC = [
     "Examples",
     "Generated",
     "InputError",
+    "InspectedToken",
     "LMSteerError",
     "LabelledText",
     "LanguageModel",
@@ -42,6 +43,7 @@ PUBLIC = [
     "export_merged",
     "export_peft",
     "generate",
+    "inspect_token",
     "load_model",
     "next_words",
     "pull",
@@ -105,7 +107,9 @@ def test_every_public_name_together_imports_no_user_interface():
 
 
 def test_help_of_every_verb_is_there_without_torch_or_a_user_interface():
-    verbs = "models install steers generate nextword words analyze train transfer import export"
+    verbs = (
+        "models install steers generate nextword words analyze inspect train transfer import export"
+    )
     loaded = packages_after(
         "from lmsteer_core.cli.main import main\n"
         f"for verb in '{verbs} push evaluate app serve'.split():\n"

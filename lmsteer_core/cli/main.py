@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lmsteer_core.cli import evaluate, exchange, explore, generate, make, serve
+from lmsteer_core.cli import evaluate, exchange, explore, generate, inspection, make, serve
 from lmsteer_core.cli.verbs import Parser, Verbs
 from lmsteer_core.errors import LMSteerError
 
@@ -19,6 +19,7 @@ _VERBS = (
     explore.add_nextword,
     explore.add_words,
     explore.add_analyze,
+    inspection.add_inspect,
     make.add_train,
     make.add_transfer,
     exchange.add_import,

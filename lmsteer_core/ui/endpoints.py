@@ -17,6 +17,7 @@ from lmsteer_core.generation.live_row import Token
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.limits import check_whole_number
 from lmsteer_core.progress import finished
+from lmsteer_core.steers.card import check_epsilon
 from lmsteer_core.ui.page.events import STREAMING
 from lmsteer_core.workbench import Workbench
 
@@ -28,14 +29,15 @@ _R = TypeVar("_R")
 
 
 def create_endpoints(workbench: Workbench) -> None:
-    """Add /generate, /nextword, /words, /analyze and /steers to the open Blocks."""
+    """Add /generate, /nextword, /words, /analyze, /inspect and /steers to the open Blocks."""
     answers = _Answers(workbench)
     # Of events that share an id the lowest limit counts, and an unnamed one is 1.
     api(
         answers.generate,
         **{name: STREAMING[name] for name in ("concurrency_id", "concurrency_limit")},
     )
-    for answer in (answers.nextword, answers.words, answers.analyze, answers.steers):
+    looks = (answers.nextword, answers.words, answers.analyze, answers.inspect, answers.steers)
+    for answer in looks:
         api(_in_a_sentence(answer))
 
 
@@ -144,6 +146,27 @@ class _Answers:
             "posterior": profile.posterior,
             "spans": [dataclasses.asdict(span) for span in spans],
         }
+
+    def inspect(
+        self, text: str, steer: dict[str, float], token: int = -1, unlock: bool = False
+    ) -> dict[str, Any]:
+        """Return what made one token of a text as likely as it is, exactly.
+
+        Its log-probabilities without and with steering, in nats, and what sums to their
+        difference: the share of every dimension of every steer, the model's softcap and the
+        normaliser; and the ten likeliest tokens before and after.
+
+        Args:
+            text: The text.
+            steer: ε by steer name, e.g. {"sentiment": 2.0}.
+            token: Its place among the text's tokens, from 0; negative ones count from the end.
+            unlock: Use a locked − pole.
+        """
+        if not isinstance(steer, dict):
+            raise InputError(f"ε must be given by steer name, not {steer!r:.40}.")
+        parts = [(self._workbench.steer(n), check_epsilon(e, n)) for n, e in steer.items()]
+        found = self._workbench.inspect_token(text, token, parts, unlock=_flag(unlock))
+        return {**dataclasses.asdict(found), "shift": found.shift}
 
     def steers(self) -> dict[str, dict[str, Any]]:
         """Return every steer's poles, the useful range of ε, and its notice."""

@@ -157,6 +157,20 @@ def test_nextword_reads_as_a_table(capsys: Capture) -> None:
     assert max(map(len, out.splitlines())) <= 110
 
 
+def test_inspect_names_what_sums_to_the_shift(capsys: Capture) -> None:
+    args = ("inspect", "The movie was great fun", "--steer", "sentiment=2", "--token", "-2")
+    result = run_json(capsys, *args, "--top", "3")
+    assert result["token"]["text"] == " great"
+    (share,) = result["shares"]
+    parts = sum(share["dimensions"]) + result["softcap"] + result["normaliser"]
+    assert parts == pytest.approx(result["shift"], abs=1e-4)
+    assert len(result["before"]) == len(result["after"]) == 3
+    assert main([*args]) == 0
+    out = capsys.readouterr().out
+    assert "sentiment +2, of which" in out
+    assert f"{result['shift']:+.4f}  shift of log p" in out
+
+
 @pytest.fixture
 def few_words(tmp_path: Path, brief: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Train on a few plain texts instead of sampled ones, into a folder of the test's own."""
@@ -361,6 +375,9 @@ def test_epsilon_out_of_range_names_the_range(capsys: Capture, value: str) -> No
         (["nextword", "Hi", "--steer", "sentiment", "--top", "0"], "top"),
         (["nextword", "Hi", "--steer", "sentiment", "--word", ""], "word is empty"),
         (["analyze", " ", "--steer", "sentiment"], "empty"),
+        (["inspect", "Hi", "--steer", "sentiment=1"], "needs two tokens"),
+        (["inspect", "Hi there", "--token", "7"], "place must be between"),
+        (["inspect", "Hi there", "--steer", "detoxification=-1"], "--unlock"),
         (["train", "--name", "a b", "--plus", "x", "--minus", "y"], "name"),
         (["train", "--name", "a", "--plus", "x"], "--minus"),
         (["train", "nosuch.jsonl", "--name", "a"], "nosuch.jsonl"),

@@ -31,6 +31,25 @@ def test_the_lens_answers(client: Client) -> None:
     assert client.predict(api_name="/steers")["detoxification"]["notice"]
 
 
+def test_the_parts_of_an_inspected_token_sum_to_its_shift(client: Client) -> None:
+    found = client.predict("The movie was great", {"sentiment": 2.0}, -1, api_name="/inspect")
+    assert found["token"]["text"] == " great"
+    shares = sum(sum(share["dimensions"]) for share in found["shares"])
+    assert found["shift"] > 0.5
+    assert shares + found["normaliser"] == pytest.approx(found["shift"], abs=1e-4)
+    assert len(found["before"]) == len(found["after"]) == 10
+    for args, says in (
+        (["Hi", {}, 0], "needs two tokens"),
+        (["Hi there", {"joy": 1}, -1], "no steer named"),
+        (["Hi there", [2.0], -1], "by steer name"),
+        (["Hi there", {"detoxification": -1}, -1], "is locked"),
+        (["Hi there", {}, 9], "place must be between"),
+        ([" ", {}, -1], "empty"),
+    ):
+        with pytest.raises(AppError, match=says):
+            client.predict(*args, api_name="/inspect")
+
+
 def test_a_mistake_is_one_sentence(client: Client) -> None:
     with pytest.raises(AppError, match="no steer named 'joy'"):
         client.predict("My life is", "joy", 4, api_name="/nextword")
@@ -66,7 +85,8 @@ def test_values_of_another_kind_are_one_sentence_and_a_running_text_goes_on(clie
 def test_nothing_else_is_public_and_all_say_what_they_are_for(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert all(endpoint["description"].endswith(".") for endpoint in endpoints.values())
-    assert set(endpoints) == {"/generate", "/nextword", "/words", "/analyze", "/steers"}
+    looks = {"/nextword", "/words", "/analyze", "/inspect", "/steers"}
+    assert set(endpoints) == {"/generate", *looks}
 
 
 def test_a_locked_pole_needs_an_unlock(client: Client) -> None:
