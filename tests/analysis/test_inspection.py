@@ -25,9 +25,7 @@ TEXT = "My life is a long road"
 Parts = list[tuple[Steer, float]]
 
 
-def of_architecture(
-    lm: LanguageModel, architecture: str, **settings: float | None
-) -> LanguageModel:
+def of_architecture(lm: LanguageModel, architecture: str, **settings: Any) -> LanguageModel:
     """Return a tiny random model that reads the embedded model's tokens."""
     model = make_tiny(architecture, vocab_size=lm.vocab_size, **settings)
     return LanguageModel(model, lm.tokenizer, architecture)
