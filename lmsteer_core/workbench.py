@@ -180,13 +180,12 @@ class Workbench:
 
     # Prompts
 
-    def prompt_tokens(self, prompt: str, reserve: int) -> tuple[int, bool]:
-        """Return how many tokens of a prompt are read, and whether its beginning is cut off.
+    def prompt_tokens(self, prompt: str, reserve: int) -> tuple[list[int], bool]:
+        """Return the tokens of a prompt that are read, and whether its beginning is cut off.
 
         Arguments and errors as for `LanguageModel.encode`.
         """
-        ids, is_cut = self._lm.encode(prompt, reserve=reserve)
-        return len(ids), is_cut
+        return self._lm.encode(prompt, reserve=reserve)
 
     def prompt_ids(self, prompt: str | Sequence[int], reserve: int) -> tuple[int, ...]:
         """Return a whole prompt's tokens; given as tokens, they are checked and returned.

@@ -3,10 +3,10 @@
 const PREFIX = ": lmsteer ";
 
 /**
- * A token as the server's `Piece`: index, space before the word, classes, strength of the tint, tip,
- * word.
+ * A token as the server's `Piece`: place, space before the word, classes, strength of the tint, tip,
+ * word, surprise.
  *
- * @typedef {[number, string, string, string, string, string]} Piece
+ * @typedef {[number, string, string, string, string, string, string]} Piece
  */
 
 /**
@@ -107,10 +107,11 @@ class GrowingText {
   }
 
   /** @param {Piece} piece */
-  add([index, space, classes, strength, tip, word]) {
+  add([index, space, classes, strength, tip, word, surprise]) {
     const span = document.createElement("span");
     span.className = index === this.firstChange ? `${classes} first-change` : classes;
-    span.setAttribute("style", `--t:${strength}`);
+    span.setAttribute("style", `--t:${strength}${surprise && `;--s:${surprise}`}`);
+    span.dataset.place = String(index);
     span.title = tip;
     span.textContent = word;
     this.spans.set(index, span);

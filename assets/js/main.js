@@ -5,11 +5,12 @@
 
 import * as compose from "./compose.js";
 import * as highlight from "./highlight.js";
+import * as inspector from "./inspector.js";
 import * as live from "./live.js";
 import * as nextWord from "./next_word.js";
 import * as page from "./page.js";
 import * as words from "./words.js";
 
-for (const view of [page, compose, nextWord, words]) view.start();
+for (const view of [page, compose, inspector, nextWord, words]) view.start();
 
-export { compose, highlight, live, nextWord, page, words };
+export { compose, highlight, inspector, live, nextWord, page, words };

@@ -37,6 +37,7 @@ class Drive:
 
     Attributes:
         prompt: What was continued.
+        steers: Steers by the names that tokens use.
         written: All tokens so far, each with the ε it was written under.
     """
 
@@ -61,6 +62,8 @@ class Drive:
         self._epsilons: dict[str, float] = {}
         self._row: LiveRow | None = None
         self._n_stretches = 0
+        self._stretches: list[tuple[int, list[int]]] = []  # place where it begins, what it reads
+        self.steers: Mapping[str, Steer] = self._steers
         self.prompt = prompt
         self.written: list[Token] = []
 
@@ -107,6 +110,7 @@ class Drive:
             )
             self._n_stretches += 1
             n_before, is_stuck = len(self.written), False
+            self._stretches.append((n_before, row.ids))
             for (token,) in self._engine.submit([row]).steps(is_wanted):
                 if token:
                     yield self._add(token)
@@ -124,6 +128,13 @@ class Drive:
                     )
             if is_stuck:
                 self._ids = self._prompt_ids
+
+    def ids_before(self, place: int) -> list[int]:
+        """Return all that the model had read when it wrote a token, by the token's place."""
+        start, read = max(
+            (each for each in self._stretches if each[0] <= place), key=lambda each: each[0]
+        )
+        return [*read, *(token.id for token in self.written[start:place])]
 
     def _remembered(self) -> list[int]:
         """Return the end of the text, behind what the model reads before every text."""

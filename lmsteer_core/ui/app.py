@@ -14,6 +14,7 @@ from lmsteer_core.ui.endpoints import create_endpoints
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import call_js
+from lmsteer_core.ui.page.inspector import create_inspector
 from lmsteer_core.ui.page.jobs import CLOSING
 from lmsteer_core.ui.page.live_feed import FeedMiddleware
 from lmsteer_core.ui.page.modules import HEAD, module_route
@@ -108,6 +109,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
             with gr.Tab("Transfer", id="transfer") as tab:
                 create_transfer_tab(page, tab)
             create_evidence_tab()
+        create_inspector()
         create_endpoints(workbench)
         demo.load(None, js=call_js("page.restoreTheme"), api_visibility="private")
     return demo

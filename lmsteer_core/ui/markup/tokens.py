@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,46 +15,62 @@ from lmsteer_core.ui.markup.format import epsilon_text, percent
 FULL_TINT_NATS = 4.0
 """|nats| at which a token's tint is at its strongest; e⁴ is 55 times likelier."""
 
-_TINTED = Markup('{}<span class="{}" style="--t:{}" title="{}">{}</span>')
+FULL_SURPRISE_NATS = 8.0
+"""Surprise at which its tint is at its strongest; e⁻⁸ is a probability of 0.03 %."""
+
+_choices = itertools.count()
+_TINTED = Markup('{}<span class="{}" style="{}"{} title="{}">{}</span>')
+_PLACE = Markup(' data-place="{}"').format
 
 
 class Piece(NamedTuple):
     """One token as it is shown; the page's `live.js` makes the same of it as `html`.
 
     Attributes:
-        place: Of the token in its text, from 0.
+        place: Of the token in its text, from 0; None if it is no single token.
         space: What stands before the word, outside its tint.
         classes: How the word looks.
         strength: Of its tint, from "0.00" to "1.00".
         tip: What is told of it.
         word: The rest.
+        surprise: −log p of the unsteered model in nats, for instance "3.21"; "" if it is unknown.
     """
 
-    place: int
+    place: int | None
     space: str
     classes: str
     strength: str
     tip: str
     word: str
+    surprise: str = ""
 
     @classmethod
-    def of(cls, place: int, text: str, nats: float, tip: str) -> Piece:
+    def of(
+        cls, place: int | None, text: str, nats: float, tip: str, surprise: float = math.nan
+    ) -> Piece:
         """Return a token whose tint grows with |nats|, blue for + and orange for −."""
         word = text.lstrip() or text
         strength = min(1.0, abs(nats) / FULL_TINT_NATS)
         pole = "" if strength < 0.02 else " plus" if nats > 0 else " minus"
-        return cls(place, text.removesuffix(word), f"tok{pole}", f"{strength:.2f}", tip, word)
+        known = "" if math.isnan(surprise) else f"{max(surprise, 0.0):.2f}"
+        before = text.removesuffix(word)
+        return cls(place, before, f"tok{pole}", f"{strength:.2f}", tip, word, known)
 
     def html(self, mark: str = "") -> Markup:
         """Return the token as a span, with another class if `mark` names one."""
+        style = f"--t:{self.strength}" + (f";--s:{self.surprise}" if self.surprise else "")
+        place = Markup() if self.place is None else _PLACE(self.place)
         return _TINTED.format(
-            self.space, f"{self.classes}{mark}", self.strength, self.tip, self.word
+            self.space, f"{self.classes}{mark}", style, place, self.tip, self.word
         )
 
 
-def tinted(text: str, nats: float, tip: str) -> Markup:
-    """Return one token as a span whose tint grows with |nats|, blue for + and orange for −."""
-    return Piece.of(0, text, nats, tip).html()
+def tinted(text: str, nats: float, tip: str, place: int | None = None) -> Markup:
+    """Return text as a span whose tint grows with |nats|, blue for + and orange for −.
+
+    `place` is that of a single token in its text.
+    """
+    return Piece.of(place, text, nats, tip).html()
 
 
 class Continuation:
@@ -73,11 +90,13 @@ class Continuation:
         self.n_tokens = 0
         self.first_change: int | None = None
         self.limit: int | None = None
-        self._waiting = 0.0  # a character of several tokens shows the sum over its tokens
+        # A character of several tokens shows the sums over its tokens.
+        self._waiting = self._surprise = 0.0
 
-    def add(self, token: Token) -> None:
-        """Let the continuation grow by a token."""
+    def add(self, token: Token, mark: str = "") -> None:
+        """Let the continuation grow by a token, with another class if `mark` names one."""
         self._waiting += token.shift
+        self._surprise -= token.base_logprob
         if token.text:
             tip = (
                 f"steering made this {math.exp(min(abs(self._waiting), 50)):.3g} × "
@@ -85,8 +104,9 @@ class Continuation:
                 f"nats); probability {percent(math.exp(token.base_logprob))} → "
                 f"{percent(math.exp(token.logprob))}"
             )
-            self.pieces.append(Piece.of(self.n_tokens, token.text, self._waiting, tip))
-            self._waiting = 0.0
+            piece = Piece.of(self.n_tokens, token.text, self._waiting, tip, self._surprise)
+            self.pieces.append(piece._replace(classes=piece.classes + mark))
+            self._waiting = self._surprise = 0.0
         self.n_tokens += 1
 
     def beginning(self) -> Markup:
@@ -135,8 +155,28 @@ def continuum(epsilons: Sequence[float], texts: Sequence[Markup], poles: tuple[s
 def legend(minus: str, plus: str) -> Markup:
     """Return the key to the tints."""
     return Markup(
-        '<p class="legend"><span class="tok minus" style="--t:1">{}</span> '
+        '<p class="legend by-steering"><span class="tok minus" style="--t:1">{}</span> '
         '<span class="tok minus" style="--t:.4">&nbsp;</span><span class="tok">no change</span>'
         '<span class="tok plus" style="--t:.4">&nbsp;</span> '
         '<span class="tok plus" style="--t:1">{}</span></p>'
     ).format(minus, plus)
+
+
+def tints(minus: str, plus: str) -> Markup:
+    """Return the choice between a tint by steering and one by surprise, and the key to each."""
+    choice = Markup('<label><input type="radio" name="{}" value="{}"{}> {}</label>').format
+    name = f"tint-{next(_choices)}"
+    return Markup(
+        '<fieldset class="tints"><legend>Tint by</legend>{}{}</fieldset>{}'
+        '<p class="legend by-surprise">'
+        '<span class="tok" style="--s:0">expected</span> '
+        '<span class="tok" style="--s:{half:g}">&nbsp;</span> '
+        '<span class="tok" style="--s:{full:g}">surprising</span> −log p under the unsteered '
+        "model, full at {full:g} nats; e to its mean is the perplexity</p>"
+    ).format(
+        choice(name, "steering", Markup(" checked"), "steering"),
+        choice(name, "surprise", "", "surprise"),
+        legend(minus, plus),
+        half=FULL_SURPRISE_NATS / 2,
+        full=FULL_SURPRISE_NATS,
+    )

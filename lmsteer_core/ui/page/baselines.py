@@ -18,6 +18,7 @@ class _Key(NamedTuple):
     decoder: Decoder
     prompt: str
     sampling: Sampling
+    prompt_ids: tuple[int, ...] = ()
 
 
 class Baseline:
@@ -86,12 +87,14 @@ class Baselines:
                 self._of_all[key] = self._begin(key)
             return self._of_all[key]
 
-    def of(self, session: str, prompt: str, sampling: Sampling) -> Baseline:
+    def of(
+        self, session: str, prompt: str, sampling: Sampling, prompt_ids: tuple[int, ...] = ()
+    ) -> Baseline:
         """Return the baseline of a page, which forgets the one before if it is another.
 
-        Errors as for `Workbench.submit`.
+        Arguments are as for `Row`, errors as for `Workbench.submit`.
         """
-        key = _Key(self._workbench.decoder, prompt, sampling)
+        key = _Key(self._workbench.decoder, prompt, sampling, prompt_ids)
         with self._lock:
             shared = self._of_all.get(key)
             if shared and shared.is_usable:
@@ -118,4 +121,6 @@ class Baselines:
             self._latest.pop(session, None)
 
     def _begin(self, key: _Key) -> Baseline:
-        return Baseline(self._workbench.submit([Row(key.prompt)], key.sampling))
+        return Baseline(
+            self._workbench.submit([Row(key.prompt, prompt_ids=key.prompt_ids)], key.sampling)
+        )

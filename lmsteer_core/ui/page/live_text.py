@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page.baselines import Baseline, Baselines
 from lmsteer_core.ui.page.live_view import LivePanel, LiveView
 from lmsteer_core.ui.page.runs import Wanted
+from lmsteer_core.ui.page.written import Written
 from lmsteer_core.workbench import Workbench
 
 _SHOWN_CHARACTERS = 600
@@ -40,6 +41,23 @@ class ColumnIds(NamedTuple):
     status: str = "status"
 
 
+class Beginning(NamedTuple):
+    """What both columns begin with, where they are a branch of another text.
+
+    Attributes:
+        prompt_ids: The prompt's tokens.
+        tokens: What follows them; the last one is the one that was chosen.
+    """
+
+    prompt_ids: tuple[int, ...]
+    tokens: tuple[Token, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All of its tokens."""
+        return *self.prompt_ids, *(token.id for token in self.tokens)
+
+
 def side_by_side(
     workbench: Workbench,
     baseline: Baseline,
@@ -52,12 +70,13 @@ def side_by_side(
     *,
     unlock: bool = False,
     show_rate: bool = True,
+    begin: Beginning | None = None,
 ) -> Iterator[LiveView]:
     """Yield the baseline and the steered text as they grow.
 
     Args:
         workbench: The model and the steers that all visitors share.
-        baseline: The same prompt unsteered, with the same sampling.
+        baseline: The same prompt, or `begin`, unsteered, with the same sampling.
         prompt: What is continued.
         epsilons: ε by steer name; with none but 0 the steered text is the baseline.
         sampling: Shared by both texts.
@@ -66,32 +85,42 @@ def side_by_side(
         ids: Where the texts stand.
         unlock: Whether locked poles may be used.
         show_rate: Whether the last status line gives the speed.
+        begin: What both texts begin with in place of the prompt alone.
     """
     active = {name: epsilon for name, epsilon in epsilons.items() if epsilon}
-    shown, cut = _shown(workbench, prompt, sampling)
-    columns = _Columns(shown, baseline)
-    view = columns.view(ids)
+    shown, cut, prompt_ids = _shown(workbench, prompt, sampling)
+    begin = begin or Beginning(prompt_ids, ())
+    steered: list[Token] = []
+    columns = _Columns(shown, begin, baseline.tokens, steered if active else baseline.tokens)
+    steers = {**workbench.steers, **page_steers}
+    view = columns.view(
+        ids,
+        lambda tokens: _written(
+            workbench, prompt, tokens, active, steers, sampling, begin.prompt_ids
+        ),
+    )
     began, n_before = time.perf_counter(), len(baseline.tokens)
     if active:
-        rows = [Row(prompt, active)]
+        rows = [Row(prompt, active, prompt_ids=begin.ids)]
         steps = workbench.stream(
             rows, sampling, extra=page_steers, is_wanted=is_wanted, unlock=unlock
         )
         yield view
         for (token,) in steps:
             if token:
-                columns.steered.append(token)
+                steered.append(token)
             columns.grow()
-            yield view.progress(f"{len(columns.steered)} tokens …")
-    else:
-        columns.steered = baseline.tokens
+            yield view.progress(f"{len(steered)} tokens …")
     while is_wanted() and not baseline.is_over(_BASELINE_SECONDS):
         columns.grow()
         yield view.progress(f"{len(baseline.tokens)} tokens …")
     columns.end(is_whole=is_wanted())
     setting = ", ".join(f"{name} {epsilon_text(e)}" for name, e in active.items())
-    text = f"{cut} {setting or 'Every slider is at 0: both columns are the base model'}."
-    n_steps = max(len(baseline.tokens) - n_before, len(columns.steered) if active else 0)
+    branch = (
+        f"A branch: both columns go on from “{begin.tokens[-1].text}”. " if begin.tokens else ""
+    )
+    text = f"{cut} {branch}{setting or 'Every slider is at 0: both columns are the base model'}."
+    n_steps = max(len(baseline.tokens) - n_before, len(steered))
     if show_rate and n_steps:
         text += f" {n_steps / (time.perf_counter() - began):.0f} tokens/s."
     yield view.finish(widgets.note(text.strip(), "warning" if cut else "info"))
@@ -100,40 +129,64 @@ def side_by_side(
 class _Columns:
     """Two texts over one prompt, and where they part."""
 
-    def __init__(self, prompt: str, baseline: Baseline) -> None:
-        self._baseline = baseline
+    def __init__(
+        self, prompt: str, begin: Beginning, baseline: Sequence[Token], steered: Sequence[Token]
+    ) -> None:
+        self._n_begin, self._sources = len(begin.tokens), (baseline, steered)
         self._texts = token_markup.Continuation(prompt), token_markup.Continuation(prompt)
-        self.steered: list[Token] = []
+        self._tokens: tuple[list[Token], list[Token]] = [], []
+        for i, token in enumerate(begin.tokens, 1):
+            for text, tokens in zip(self._texts, self._tokens, strict=True):
+                tokens.append(token)
+                text.add(token, " chosen" if i == self._n_begin else "")
         self.grow()
 
-    def view(self, ids: ColumnIds) -> LiveView:
+    def view(self, ids: ColumnIds, written: Callable[[Sequence[Token]], Written]) -> LiveView:
         """Return both as they are shown."""
         base, steered = self._texts
+        of_base, of_steered = ([written(tokens)] for tokens in self._tokens)
         panels = [
-            LivePanel(ids.baseline, [base], Markup().join),
-            LivePanel(ids.steered, [steered], Markup().join, keeps_old=True),
+            LivePanel(ids.baseline, [base], Markup().join, written=of_base),
+            LivePanel(ids.steered, [steered], Markup().join, keeps_old=True, written=of_steered),
         ]
         return LiveView(panels, ids.status)
 
     def grow(self) -> None:
         """Show the tokens that came meanwhile."""
-        for text, tokens in zip(self._texts, (self._baseline.tokens, self.steered), strict=True):
-            for token in tokens[text.n_tokens :]:
+        for text, tokens, source in zip(self._texts, self._tokens, self._sources, strict=True):
+            for token in source[len(tokens) - self._n_begin :]:
+                tokens.append(token)
                 text.add(token)
-        n_common = min(text.n_tokens for text in self._texts)
-        self._mark(
-            token_markup.first_difference(self._baseline.tokens[:n_common], self.steered[:n_common])
-        )
+        n_common = min(map(len, self._tokens))
+        baseline, steered = (tokens[:n_common] for tokens in self._tokens)
+        self._mark(token_markup.first_difference(baseline, steered))
 
     def end(self, *, is_whole: bool) -> None:
         """Show the rest; of whole texts an early end is a difference, too."""
         self.grow()
         if is_whole:
-            self._mark(token_markup.first_difference(self._baseline.tokens, self.steered))
+            self._mark(token_markup.first_difference(*self._tokens))
 
     def _mark(self, change: int | None) -> None:
         for text in self._texts:
             text.first_change = change
+
+
+def _written(
+    workbench: Workbench,
+    prompt: str,
+    tokens: Sequence[Token],
+    epsilons: Mapping[str, float],
+    steers: Mapping[str, Steer],
+    sampling: Sampling,
+    prompt_ids: Sequence[int],
+) -> Written:
+    """Return a text for whoever asks about its tokens."""
+
+    def ids_before(place: int) -> list[int]:
+        return [*prompt_ids, *(token.id for token in tokens[:place])]
+
+    return Written(workbench, prompt, tokens, epsilons, steers, sampling, ids_before)
 
 
 def finished_example(
@@ -142,10 +195,11 @@ def finished_example(
     prompt: str,
     epsilons: Mapping[str, float],
     sampling: Sampling,
-) -> Future[tuple[str, str, str]]:
+    ids: ColumnIds,
+) -> Future[LiveView]:
     """Write an opening example once, in the background, for every visitor."""
 
-    def finish() -> tuple[str, str, str]:
+    def finish() -> LiveView:
         workbench.wait_for_decoder(_PATIENCE_SECONDS)
         # Its speed would be that of a machine which is still starting up.
         *_, view = side_by_side(
@@ -156,11 +210,10 @@ def finished_example(
             sampling,
             lambda: True,
             {},
-            ColumnIds(),
+            ids,
             show_rate=False,
         )
-        baseline, steered = view.html()
-        return baseline, steered, view.note
+        return view
 
     return ThreadPoolExecutor(1).submit(finish)
 
@@ -195,13 +248,18 @@ class Continuum:
         """Begin with empty lines in the panel `elem_id`; errors as for `Workbench.submit`."""
         self._workbench, self._steer, self._sampling = workbench, steer, sampling
         self._rows = [Row(prompt, {steer.name: epsilon}) for epsilon in epsilons]
-        shown, self.cut = _shown(workbench, prompt, sampling)
+        shown, self.cut, prompt_ids = _shown(workbench, prompt, sampling)
         self._lines = [token_markup.Continuation(shown) for _ in epsilons]
-        poles = (steer.card.negative, steer.card.positive)
+        self._tokens: list[list[Token]] = [[] for _ in epsilons]
+        poles, steers = (steer.card.negative, steer.card.positive), {steer.name: steer}
         self.panel = LivePanel(
             elem_id,
             self._lines,
             lambda texts: token_markup.continuum(epsilons, texts, poles),
+            written=[
+                _written(workbench, prompt, tokens, row.epsilons, steers, sampling, prompt_ids)
+                for tokens, row in zip(self._tokens, self._rows, strict=True)
+            ],
         )
 
     def write(self, is_wanted: Wanted, *, unlock: bool = False) -> Iterator[int]:
@@ -214,8 +272,9 @@ class Continuum:
             unlock=unlock,
         )
         for step in steps:
-            for line, token in zip(self._lines, step, strict=True):
+            for line, tokens, token in zip(self._lines, self._tokens, step, strict=True):
                 if token:
+                    tokens.append(token)
                     line.add(token)
             yield max(line.n_tokens for line in self._lines)
 
@@ -240,9 +299,11 @@ def continuum(
     yield view.finish(widgets.note(lines.cut, "warning"))
 
 
-def _shown(workbench: Workbench, prompt: str, sampling: Sampling) -> tuple[str, str]:
-    """Return the part of the prompt to show, and a sentence if the model reads only its end."""
-    n_tokens, cut = workbench.prompt_tokens(prompt, sampling.max_new_tokens)
+def _shown(
+    workbench: Workbench, prompt: str, sampling: Sampling
+) -> tuple[str, str, tuple[int, ...]]:
+    """Return the part of the prompt to show, a sentence if its beginning is cut, what is read."""
+    ids, cut = workbench.prompt_tokens(prompt, sampling.max_new_tokens)
     ellipsis = "… " if len(prompt) > _SHOWN_CHARACTERS else ""
-    note = f"The prompt was cut: the model reads its last {n_tokens} tokens." if cut else ""
-    return ellipsis + prompt[-_SHOWN_CHARACTERS:], note
+    note = f"The prompt was cut: the model reads its last {len(ids)} tokens." if cut else ""
+    return ellipsis + prompt[-_SHOWN_CHARACTERS:], note, tuple(ids)

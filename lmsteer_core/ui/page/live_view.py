@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.tokens import Piece
+from lmsteer_core.ui.page.written import Written
 
 _numbers = itertools.count(1)
 
@@ -51,12 +52,14 @@ class LivePanel:
         texts: In the order in which they stand.
         frame: Puts the texts' HTML into the panel's.
         keeps_old: Whether what stood here stays, dimmed, until the new text overtakes it.
+        written: The tokens of each text, for whoever asks about one.
     """
 
     elem_id: str
     texts: Sequence[LiveText]
     frame: Callable[[Sequence[Markup]], Markup]
     keeps_old: bool = False
+    written: Sequence[Written] = ()
 
     def html(self) -> Markup:
         """Return the whole panel."""
@@ -118,6 +121,10 @@ class LiveView:
     is_over: bool = False
     is_flushed: threading.Event = field(default_factory=threading.Event)
     _progress: str = "Waiting …"
+
+    def written(self) -> dict[str, Sequence[Written]]:
+        """Return the tokens of the texts by panel."""
+        return {each.elem_id: each.written for each in self.panels if isinstance(each, LivePanel)}
 
     def progress(self, text: str) -> LiveView:
         """Set what the status line says meanwhile; return the view."""

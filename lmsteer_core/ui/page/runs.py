@@ -16,6 +16,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.live_feed import FEEDS
 from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import requested_at, session_of
+from lmsteer_core.ui.page.written import WRITTEN
 
 _STOPPED = 0
 
@@ -56,16 +57,18 @@ class Runs:
         """Return whether Stop was the session's latest word."""
         return self._number(session) == _STOPPED
 
-    def unless_begun(
-        self, request: gr.Request, example: Future[tuple[Any, ...]]
-    ) -> tuple[Any, ...]:
+    def unless_begun(self, request: gr.Request, example: Future[LiveView]) -> tuple[Any, ...]:
         """Wait for an opening example's panels; leave the page's own if a run began meanwhile."""
-        panels = example.result()
-        has_begun = session_of(request) in self._latest
-        return (gr.skip(),) * len(panels) if has_begun else panels
+        view = example.result()
+        session, panels = session_of(request), (*view.html(), view.note)
+        if session in self._latest:
+            return (gr.skip(),) * len(panels)
+        WRITTEN.put(session, view.written())
+        return panels
 
     def forget(self, session: str) -> None:
         """Drop a session whose page was closed, which also ends its run."""
+        WRITTEN.forget(session)
         with self._lock:
             self._latest.pop(session, None)
 
@@ -134,6 +137,7 @@ class Runs:
                 for view in write(is_wanted):
                     if not is_wanted():
                         break
+                    WRITTEN.put(session, view.written())
                     shown.show(view)
                 note = view.note if view else Markup()
             except LMSteerError as error:

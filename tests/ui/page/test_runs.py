@@ -1,7 +1,10 @@
 from concurrent.futures import Future
 
 import gradio as gr
+from markupsafe import Markup
 
+from lmsteer_core.ui.markup.tokens import Continuation
+from lmsteer_core.ui.page.live_view import LivePanel, LiveView
 from lmsteer_core.ui.page.runs import Runs
 
 
@@ -38,12 +41,16 @@ def test_stop_ends_a_run_that_was_asked_for_before_it_and_begins_after() -> None
 
 
 def test_an_opening_example_that_comes_late_leaves_what_the_visitor_wrote_or_stopped() -> None:
-    runs, example = Runs(), Future[tuple[str, str]]()
-    example.set_result(("text", "status"))
+    runs, example = Runs(), Future[LiveView]()
+    text = Continuation("text")
+    example.set_result(
+        LiveView([LivePanel("steered", [text], Markup().join)], "status", Markup("status"))
+    )
+    panels = (text.html(), "status")
     page, other = (gr.Request(session_hash=session, headers={}) for session in "ab")
-    assert runs.unless_begun(page, example) == ("text", "status")
+    assert runs.unless_begun(page, example) == panels
     runs.start("a")
     assert runs.unless_begun(page, example) == (gr.skip(), gr.skip())
     runs.stop("a")
     assert runs.unless_begun(page, example) == (gr.skip(), gr.skip())
-    assert runs.unless_begun(other, example) == ("text", "status")
+    assert runs.unless_begun(other, example) == panels

@@ -18,6 +18,7 @@ from lmsteer_core.ui.figures.plane import EXTENT
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.baselines import Baselines
+from lmsteer_core.ui.page.branch import branch
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import requested_at, session_of
@@ -100,9 +101,16 @@ class ComposeHandlers:
         for baseline, steered, status in self._text_runs.follow_live(request, 2, write):
             yield {"baseline": baseline, "steered": steered, "status": status}
 
-    def show_example(
-        self, request: gr.Request, example: Future[tuple[str, str, str]]
-    ) -> tuple[Any, ...]:
+    def write_branch(self, request: gr.Request, asked: str) -> Iterator[tuple[Any, ...]]:
+        """Let both columns go on from another token of a text."""
+        session = session_of(request)
+
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
+            return branch(session, asked, self.baselines, is_wanted, COLUMN_IDS)
+
+        yield from self._text_runs.follow_live(request, 2, write)
+
+    def show_example(self, request: gr.Request, example: Future[LiveView]) -> tuple[Any, ...]:
         """Return the texts of the opening example, unless the visitor was quicker than it."""
         return self._text_runs.unless_begun(request, example)
 

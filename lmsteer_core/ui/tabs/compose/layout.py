@@ -9,6 +9,7 @@ import gradio as gr
 
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.figures.plane import EXTENT
+from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.tabs.compose.handlers import TEXT
@@ -134,6 +135,7 @@ def create_text(start: PlaneExample) -> TextColumn:
             "Steered", "both moves added, the same dice", "steered", "compose-steered"
         )
     status = gr.HTML(elem_id="compose-status")
+    gr.HTML(token_markup.tints("steering made it less likely", "likelier"))
     return TextColumn(prompt, generate, stop, baseline, steered, status)
 
 

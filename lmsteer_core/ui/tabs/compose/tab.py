@@ -19,8 +19,9 @@ from lmsteer_core.ui.page.events import (
     call_js,
     note_js,
 )
+from lmsteer_core.ui.page.inspector import on_branch
 from lmsteer_core.ui.page.wiring import wired
-from lmsteer_core.ui.tabs.compose.handlers import TEXT, ComposeHandlers
+from lmsteer_core.ui.tabs.compose.handlers import COLUMN_IDS, TEXT, ComposeHandlers
 from lmsteer_core.ui.tabs.compose.layout import (
     Extras,
     MapCard,
@@ -74,6 +75,7 @@ def create_compose_tab(page: Page) -> None:
             setting.prompt,
             setting.epsilons(*start.point),
             TEXT,
+            COLUMN_IDS,
         )
 
         def show(request: gr.Request) -> tuple[Any, ...]:
@@ -149,6 +151,8 @@ class _Events:
         gr.on([shown_map.word.submit, shown_map.word.blur, shown_map.judge.input], **self.draw)
         shown_map.score.click(**self._event(self._handlers.write_map, self._panels, STREAMING))
         text.stop.click(self._handlers.stop, None, None, **QUIET)
+        columns = [text.baseline, text.steered, text.status]
+        on_branch("compose-branch", self._handlers.write_branch, columns, **STREAMING)
         choosers = {"across": plane.across, "up": plane.up, "third": extras.third}
         page.announcement.change(**self._event(self._handlers.offer, choosers, QUIET)).then(
             **self.fit

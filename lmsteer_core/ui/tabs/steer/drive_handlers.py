@@ -15,6 +15,7 @@ from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.live_view import LivePanel, LiveView, RedrawnPanel
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
+from lmsteer_core.ui.page.written import Written
 from lmsteer_core.ui.tabs.steer import drive_markup
 from lmsteer_core.ui.tabs.steer.settings import SliderSettings, chosen_steers
 
@@ -42,9 +43,18 @@ class DriveHandlers:
             drive.steer(*chosen, unlock=settings.unlocked)
             began, n_before = time.monotonic(), len(drive.written)
             text = drive_markup.DrivenText(drive.prompt, drive.written)
+            written = Written(
+                self._workbench,
+                drive.prompt,
+                drive.written,
+                {},
+                drive.steers,
+                sampling,
+                drive.ids_before,
+            )
             view = LiveView(
                 [
-                    LivePanel("drive-text", [text], Markup().join),
+                    LivePanel("drive-text", [text], Markup().join, written=[written]),
                     RedrawnPanel("drive-ribbons", lambda: drive_markup.ribbons(drive.written)),
                 ],
                 "drive-status",

@@ -37,6 +37,7 @@ class DrivenText:
         """Begin with what is written."""
         self._prompt = prompt
         self.pieces: list[Piece] = []
+        self._n_tokens = 0
         self.first_change: int | None = None
         self.limit = limit
         for token in tokens:
@@ -48,7 +49,9 @@ class DrivenText:
             strongest = max(token.epsilons.values(), key=abs, default=0.0)
             nats = strongest / _FULL_EPSILON * token_markup.FULL_TINT_NATS
             tip = _setting(token.epsilons)
-            self.pieces.append(Piece.of(len(self.pieces), token.text, nats, tip))
+            surprise = -token.base_logprob
+            self.pieces.append(Piece.of(self._n_tokens, token.text, nats, tip, surprise))
+        self._n_tokens += 1
 
     def beginning(self) -> Markup:
         """Return the prompt alone."""

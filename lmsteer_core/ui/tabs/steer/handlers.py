@@ -12,6 +12,7 @@ from lmsteer_core.errors import LMSteerError
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.baselines import Baselines
+from lmsteer_core.ui.page.branch import branch
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.request import requested_at, session_of
@@ -65,9 +66,16 @@ class SteerHandlers:
 
         yield from self._column_runs.follow_live(request, 2, write)
 
-    def show_example(
-        self, request: gr.Request, example: Future[tuple[str, str, str]]
-    ) -> tuple[Any, ...]:
+    def write_branch(self, request: gr.Request, asked: str) -> Iterator[tuple[Any, ...]]:
+        """Let both columns go on from another token of a text; yield them as `write_columns`."""
+        session = session_of(request)
+
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
+            return branch(session, asked, self.baselines, is_wanted, live_text.ColumnIds())
+
+        yield from self._column_runs.follow_live(request, 2, write)
+
+    def show_example(self, request: gr.Request, example: Future[LiveView]) -> tuple[Any, ...]:
         """Return the columns of the opening example, unless the visitor was quicker than it."""
         return self._column_runs.unless_begun(request, example)
 

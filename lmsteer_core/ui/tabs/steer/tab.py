@@ -16,6 +16,8 @@ from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import PACE_JS, QUIET, STREAMING, Inputs
+from lmsteer_core.ui.page.inspector import on_branch
+from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
 from lmsteer_core.ui.starting import keep_example
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_EPSILON, EXAMPLE_PROMPTS
@@ -134,6 +136,7 @@ def _add_text_events(
     for button, text in zip(controls.examples, EXAMPLE_PROMPTS, strict=True):
         button.click(lambda text=text: text, None, controls.prompt, **QUIET).then(**write)
     columns.stop.click(handlers.stop, None, None, **QUIET)
+    on_branch("steer-branch", handlers.write_branch, columns.outputs, **STREAMING)
 
 
 def _add_slider_events(page: Page, handlers: SteerHandlers, controls: _Controls) -> None:
@@ -147,7 +150,12 @@ def _add_slider_events(page: Page, handlers: SteerHandlers, controls: _Controls)
 def _show_opening_example(page: Page, handlers: SteerHandlers, columns: _Columns) -> None:
     epsilons = dict.fromkeys(page.workbench.names[:1], EXAMPLE_EPSILON)
     example = live_text.finished_example(
-        page.workbench, handlers.baselines, EXAMPLE_PROMPTS[0], epsilons, DEFAULT_SAMPLING
+        page.workbench,
+        handlers.baselines,
+        EXAMPLE_PROMPTS[0],
+        epsilons,
+        DEFAULT_SAMPLING,
+        live_text.ColumnIds(),
     )
 
     def show(request: gr.Request) -> tuple[Any, ...]:
@@ -155,9 +163,9 @@ def _show_opening_example(page: Page, handlers: SteerHandlers, columns: _Columns
 
     page.demo.load(show, None, columns.outputs, **QUIET)
 
-    def keep(example: Future[tuple[str, str, str]]) -> None:
+    def keep(example: Future[LiveView]) -> None:
         if not example.exception():
-            baseline, steered, _ = example.result()
+            baseline, steered = example.result().html()
             setting = ", ".join(f"{name} {epsilon_text(e)}" for name, e in epsilons.items())
             keep_example(page.workbench.model_id, baseline, steered, setting)
 
@@ -205,7 +213,7 @@ def _create_columns() -> _Columns:
                 "Steered", "the same dice, moved embeddings", "steered", "steered"
             )
         status = gr.HTML(elem_id="status")
-        gr.HTML(token_markup.legend("steering made it less likely", "likelier"))
+        gr.HTML(token_markup.tints("steering made it less likely", "likelier"))
     return _Columns(box, go, stop, [baseline, steered, status])
 
 

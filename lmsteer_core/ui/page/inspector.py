@@ -1,0 +1,85 @@
+"""The drawer that opens on a token: one for the whole page, filled when somebody asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.ui.markup import inspection, widgets
+from lmsteer_core.ui.page.events import LOOK, call_js
+from lmsteer_core.ui.page.request import session_of
+from lmsteer_core.ui.page.written import WRITTEN, Place
+
+_STEER, _COMPOSE = "steer-branch", "compose-branch"
+BRANCH_FIELDS = {
+    "baseline": _STEER,
+    "steered": _STEER,
+    "continuum": _STEER,
+    "compose-baseline": _COMPOSE,
+    "compose-steered": _COMPOSE,
+}
+"""Panels whose texts can go on from another token, and the id of the field that asks for it."""
+
+
+def create_inspector() -> None:
+    """Add the hidden fields and the event by which the page's drawer is filled."""
+    asked, ask = _asking("inspector-asked")
+    told = gr.Textbox(visible="hidden", label="Told", elem_id="inspector-told")
+    ask.click(inspect, asked, told, **LOOK).then(
+        None, [asked, told], None, js=call_js("inspector.show"), api_visibility="private"
+    )
+
+
+def on_branch(
+    elem_id: str, write: Callable[..., Any], outputs: Sequence[gr.HTML], **options: Any
+) -> None:
+    """Let a tab's columns go on from another token when the drawer says so.
+
+    Args:
+        elem_id: One of `BRANCH_FIELDS`.
+        write: Takes the request and a `Place` as JSON.
+        outputs: The columns and their status line.
+        options: Of the event.
+    """
+    assert elem_id in BRANCH_FIELDS.values()
+    asked, ask = _asking(elem_id)
+    ask.click(write, asked, outputs, **options)
+
+
+def _asking(elem_id: str) -> tuple[gr.Textbox, gr.Button]:
+    """Add a hidden field and the button by which the page says that it is filled."""
+    field = gr.Textbox(visible="hidden", label="Token", elem_id=elem_id)
+    return field, gr.Button("Ask", visible="hidden", elem_id=f"{elem_id}-go")
+
+
+def inspect(request: gr.Request, asked: str) -> str:
+    """Return what the drawer shows of a token, as HTML.
+
+    Args:
+        request: Of the page.
+        asked: A `Place` as JSON.
+    """
+    try:
+        place = Place.parse(asked)
+        text, start = WRITTEN.find(session_of(request), place)
+        token = text.tokens[start]
+        if text.sampling and math.isnan(token.base_logprob):
+            raise InputError("The app set this break, not the model: there is nothing to tell.")
+        ids = [*text.ids_before(start), token.id]
+        parts = text.parts(token)
+        # What is locked was unlocked for the text itself.
+        found = text.workbench.inspect_token(ids, -1, parts, unlock=True)
+        is_read = any(token.epsilons.values())
+        return inspection.drawer(
+            found,
+            before=text.workbench.text(ids[:-1]),
+            is_supposed=bool(parts) and not is_read,
+            n_tokens=place.place - start + 1,
+            branch_field=BRANCH_FIELDS.get(place.panel, "") if text.sampling else "",
+        )
+    except LMSteerError as error:
+        return widgets.note(str(error), "error")
