@@ -142,6 +142,11 @@ class Workbench:
         return self._lm.context_length
 
     @property
+    def prefix_ids(self) -> list[int]:
+        """What stands before every text that is read, often nothing."""
+        return self._lm.prefix_ids
+
+    @property
     def names(self) -> list[str]:
         """Names of the steers: sentiment first as the plainest, those with a notice last."""
         return sorted(

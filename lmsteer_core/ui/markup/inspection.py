@@ -27,24 +27,19 @@ class _Part(NamedTuple):
 
 
 def drawer(
-    found: InspectedToken, *, before: str, is_supposed: bool, n_tokens: int, branch_field: str
+    found: InspectedToken, *, before: str, notes: Sequence[str], branch_field: str
 ) -> Markup:
     """Return what the drawer shows of a token.
 
     Args:
         found: The token.
         before: The text before it.
-        is_supposed: Whether it was written without the steers that it is looked at under.
-        n_tokens: Tokens of the character, of which this is the first.
+        notes: Sentences on what it is.
         branch_field: Id of the field by which texts go on from another token; "" if they cannot.
     """
-    token, notes = found.token, []
-    if n_tokens > 1:
-        notes.append(f"The first of {n_tokens} tokens that make one character.")
-    if is_supposed:
-        notes.append("Written unsteered; “after” is what this steering would make of it.")
+    token = found.token
     if not found.shares:
-        notes.append("Every ε is 0 here: nothing moved it.")
+        notes = [*notes, "Every ε is 0 here: nothing moved it."]
     return Markup(
         '<h2 id="inspector-title">“{word}”</h2>'
         '<p class="inspector-context" dir="auto">{context}<b>{text}</b></p>{notes}'

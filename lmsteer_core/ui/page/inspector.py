@@ -73,12 +73,17 @@ def inspect(request: gr.Request, asked: str) -> str:
         parts = text.parts(token)
         # What is locked was unlocked for the text itself.
         found = text.workbench.inspect_token(ids, -1, parts, unlock=True)
-        is_read = any(token.epsilons.values())
+        notes = []
+        if place.place > start:
+            notes.append(f"The first of the {place.place - start + 1} tokens of “{place.word}”.")
+        if text.sampling is None:
+            notes.append("Nobody steered this text; “after” is what ε = +1 makes of this place.")
+        elif parts and not any(token.epsilons.values()):
+            notes.append("Written unsteered; “after” is what this steering would make of it.")
         return inspection.drawer(
             found,
             before=text.workbench.text(ids[:-1]),
-            is_supposed=bool(parts) and not is_read,
-            n_tokens=place.place - start + 1,
+            notes=notes,
             branch_field=BRANCH_FIELDS.get(place.panel, "") if text.sampling else "",
         )
     except LMSteerError as error:

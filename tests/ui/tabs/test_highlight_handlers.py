@@ -12,6 +12,8 @@ import gradio as gr
 import pytest
 
 from lmsteer_core.ui.page.context import Page
+from lmsteer_core.ui.page.inspector import inspect
+from lmsteer_core.ui.page.written import WRITTEN, Place
 from lmsteer_core.ui.tabs.highlight.analysis import ORDINARY, PAPER
 from lmsteer_core.ui.tabs.highlight.handlers import (
     BY_PLACE,
@@ -47,6 +49,30 @@ def handlers(page: Page) -> HighlightHandlers:
 def read(handlers: HighlightHandlers, **changes) -> list[Panels]:
     settings = dataclasses.replace(SETTINGS, **changes)
     return [Panels(*panels) for panels in handlers.read(REQUEST, settings)]
+
+
+def test_every_token_and_word_can_be_asked_about(handlers, small) -> None:
+    text = "The soup was cold 🍲, but we loved it."
+    *_, last = read(handlers, text=text)
+    ids = small.prefix_ids + small.token_ids(text)
+    for kind in ("words", "tokens"):
+        settings = UnitSettings(kind, BY_PLACE, ORDINARY.name)
+        marked, *_ = handlers.show_units(REQUEST, settings)
+        spans = re.findall(r"data-place=\"(\d+)\"[^>]*>([^<]+)</span>", marked)
+        assert "".join(word for _, word in spans) == text.replace(" ", "")
+        for at, word in spans[1:]:
+            asked = {"panel": "highlighted", "text": 0, "place": int(at), "word": word}
+            written, start = WRITTEN.find("a", Place.model_validate(asked))
+            assert [*written.ids_before(start), written.tokens[start].id] == ids[
+                : len(small.prefix_ids) + start + 1
+            ]
+            assert small.tokenizer.decode(ids[: int(at) + 1]).endswith(word)
+            assert "shift of log p" in inspect(REQUEST, json.dumps(asked))
+    assert (
+        "data-place"
+        not in handlers.show_units(REQUEST, UnitSettings("sentences", BY_PLACE, ORDINARY.name))[0]
+    )
+    assert last.marked
 
 
 def test_a_text_is_read_then_weighed_by_every_steer(handlers) -> None:

@@ -31,6 +31,7 @@ class Analysis:
         weighed: What the paper's formula says about the chosen steer.
         style: What is read of the chosen steer's style, against ordinary text.
         profile: What is read of every steer's style.
+        token_ids: The tokens themselves.
     """
 
     token_texts: list[str]
@@ -38,6 +39,7 @@ class Analysis:
     weighed: Weighed
     style: StyleReading
     profile: tuple[StyleReading, ...] = ()
+    token_ids: tuple[int, ...] = ()
 
     @property
     def n_tokens(self) -> int:
@@ -126,7 +128,9 @@ class Analyst:
         read = yield from scaled(self._read(text), 0, 0.5)
         weighed = yield from scaled(self._weigh(text, read, steer), 0.5, 1)
         style, *profile = self._workbench.read_styles(read, [steer, *steers])
-        return Analysis(read.token_texts, read.cut, weighed, style, tuple(profile))
+        return Analysis(
+            read.token_texts, read.cut, weighed, style, tuple(profile), tuple(read.token_ids)
+        )
 
     def _read(self, text: str) -> Steps[ReadText]:
         read = self._texts.get(text)

@@ -19,9 +19,11 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
+from lmsteer_core.ui.page.written import WRITTEN
 from lmsteer_core.ui.tabs.highlight import markup
 from lmsteer_core.ui.tabs.highlight.analysis import MEASURES, Analysis, Analyst, Shown
 from lmsteer_core.ui.tabs.highlight.files import csv_of, html_of
+from lmsteer_core.ui.tabs.highlight.inspection import read_as_written
 
 BY_PLACE, BY_STRENGTH = "as in the text", "strongest first"
 
@@ -116,6 +118,7 @@ class HighlightHandlers:
     def __init__(self, page: Page) -> None:
         """Start with nothing read."""
         self._page_steers, self._analyst = page.steers, Analyst(page.workbench)
+        self._workbench = page.workbench
         self._runs = Runs()
         self._shown: dict[str, Shown] = {}  # by session: what its page shows and would save
 
@@ -132,6 +135,7 @@ class HighlightHandlers:
                 return
             cards = tuple(each.card for each in steers)
             shown = self._shown[session] = Shown(steer.card, tuple(analyses), cards)
+            self._note_tokens(session, shown, settings)
             yield _reading_panels(shown, settings)
 
         yield from self._runs.follow(request, len(Panels._fields) - 1, write)
@@ -148,7 +152,10 @@ class HighlightHandlers:
     def show_units(self, request: gr.Request, settings: UnitSettings) -> tuple[Any, ...]:
         """Return what depends on the units: both texts, the key to the tints, and the table."""
         shown = self._shown.get(session_of(request))
-        return unit_panels(shown, settings) if shown else (gr.skip(),) * 4
+        if shown is None:
+            return (gr.skip(),) * 4
+        self._note_tokens(session_of(request), shown, settings)
+        return unit_panels(shown, settings)
 
     def show_spans(self, request: gr.Request, settings: SpanSettings) -> Any:
         """Return the strongest spans of each text."""
@@ -180,6 +187,23 @@ class HighlightHandlers:
         """Drop all of a page that was closed."""
         self._runs.forget(session_of(request))
         self._shown.pop(session_of(request), None)
+
+    def _note_tokens(self, session: str, shown: Shown, settings: UnitSettings) -> None:
+        """Let the page ask about the units that it shows."""
+        steer = self._page_steers.steer(session, shown.card.name)
+        measure = MEASURES[settings.measure_name]
+        panels = zip(("highlighted", "highlighted-second"), shown.texts, strict=False)
+        WRITTEN.put(
+            session,
+            {
+                panel: [
+                    read_as_written(
+                        self._workbench, text, markup.units_of(text, settings.kind, measure), steer
+                    )
+                ]
+                for panel, text in panels
+            },
+        )
 
     def _weigh(self, texts: dict[str, str], steer: Steer, steers: list[Steer]) -> _Reading:
         """Yield the progress of reading each text; return what each says about the steers."""

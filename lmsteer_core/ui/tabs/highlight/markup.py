@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from markupsafe import Markup
 
@@ -13,6 +14,7 @@ from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text, signed
 from lmsteer_core.ui.tabs.highlight.analysis import ORDINARY, Analysis, Measure, Shown
+from lmsteer_core.ui.tabs.highlight.inspection import tokens_of
 
 PAGE_UNITS = 2_000
 """Units that a page tints and lists; more would make it slow to scroll. Saved files hold more."""
@@ -49,8 +51,15 @@ def marked_texts(shown: Shown, kind: UnitKind, measure: Measure) -> list[Markup]
     marked = []
     for text, title in zip(shown.texts, titles(shown, "h2"), strict=True):
         text_units = units_of(text, kind, measure)
+        places = [tokens[-1] for tokens in tokens_of(text.token_texts, text_units)]
         html = highlighted(
-            "".join(text.token_texts), text_units, shown.poles, kind, measure, limit=PAGE_UNITS
+            "".join(text.token_texts),
+            text_units,
+            shown.poles,
+            kind,
+            measure,
+            limit=PAGE_UNITS,
+            places=() if kind == "sentences" else places,
         )
         n_units = len(text_units)
         cut = f"Shown are the first {PAGE_UNITS:,} of {n_units:,} {kind}; the saved HTML has all."
@@ -100,15 +109,19 @@ def highlighted(
     measure: Measure = ORDINARY,
     *,
     limit: int | None = None,
+    places: Sequence[int] = (),
 ) -> Markup:
-    """Return a text with every unit tinted by its value, as far as `limit` units."""
+    """Return a text with every unit tinted by its value, as far as `limit` units.
+
+    `places` are those of the units' last tokens, where the page can ask about a unit.
+    """
     parts, at = [], 0
     shown = text_units[:limit]
-    for unit in shown:
+    for unit, place in zip_longest(shown, places[: len(shown)]):
         parts.append(text[at : unit.start])
         tip = f"{_number(unit.evidence)} {measure.unit} towards {poles[unit.evidence > 0]}"
         tint = unit.evidence * token_markup.FULL_TINT_NATS / measure.full_tint[kind]
-        parts.append(token_markup.tinted(text[unit.start : unit.end], tint, tip))
+        parts.append(token_markup.tinted(text[unit.start : unit.end], tint, tip, place))
         at = unit.end
     parts.append(" …" if len(shown) < len(text_units) else text[at:])
     return token_markup.text_html(parts)
