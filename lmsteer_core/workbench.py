@@ -23,7 +23,7 @@ from lmsteer_core.analysis.plane import Plane, plane, styles
 from lmsteer_core.analysis.reading import ReadText, reading
 from lmsteer_core.analysis.style_reading import StyleReading, read_styles
 from lmsteer_core.analysis.token_scores import scoring
-from lmsteer_core.analysis.word_effects import WordEffect, word_effects
+from lmsteer_core.analysis.word_effects import WordEffect, splitting
 from lmsteer_core.analysis.word_map import WordMap, word_map
 from lmsteer_core.errors import ContextError, InputError, SteerError
 from lmsteer_core.exchange import archive
@@ -378,9 +378,9 @@ class Workbench:
         """Return `style_reading.read_styles`; the first call reads ordinary text, once a model."""
         return self._engine.call(lambda: read_styles(self._lm, read, steers))
 
-    def word_effects(self, text: str, steer: Steer) -> list[WordEffect]:
-        """Return `word_effects.word_effects`."""
-        return self._engine.call(lambda: word_effects(self._lm, text, steer))
+    def word_effects(self, text: str, steer: Steer) -> Steps[list[WordEffect]]:
+        """Do what `word_effects.word_effects` does, a word at a time."""
+        return self._engine.work(splitting(self._lm, text, steer))
 
     def score(
         self,

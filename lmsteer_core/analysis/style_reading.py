@@ -31,6 +31,9 @@ from lmsteer_core.analysis.reading import ReadText
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer, check_fingerprint
 
+CLEAR = 2.0
+"""Strength in σ from which a text is told from ordinary text, of which 95 % stays below."""
+
 # Weak, so that a steer or model that nobody uses any more is freed.
 _BASE_RATES: WeakKeyDictionary[Steer, BaseRate] = WeakKeyDictionary()
 _IS_WORD: WeakKeyDictionary[LanguageModel, Tensor] = WeakKeyDictionary()
@@ -78,6 +81,11 @@ class StyleReading:
         """The total in standard deviations of ordinary text of this length."""
         spread = self.base_rate.text_deviation * math.sqrt(max(1, self.n_words))
         return self.total / spread if spread else 0.0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the strength reaches `CLEAR`."""
+        return abs(self.strength) >= CLEAR
 
     @property
     def share_weaker(self) -> float:

@@ -9,6 +9,7 @@ from lmsteer_core.analysis.spans import units
 from lmsteer_core.analysis.style_reading import read_styles
 from lmsteer_core.errors import InputError
 from lmsteer_core.models.language_model import LanguageModel
+from lmsteer_core.progress import Steps, finished
 from lmsteer_core.steers.steer import Steer
 
 MAX_WORDS = 100
@@ -37,14 +38,24 @@ def word_effects(lm: LanguageModel, text: str, steer: Steer) -> list[WordEffect]
     Raises:
         InputError: If the text is empty or has more than `MAX_WORDS` words.
     """
+    return finished(splitting(lm, text, steer))
+
+
+def splitting(lm: LanguageModel, text: str, steer: Steer) -> Steps[list[WordEffect]]:
+    """Do what `word_effects` does, a word at a time."""
+    n_words = len(units(text, [0.0] * len(text), "words"))
+    if n_words > MAX_WORDS:
+        raise InputError(
+            f"A text of {n_words:,} words is too long to be read again without each; "
+            f"{MAX_WORDS} are the most."
+        )
     read = read_text(lm, text)
     (whole,) = read_styles(lm, read, [steer])
     words = units(read.token_texts, whole.scores, "words")
-    if len(words) > MAX_WORDS:
-        raise InputError(f"Split a text of at most {MAX_WORDS} words; this has {len(words):,}.")
     effects = []
-    for word in words:
-        rest = (text[: word.start].rstrip() + " " + text[word.end :].lstrip()).strip()
+    for i, word in enumerate(words, 1):
+        yield i / (len(words) + 1)
+        rest = (text[: word.start] + text[word.end :].lstrip()).strip()
         total = read_styles(lm, read_text(lm, rest), [steer])[0].total if rest else 0.0
         effects.append(WordEffect(word.text, word.evidence, whole.total - word.evidence - total))
     return effects

@@ -250,7 +250,7 @@ def run_analyze(args: argparse.Namespace) -> Result:
             )
         (profile,) = finished(workbench.profile(read, [steer]))
         (style,) = workbench.read_styles(read, [steer])
-        effects = workbench.word_effects(args.text, steer) if args.split else []
+        effects = finished(workbench.word_effects(args.text, steer)) if args.split else []
     return {
         **({"words": [dataclasses.asdict(effect) for effect in effects]} if args.split else {}),
         "tokens": [
@@ -264,6 +264,7 @@ def run_analyze(args: argparse.Namespace) -> Result:
             "total": style.total,
             "strength": style.strength,
             "share_weaker": style.share_weaker,
+            "is_clear": style.is_clear,
         },
         "spans": [
             dataclasses.asdict(span) for span in strongest_spans(read.token_texts, profile.evidence)
@@ -279,8 +280,9 @@ def show_analyze(result: Result) -> str:
     tokens = " ".join(f"{t['text'].strip()}[{t['score']:+.1f}]" for t in result["tokens"])
     style, words = result["style"], result.get("words", [])
     read_as = (
-        f"Reads as {style['pole']}: {style['total']:+.1f} nats against ordinary text, stronger "
-        f"than {style['share_weaker']:.0%} of it at this length."
+        f"{'Reads as' if style['is_clear'] else 'Reads like ordinary text, leaning to'} "
+        f"{style['pole']}: {style['strength']:+.1f} standard deviations of ordinary text of this "
+        f"length, {style['total']:+.1f} nats."
     )
     spans = [f"{span['evidence']:+.2f} nats  {span['text']}" for span in result["spans"]]
     return "\n".join(

@@ -37,6 +37,13 @@ def test_a_word_alone_is_all_its_own(small: LanguageModel, style: Steer) -> None
     assert effect.on_later == pytest.approx(0, abs=1e-6)
 
 
+def test_a_script_without_spaces_gets_none(small: LanguageModel, style: Steer) -> None:
+    effects = word_effects(small, "我们好", style)
+    assert len(effects) == 3
+    lost = total(small, style, "我们好") - total(small, style, "我好")
+    assert effects[1].own + effects[1].on_later == pytest.approx(lost, abs=1e-4)
+
+
 def test_a_long_text_is_refused(small: LanguageModel, style: Steer) -> None:
-    with pytest.raises(InputError, match="at most"):
+    with pytest.raises(InputError, match="are the most"):
         word_effects(small, "a " * (MAX_WORDS + 1), style)

@@ -11,6 +11,7 @@ import pytest
 from lmsteer_core.analysis.evidence import Weighed
 from lmsteer_core.analysis.spans import Span, Unit
 from lmsteer_core.analysis.style_reading import BaseRate, StyleReading
+from lmsteer_core.analysis.word_effects import WordEffect
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.ui.figures.posterior import posterior_curves
 from lmsteer_core.ui.tabs.highlight import markup as draw
@@ -105,16 +106,29 @@ def test_a_profile_has_a_row_for_every_steer_and_text() -> None:
 
 def test_a_summary_tells_what_is_seen() -> None:
     (one,) = draw.summary(shown(HOSTILE))
-    assert "Reads as high, stronger than 99.7 %" in one
-    assert "likeliest ε +1 (the end of the grid)" in one
+    assert "Reads as high, more clearly than 99.7 %" in one
+    assert "likeliest ε is +1 (the end of the grid)" in one
     assert "6.0 nats towards high" in one
     ordinary = draw.summary(shown(analysis(["a"], [0.5])))[0]
-    assert "Reads like ordinary text, as 38.3 % of it lean less" in ordinary
+    assert "Reads like ordinary text: 0.5 σ towards high, where up to 2 σ are common" in ordinary
     assert "no word in it" in draw.summary(shown(analysis(["?"], [0.0])))[0]
     assert "first 1 tokens" in draw.summary(shown(analysis(["a"], [0.0], cut=True)))[0]
     *_, differ = draw.summary(shown(HOSTILE, analysis(["a", "b"], [0.0, -3.0])))
     assert differ == "The first text speaks more for high (+3.0 σ against −2.1 σ)."
     assert draw.summary(shown(HOSTILE, HOSTILE))[2] == "Both texts speak equally."
+
+
+def test_each_word_has_what_it_does_itself_and_to_later_words() -> None:
+    negated = [WordEffect("<not>", 0.25, -2.0), WordEffect("good", 1.0, 0.0)]
+    html = draw.effects_tables(shown(HOSTILE, HOSTILE), [negated, [WordEffect("a", 1.0, 0.2)]])
+    assert html.count("<h3>") == 2
+    assert (
+        "by <b>&lt;not&gt;</b>: it moves them 4.0 σ towards &lt;low&gt;, and adds 0.5 σ towards "
+        "high itself" in html
+    )
+    cells = re.findall(r'<td class="num (\w+)">([^<]+)</td>', html)
+    assert cells[:3] == [("plus", "+0.5"), ("minus", "−4.0"), ("minus", "−3.5")]
+    assert "the others would read the same" in html
 
 
 def test_neutral_text_has_a_flat_profile() -> None:
@@ -283,7 +297,7 @@ def test_what_is_shown_can_be_saved(tab: Tab, tmp_path: Path) -> None:
     rows = list(
         csv.DictReader(io.StringIO(tab.saved("csv", tmp_path).decode("utf-8-sig"), newline=""))
     )
-    said = re.search(r"σ, ([+−][\d.]+) nats", tab.page.inner_text("#highlight-summary"))
+    said = re.search(r"([+−][\d.]+) nats\)", tab.page.inner_text("#highlight-summary"))
     assert said
     total = float(said[1].replace("−", "-"))
     assert sum(float(row["sentiment"]) for row in rows) == pytest.approx(total, abs=0.06)
@@ -314,6 +328,26 @@ def test_two_texts_are_compared(tab: Tab) -> None:
     page.uncheck("#highlight-compare input")
     page.wait_for_function("!document.querySelector('#highlighted-second .gen')?.checkVisibility()")
     assert not page.locator("#highlight-second textarea").is_visible()
+
+
+def test_each_word_is_taken_apart_on_demand(tab: Tab) -> None:
+    tab.highlight("The view was not <i>good</i>")
+    tab.wait_for("not <i>good</i>")
+    tab.page.wait_for_function(DONE)
+    tab.page.click("#highlight-split")
+    tab.wait_for("on later words", "highlight-effects")
+    rows = tab.page.locator("#highlight-effects tbody tr")
+    assert [rows.nth(i).locator("td").nth(1).inner_text() for i in (3, 4)] == [
+        "not",
+        "<i>good</i>",
+    ]
+    assert rows.nth(4).locator("td").nth(3).inner_text() == "0.0"  # nothing comes after it
+    tab.highlight("word " * 150)
+    tab.wait_for("word word")
+    tab.page.wait_for_function(DONE)
+    assert tab.page.inner_text("#highlight-effects").strip() == ""  # it was the other text's
+    tab.page.click("#highlight-split")
+    tab.wait_for("150 words is too long", "highlight-status")
 
 
 def test_the_current_generation_is_taken_with_one_click(tab: Tab) -> None:

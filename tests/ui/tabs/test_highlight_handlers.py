@@ -10,7 +10,9 @@ import re
 
 import gradio as gr
 import pytest
+from markupsafe import escape
 
+from lmsteer_core.analysis.word_effects import MAX_WORDS, word_effects
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.inspector import inspect
 from lmsteer_core.ui.page.written import WRITTEN, Place
@@ -151,3 +153,25 @@ def test_stop_ends_a_reading(handlers) -> None:
     *_, panels = updates
     assert "Stopped." in panels[-1]
     assert handlers.csv_file(REQUEST) == ""
+
+
+def test_words_are_taken_apart_as_the_library_does(handlers, small, page) -> None:
+    (refused,) = handlers.split(REQUEST)
+    assert "Highlight a text first" in refused[-1]
+    read(handlers)
+    *_, (table, status) = handlers.split(REQUEST)
+    assert status == ""
+    words = word_effects(small, SETTINGS.text, page.steers.steer("a", "joy"))
+    assert re.findall(r"<td>([^<]+)</td>", table) == [str(escape(word.text)) for word in words]
+    read(handlers, text="word " * (MAX_WORDS + 1))
+    *_, (table, status) = handlers.split(REQUEST)
+    assert table == gr.skip()
+    assert f"{MAX_WORDS} are the most" in status
+
+
+def test_a_new_reading_ends_what_words_do(handlers) -> None:
+    read(handlers)
+    updates = handlers.split(REQUEST)
+    next(updates)
+    assert read(handlers)[-1].effects == ""
+    assert [*updates] == [(gr.skip(), gr.skip())]

@@ -11,6 +11,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from lmsteer_core.analysis.spans import UnitKind
+from lmsteer_core.errors import InputError
 from lmsteer_core.progress import map_shares
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.text import check_text
@@ -105,6 +106,7 @@ class Panels(NamedTuple):
     posterior: Any = gr.skip()
     profile: Any = gr.skip()
     summary: Any = gr.skip()
+    effects: Any = gr.skip()
     status: Any = gr.skip()
 
 
@@ -117,8 +119,8 @@ class HighlightHandlers:
 
     def __init__(self, page: Page) -> None:
         """Start with nothing read."""
-        self._page_steers, self._analyst = page.steers, Analyst(page.workbench)
-        self._workbench = page.workbench
+        self._page_steers, self._workbench = page.steers, page.workbench
+        self._analyst = Analyst(page.workbench)
         self._runs = Runs()
         self._shown: dict[str, Shown] = {}  # by session: what its page shows and would save
 
@@ -161,6 +163,23 @@ class HighlightHandlers:
         """Return the strongest spans of each text."""
         shown = self._shown.get(session_of(request))
         return _spans(shown, settings) if shown else gr.skip()
+
+    def split(self, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Yield how far it is, then what each word of the shown texts does."""
+        session = session_of(request)
+
+        def write(_: Wanted) -> Iterator[tuple[Any, ...]]:
+            shown = self._shown.get(session)
+            if not shown:
+                raise InputError("Highlight a text first, then its words can be taken apart.")
+            steer = self._page_steers.steer(session, shown.card.name)
+            effects = []
+            for text in shown.texts:
+                steps = self._workbench.word_effects("".join(text.token_texts), steer)
+                effects.append((yield from map_shares(steps, _effects_progress)))
+            yield markup.effects_tables(shown, effects), ""
+
+        yield from self._runs.follow(request, 1, write)
 
     def html_file(self, request: gr.Request, settings: FileSettings) -> str:
         """Return what is shown as HTML that stands alone, named, as JSON; "" if nothing is."""
@@ -239,12 +258,17 @@ def _reading_panels(shown: Shown, settings: ReadSettings) -> Panels:
         posterior=_posterior(shown),
         profile=markup.profile_table(shown),
         summary=Markup().join(map(widgets.note, markup.summary(shown))),
+        effects="",
         status="",
     )
 
 
 def _progress(what: str) -> Callable[[float], Panels]:
     return lambda share: Panels(status=_bar(share, what))
+
+
+def _effects_progress(share: float) -> tuple[Any, ...]:
+    return gr.skip(), _bar(share, "Reading it without each word …")
 
 
 def _bar(share: float, what: str) -> str:

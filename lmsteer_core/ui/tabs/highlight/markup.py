@@ -8,7 +8,8 @@ from itertools import zip_longest
 from markupsafe import Markup
 
 from lmsteer_core.analysis.spans import Span, Unit, UnitKind, strongest_spans, units
-from lmsteer_core.analysis.style_reading import StyleReading
+from lmsteer_core.analysis.style_reading import CLEAR, StyleReading
+from lmsteer_core.analysis.word_effects import WordEffect
 from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.ui.markup import tokens as token_markup
 from lmsteer_core.ui.markup import widgets
@@ -26,9 +27,6 @@ KINDS: tuple[UnitKind, ...] = ("tokens", "words", "sentences")
 
 _FULL_BAR = 8.0
 """Strength in σ at which a bar of the profile is full, unless a stronger one is shown."""
-
-_CLEAR = 2.0
-"""Strength in σ below which a text is called ordinary: 95 % of ordinary text stays below."""
 
 NAMES, SHORT_NAMES = ("first text", "second text"), ("1st", "2nd")
 
@@ -182,6 +180,55 @@ def units_table(
     )
 
 
+def effects_tables(shown: Shown, effects: Sequence[Sequence[WordEffect]]) -> Markup:
+    """Return what each word of either text does, and which does most to the words after it."""
+    tables = Markup().join(
+        Markup("<div>{}{}</div>").format(
+            title, _effects_table(text_effects, text.style.base_rate.deviation or 1.0, shown.poles)
+        )
+        for text, text_effects, title in zip(shown.texts, effects, titles(shown, "h3"), strict=True)
+    )
+    return Markup('<div class="side-by-side">{}</div>').format(tables)
+
+
+def _effects_table(effects: Sequence[WordEffect], spread: float, poles: tuple[str, str]) -> Markup:
+    cell = Markup('<td class="num {}">{}</td>')
+    rows = Markup().join(
+        Markup('<tr><td class="num">{}</td><td>{}</td>{}</tr>').format(
+            i,
+            effect.text,
+            Markup().join(
+                cell.format(_side(nats), _number(nats / spread, 1))
+                for nats in (effect.own, effect.on_later, effect.own + effect.on_later)
+            ),
+        )
+        for i, effect in enumerate(effects, 1)
+    )
+    head = Markup().join(
+        Markup('<th scope="col" class="num">{}</th>').format(name)
+        for name in ("itself, σ", "on later words, σ", "both, σ")
+    )
+    return Markup(
+        '<p>{}</p><div class="numbers" tabindex="0" role="region" aria-label="What each word '
+        'does"><table><thead><tr><th scope="col" class="num">#</th><th scope="col">word</th>{}'
+        "</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(_strongest_effect(effects, spread, poles), head, rows)
+
+
+def _strongest_effect(
+    effects: Sequence[WordEffect], spread: float, poles: tuple[str, str]
+) -> Markup:
+    """Return a sentence on the word that does most to those after it."""
+    word = max(effects, key=lambda effect: abs(effect.on_later))
+    later, own = (abs(nats) / spread for nats in (word.on_later, word.own))
+    if later < 1:
+        return Markup("Without any of its words, the others would read the same within 1 σ.")
+    return Markup(
+        "Most is done to later words by <b>{}</b>: it moves them {:.1f} σ towards {}, and adds "
+        "{:.1f} σ towards {} itself."
+    ).format(word.text, later, poles[word.on_later > 0], own, poles[word.own > 0])
+
+
 def profile_table(shown: Shown) -> Markup:
     """Return every steer with its strength, in units that compare, and a bar for it."""
     texts = [text for text in shown.texts if text.profile]
@@ -254,15 +301,16 @@ def _summary(text: Analysis, poles: tuple[str, str]) -> str:
     if not style.n_words:
         return f"{cut}There is no word in it, so it speaks for no pole."
     strength = f"{_number(style.strength, 1)} σ, {_number(style.total, 1)} nats"
-    if abs(style.strength) < _CLEAR:
+    pole = poles[style.total > 0]
+    if style.is_clear:
         seen = (
-            f"Reads like ordinary text, as {_percent(style)} of it lean less to either pole "
-            f"({strength})"
+            f"Reads as {pole}, more clearly than {_percent(style)} of ordinary text of this "
+            f"length ({strength})."
         )
     else:
         seen = (
-            f"Reads as {poles[style.total > 0]}, stronger than {_percent(style)} of ordinary text "
-            f"of this length ({strength})"
+            f"Reads like ordinary text: {abs(style.strength):.1f} σ towards {pole}, where up to "
+            f"{CLEAR:g} σ are common ({_number(style.total, 1)} nats)."
         )
     edge = (
         " (the end of the grid)"
@@ -270,9 +318,9 @@ def _summary(text: Analysis, poles: tuple[str, str]) -> str:
         else ""
     )
     return (
-        f"{cut}{seen}. By log P₊ − log P₋ it is {abs(weighed.total):.1f} nats towards "
-        f"{poles[weighed.total > 0]}, and its likeliest ε {epsilon_text(weighed.best_epsilon)}"
-        f"{edge}; {text.n_tokens:,} tokens."
+        f"{cut}{seen} Log P₊ − log P₋ has it {abs(weighed.total):.1f} nats towards "
+        f"{poles[weighed.total > 0]}, and its likeliest ε is {epsilon_text(weighed.best_epsilon)}"
+        f"{edge}. {text.n_tokens:,} token{'s' * (text.n_tokens != 1)}."
     )
 
 

@@ -80,6 +80,8 @@ class _Marked:
     legend: gr.HTML
     summary: gr.HTML
     status: gr.HTML
+    split: gr.Button
+    effects: gr.HTML
     save_html: gr.Button
     save_png: gr.Button
     save_csv: gr.Button
@@ -123,6 +125,7 @@ def create_highlight_tab(page: Page) -> None:
         posterior=details.posterior,
         profile=details.profile,
         summary=marked.summary,
+        effects=marked.effects,
         status=marked.status,
     )
     inputs = Inputs(
@@ -149,6 +152,7 @@ def create_highlight_tab(page: Page) -> None:
     page.announcement.change(
         page.steers.update_chooser, texts.steer_name, texts.steer_name, **QUIET
     ).then(**read)
+    marked.split.click(handlers.split, None, [marked.effects, marked.status], **_READING)
     _add_text_events(page.workbench.names, texts, marked.kind, read)
     texts.stop.click(handlers.stop, None, marked.status, **QUIET)
     _add_save_events(handlers, marked, Inputs(FileSettings, kind=marked.kind, **spans))
@@ -246,10 +250,12 @@ def _create_marked() -> _Marked:
     summary = gr.HTML(elem_id="highlight-summary")
     status = gr.HTML(elem_id="highlight-status")
     with gr.Row(elem_classes="highlight-save"):
+        split = gr.Button("What each word does", size="sm", elem_id="highlight-split")
         save_html, save_png, save_csv = (
             gr.Button(f"Save as {name}", size="sm", elem_id=f"highlight-{name.lower()}")
             for name in ("HTML", "PNG", "CSV")
         )
+    effects = gr.HTML(elem_id="highlight-effects")
     file = gr.Textbox(visible="hidden", label="File")
     return _Marked(
         kind,
@@ -260,6 +266,8 @@ def _create_marked() -> _Marked:
         legend,
         summary,
         status,
+        split,
+        effects,
         save_html,
         save_png,
         save_csv,
