@@ -40,17 +40,19 @@ class Limits:
         perplexity: Most times the perplexity under the unsteered model.
         repeated: Most added to the share of words that the same text already used.
         distinct_2: Most taken from the share of distinct word pairs: texts that all say the same.
+        ended: Most added to the share of texts that end before they are cut off.
     """
 
     perplexity: float
     repeated: float
     distinct_2: float
+    ended: float
 
 
-USEFUL = Limits(perplexity=1.5, repeated=0.08, distinct_2=0.15)
+USEFUL = Limits(perplexity=1.5, repeated=0.08, distinct_2=0.15, ended=0.1)
 """Where the useful range ends."""
 
-BROKEN = Limits(perplexity=3.0, repeated=0.24, distinct_2=0.45)
+BROKEN = Limits(perplexity=3.0, repeated=0.24, distinct_2=0.45, ended=0.3)
 """Where fluency breaks."""
 
 _ENDLESS = 100.0
@@ -70,6 +72,7 @@ class Curve:
         perplexity: exp(−mean log-probability of a token under the unsteered model).
         repeated: Share of words that the same continuation already used.
         distinct_2: Distinct word pairs over all word pairs.
+        ended: Share of texts that ended before they were cut off.
     """
 
     epsilon: list[float]
@@ -77,6 +80,7 @@ class Curve:
     perplexity: list[float]
     repeated: list[float]
     distinct_2: list[float]
+    ended: list[float]
 
 
 def mean_kl(lm: LanguageModel, steer: Steer, hidden: Tensor, epsilon: float) -> float:
@@ -153,13 +157,15 @@ def measure(
     # Reading a text behind both poles costs more than writing it,
     # and style needs fewer texts than cost.
     scores = np.asarray(score([row.text for some in by_epsilon for row in some[::_SCORED_STEP]]))
-    curve = Curve(list(epsilons), [], [], [], [])
+    curve = Curve(list(epsilons), [], [], [], [], [])
     for some, style_scores in zip(by_epsilon, scores.reshape(len(epsilons), -1), strict=True):
         repeated, distinct_2 = repetition([row.text for row in some])
         curve.style.append(float(style_scores.mean()))
         curve.perplexity.append(perplexity(some))
         curve.repeated.append(repeated)
         curve.distinct_2.append(distinct_2)
+        n_ended = sum(len(row.tokens) < _SAMPLING.max_new_tokens for row in some)
+        curve.ended.append(n_ended / len(some))
     return curve
 
 
@@ -224,8 +230,11 @@ def _ends(curve: Curve, limits: Limits) -> tuple[float, float]:
             else math.log(p / curve.perplexity[zero]) / math.log(limits.perplexity),
             (r - curve.repeated[zero]) / limits.repeated,
             (curve.distinct_2[zero] - d) / limits.distinct_2,
+            (e - curve.ended[zero]) / limits.ended,
         )
-        for p, r, d in zip(curve.perplexity, curve.repeated, curve.distinct_2, strict=True)
+        for p, r, d, e in zip(
+            curve.perplexity, curve.repeated, curve.distinct_2, curve.ended, strict=True
+        )
     ]
     return -_reach([-e for e in curve.epsilon[zero::-1]], cost[zero::-1]), _reach(
         curve.epsilon[zero:], cost[zero:]

@@ -71,7 +71,7 @@ _OPENERS = (
 
 
 _ROWS_PER_BATCH = 96
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ def _save(file: Path, plain: PlainText) -> None:
         "hidden": torch.cat(plain.hidden).cpu(),
         "curvature_embedding": plain.curvature.embedding.cpu(),
         "curvature_hidden": plain.curvature.hidden.cpu(),
+        "curvature_ends": plain.curvature.ends.cpu(),
     }
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +173,9 @@ def _load(file: Path, lm: LanguageModel) -> PlainText | None:
         tensors = load_file(file, device=str(lm.device))
         lengths = tensors["lengths"].tolist()
         token_ids = [ids.tolist() for ids in tensors["token_ids"].split(lengths)]
-        curvature = Curvature(tensors["curvature_embedding"], tensors["curvature_hidden"])
+        curvature = Curvature(
+            *(tensors[f"curvature_{part}"] for part in ("embedding", "hidden", "ends"))
+        )
         return PlainText(token_ids, list(tensors["hidden"].split(lengths)), curvature)
     # absent, or a damaged cache: make it again
     except (OSError, SafetensorError, KeyError, RuntimeError):

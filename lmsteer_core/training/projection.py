@@ -43,10 +43,14 @@ class Curvature:
     Attributes:
         embedding: A = mean Cov_{p_t}(e), (d_model, d_model).
         hidden: B = mean h hᵀ, (d_model, d_model).
+        ends: Where E must not move, so that no style makes texts longer or shorter: of each token
+            that ends a text its embedding, less the mean of what may stand in its place,
+            (n_ends, d_model).
     """
 
     embedding: Tensor
     hidden: Tensor
+    ends: Tensor
 
 
 def project(
@@ -63,8 +67,19 @@ def project(
         rank: Rank to keep.
         damping: Ridge on A and B.
     """
-    root_a, root_b = _inverse_roots(curvature, damping or Damping())
-    u, sigma, vt = torch.linalg.svd(whitened(shift, curvature, damping))
+    damping = damping or Damping()
+    return factors(whitened(shift, curvature, damping), curvature, rank, damping)
+
+
+def factors(
+    whitened: Tensor, curvature: Curvature, rank: int, damping: Damping
+) -> tuple[Tensor, Tensor]:
+    """Return the factors of W, float32, from X, (d_model, d_model), in the metric of divergence.
+
+    W = B^(−½) X A^(−½), damped and cut to `rank`.
+    """
+    root_a, root_b = inverse_roots(curvature, damping)
+    u, sigma, vt = torch.linalg.svd(whitened)
     root = sigma[:rank].sqrt()
     flip = fixed_signs(vt[:rank])
     return ((root_b @ u[:, :rank]) * root * flip).float(), (
@@ -103,9 +118,27 @@ def natural_length(shift: Tensor, curvature: Curvature) -> float:
 
 
 def whitened(shift: Tensor, curvature: Curvature, damping: Damping | None = None) -> Tensor:
-    """Return B^(−½) shift A^(−½), damped: the steer in coordinates where divergence is length²."""
-    root_a, root_b = _inverse_roots(curvature, damping or Damping())
-    return root_b @ shift.double() @ root_a
+    """Return B^(−½) shift A^(−½), damped: the steer in coordinates where divergence is length².
+
+    What would move the tokens that end a text is left out.
+    """
+    damping = damping or Damping()
+    root_a, root_b = inverse_roots(curvature, damping)
+    return without_ends(root_b @ shift.double() @ root_a, curvature, damping)
+
+
+def without_ends(whitened: Tensor, curvature: Curvature, damping: Damping) -> Tensor:
+    """Return the nearest X, (..., d_model, d_model), whose W leaves `curvature.ends` alone."""
+    root_a, _ = inverse_roots(curvature, damping)
+    ends: Tensor = torch.linalg.qr(root_a @ curvature.ends.T).Q
+    return whitened - (whitened @ ends) @ ends.T
+
+
+def divergence(left: Tensor, right: Tensor, curvature: Curvature) -> float:
+    """Return KL(p_ε ‖ p_0) ÷ ε² of W = left · right near ε = 0, in nats a token: ½ ⟨W, B W A⟩."""
+    left, right = left.double(), right.double()
+    hidden, embedding = left.T @ curvature.hidden @ left, right @ curvature.embedding @ right.T
+    return float((hidden * embedding).sum()) / 2
 
 
 class CurvatureSums:
@@ -120,6 +153,9 @@ class CurvatureSums:
         self._p = torch.zeros(lm.vocab_size, dtype=torch.float64, device=lm.device)
         self._mu_moment = torch.zeros(lm.d_model, lm.d_model, dtype=torch.float64, device=lm.device)
         self._h_moment = torch.zeros_like(self._mu_moment)
+        self._end_ids = sorted(lm.end_ids)
+        n_ends = len(self._end_ids)
+        self._end_mu = torch.zeros(n_ends, lm.d_model, dtype=torch.float64, device=lm.device)
         self._n_tokens = 0
 
     def add(self, h: Tensor, p: Tensor, mu: Tensor) -> None:
@@ -127,20 +163,25 @@ class CurvatureSums:
         self._p += p.sum(dim=0, dtype=torch.float64)
         self._mu_moment += (mu.T @ mu).double()
         self._h_moment += (h.T @ h).double()
+        self._end_mu += (p[:, self._end_ids].float().T @ mu).double()
         self._n_tokens += h.shape[0]
 
     def mean(self) -> Curvature:
         """Return A and B over all that was taken in, in float64."""
         embedding = self._lm.output_embedding.float()
         second = (embedding * (self._p / self._n_tokens).float()[:, None]).T @ embedding
+        # What may stand in an end's place: the next words wherever the model thinks of ending.
+        beside = self._end_mu / self._p[self._end_ids, None].clamp_min(1e-30)
         return Curvature(
-            second.double() - self._mu_moment / self._n_tokens, self._h_moment / self._n_tokens
+            second.double() - self._mu_moment / self._n_tokens,
+            self._h_moment / self._n_tokens,
+            embedding[self._end_ids].double() - beside,
         )
 
 
 @functools.lru_cache(maxsize=4)
-def _inverse_roots(curvature: Curvature, damping: Damping) -> tuple[Tensor, Tensor]:
-    """Return A^(−½) and B^(−½), damped; a training asks for the same several times."""
+def inverse_roots(curvature: Curvature, damping: Damping) -> tuple[Tensor, Tensor]:
+    """Return A^(−½) and B^(−½), damped and symmetric; a training asks for them several times."""
     return _inverse_root(curvature.embedding, damping.embedding), _inverse_root(
         curvature.hidden, damping.hidden
     )

@@ -1,6 +1,6 @@
-"""Make a steer: a source's shift, projected in closed form, calibrated on text.
+"""Make a steer: a source's shift, projected and fitted, calibrated on text.
 
-source (sources/)  →  W (projection.py)  →  scale and limits (calibration.py)
+source (sources/)  →  W (projection.py, fit.py)  →  scale and limits (calibration.py)
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from lmsteer_core.steers.card import SteerCard, check_name
 from lmsteer_core.steers.fingerprint import fingerprint_digest
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.training.calibration import calibrate, measure, with_useful_range
+from lmsteer_core.training.fit import RANK, fit
 from lmsteer_core.training.neutral_text import PlainText, neutral_text
-from lmsteer_core.training.projection import choose_rank, project
+from lmsteer_core.training.projection import choose_rank, divergence, project
 from lmsteer_core.training.sources.combined import Combined
 from lmsteer_core.training.sources.source import HeldOut, Shift, Source
 
@@ -50,7 +51,8 @@ def train(
         source: Where the expected output embedding should move; several with weights are added.
         poles: Names of the − pole and the + pole; the source's own if None.
         notice: A warning for the card.
-        rank: Rank of W; None chooses the least that controls as well on text not learned from.
+        rank: Rank of W, half of it for what is fitted to a teacher; None chooses for the projection
+            the least that controls as well on text not learned from.
         plain: Neutral text of `lm.for_batches`, if at hand.
         n_prompts: Neutral beginnings that every ε of the calibration continues.
         progress: Told how far it is; whatever it raises stops the training.
@@ -68,19 +70,17 @@ def train(
     report = progress or (lambda _share, _what: None)
     start = 0.0 if plain else 0.4
     plain = plain or neutral_text(fast, progress=part(report, 0.0, start))
-    shift = source.shift(fast, plain, part(report, start, 0.75))
+    shift = source.shift(fast, plain, part(report, start, 0.7))
     negative, positive = poles or source.poles
     card = SteerCard(
         name,
         negative,
         positive,
         lm.model_id,
-        method="closed form",
         data=source.summary,
         notice=notice,
     )
-    report(0.75, "projecting onto W")
-    steer = steer_from_shift(lm, card, shift, plain, rank)
+    steer = steer_from_shift(lm, card, shift, plain, rank, part(report, 0.7, 0.79))
     steer = calibrated(
         lm, steer, source, plain, n_prompts=n_prompts, progress=part(report, 0.0, 0.99)
     )
@@ -104,22 +104,40 @@ def _held_out_metrics(lm: LanguageModel, steer: Steer, held_out: HeldOut) -> dic
 
 
 def steer_from_shift(
-    lm: LanguageModel, card: SteerCard, shift: Shift, plain: PlainText, rank: int | None = None
+    lm: LanguageModel,
+    card: SteerCard,
+    shift: Shift,
+    plain: PlainText,
+    rank: int | None = None,
+    progress: Progress | None = None,
 ) -> Steer:
     """Return the steer of a shift, not yet calibrated.
+
+    Where the source has a teacher, half of W is the projection and half is fitted to the teacher,
+    by the divergence that they cause: the one moves a style's common words, the other its rare
+    ones, and together they go farther before a text repeats itself.
 
     Raises:
         InputError: If the shift is nothing at all.
     """
     if not shift.halves.mean(0).any():
         raise InputError("The two poles are alike to the model; make them more different.")
-    left, right = project(
-        shift.halves.mean(0),
-        plain.curvature,
-        rank=min(rank or choose_rank(shift.halves, plain.curvature), lm.d_model),
-    )
+    report = progress or (lambda _share, _what: None)
+    report(0.0, "projecting onto W")
+    most = min(rank or lm.d_model, lm.d_model)
+    n_fitted = min(RANK, most // 2) if shift.lesson else 0
+    n_projected = most - n_fitted
+    if rank is None:
+        n_projected = min(n_projected, choose_rank(shift.halves, plain.curvature))
+    parts = [project(shift.halves.mean(0), plain.curvature, rank=n_projected)]
+    if shift.lesson and n_fitted:
+        parts.append(fit(lm.for_batches, shift.lesson, plain.curvature, report, rank=n_fitted))
+    method = "projection and fit" if len(parts) > 1 else "projection"
+    scale = [divergence(*part, plain.curvature) ** -0.5 for part in parts]
+    left = torch.cat([part[0] * s for part, s in zip(parts, scale, strict=True)], dim=1)
+    right = torch.cat([part[1] for part in parts])
     card = dataclasses.replace(
-        card, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows)
+        card, method=method, rank=left.shape[1], fingerprint=fingerprint_digest(lm.fingerprint_rows)
     )
     return Steer(left, right, lm.fingerprint_rows, card)
 

@@ -98,6 +98,7 @@ def curve(cost_minus, cost_plus, *, by_repetition=False):
         perplexity=[20.0] * len(GRID) if by_repetition else [20 * 1.5**c for c in cost],
         repeated=[0.05 + 0.08 * c for c in cost] if by_repetition else [0.05] * len(GRID),
         distinct_2=[0.9] * len(GRID),
+        ended=[0.0] * len(GRID),
     )
 
 
@@ -161,6 +162,14 @@ def test_text_that_gets_more_fluent_on_both_sides_never_breaks(style):
     assert found.card.collapse_range == (-10, 10)
 
 
+def test_a_pole_that_cuts_texts_short_is_useful_only_where_it_does_not(style):
+    measured = curve(0, 0)
+    measured.ended[:] = [0.02 + (0.05 * -e if e < 0 else 0.0) for e in GRID]  # 0.1 more at −2
+    card = with_useful_range(style, measured).card
+    assert card.epsilon_range == pytest.approx((-1, 3))
+    assert card.collapse_range == pytest.approx((-3, 10))
+
+
 def test_a_steer_that_silences_the_model_at_the_end_of_the_grid_breaks_there(style):
     measured = curve(0, 0)  # no token at ε = 6: no perplexity
     measured.perplexity[-1] = math.nan
@@ -208,6 +217,8 @@ def test_the_baseline_of_a_curve_is_unsteered_text(small, steer_for):
     assert found.style[1] == pytest.approx(sum(map(len, texts[::2])) / 2)
     assert found.perplexity[1] == pytest.approx(perplexity(plain), rel=1e-4)
     assert (found.repeated[1], found.distinct_2[1]) == repetition(texts)
+    limit = calibration._SAMPLING.max_new_tokens
+    assert found.ended[1] == sum(len(row.tokens) < limit for row in plain) / len(plain)
     assert found.perplexity[0] != pytest.approx(found.perplexity[1], rel=1e-3)
     assert found.perplexity[2] != pytest.approx(found.perplexity[1], rel=1e-3)
 

@@ -34,7 +34,7 @@ def definite(seed):
 
 @pytest.fixture
 def curvature():
-    return Curvature(definite(1), definite(2))
+    return Curvature(definite(1), definite(2), torch.zeros(0, D_MODEL, dtype=torch.float64))
 
 
 def cosine(a, b):
@@ -69,14 +69,15 @@ def test_shifts_of_a_known_steer_give_back_that_steer(architecture, lm):
         3, small.vocab_size, (48, 16), generator=torch.Generator().manual_seed(0)
     ).tolist()
     hidden = torch.cat(small.hidden_states(ids)).double()
+    curvature = curvature_of(small, hidden.float())
     known = make_steer(small.output_embedding, rank=3).matrix().double()
+    known -= known @ torch.linalg.pinv(curvature.ends) @ curvature.ends
     embedding = small.output_embedding.double()
 
     def mu(states):
         return small.finish(states @ embedding.T).softmax(-1) @ embedding
 
     moved = mu(hidden + 1e-4 * hidden @ known) - mu(hidden)
-    curvature = curvature_of(small, hidden.float())
     left, right = project(
         hidden.T @ moved / len(hidden), curvature, rank=3, damping=Damping(1e-3, 1e-3)
     )

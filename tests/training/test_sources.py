@@ -12,6 +12,7 @@ import zlib
 
 import pytest
 import torch
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from support.models import make_plain, relative_error
 
 from lmsteer_core import Cancelled, Combined, Descriptions, Examples, InputError, LabelledText
@@ -32,6 +33,9 @@ TEXTS = [
     "no",
     "yes!",
 ]
+SPECIAL_IDS = range(17)
+"""Of SmolLM2's tokenizer, which the tiny model borrows."""
+
 LABELS = [1.0, 0.75, 1.0, -1.0, -0.5, -1.0, -0.25, 0.5, -0.75, 1.0, -1.0, 0.0]
 
 DESCRIPTIONS = Descriptions("warm and kind", "cold and cruel")
@@ -62,7 +66,11 @@ def states(exact, prefix, ids):
 
 
 def taught(small, exact, plain, pairs, silent=()):
-    """mean(h Δμᵀ) of two halves: pair i reads texts i, i + n, …, which go to the halves in turn."""
+    """mean(h Δμᵀ) of two halves: pair i reads texts i, i + n, …, which go to the halves in turn.
+
+    Special tokens are silent always.
+    """
+    silent = {*silent, *small.end_ids, *SPECIAL_IDS}
     embedding = small.output_embedding.double()
     halves = torch.zeros(2, small.d_model, small.d_model, dtype=torch.float64)
     n_tokens = [0, 0]
@@ -93,6 +101,9 @@ def test_shift_of_descriptions_is_the_mean_difference_behind_them(small, small_p
     own = ("warm", "kind", "cold", "cruel")
     own_words = {i for i, s in enumerate(spelled) if s.startswith(own) or s == "crue"}
     assert len(own_words) >= 8
+    for form in [form for word in own for form in (word, word.title(), word.upper())]:
+        pieces = {*small.token_ids(form), *small.token_ids(f" {form}")}
+        own_words |= {i for i in pieces if spelled[i] not in ENGLISH_STOP_WORDS}
     expected = taught(small, exact, small_plain, pairs, own_words)
     found = Descriptions(" warm and kind", "cold and cruel\n").shift(small, small_plain, quiet)
     assert relative_error(found.halves, expected) < 1e-4
@@ -103,6 +114,13 @@ def test_the_family_of_a_descriptions_words_is_its_own_too(lm):
     own = {lm.token_texts[i] for i in _word_token_ids(lm, "a tale told by the fireside")}
     assert {" fire", " Fire", " fires", " tale", " told"} <= own
     assert not own & {" fir", " flames", " the", " side", " a", " tall"}
+
+
+def test_what_spells_a_descriptions_words_is_its_own_too(lm):
+    own = {lm.token_texts[i] for i in _word_token_ids(lm, "a grumpy curmudgeon of the town")}
+    first = {lm.token_texts[lm.token_ids(word)[0]] for word in (" grumpy", "Grumpy", " curmudgeon")}
+    assert first <= own
+    assert not own & {" grim", " of", " the", " a", "of"}
 
 
 def test_descriptions_may_keep_their_own_words(small, small_plain, exact):

@@ -10,6 +10,7 @@ import torch
 from lmsteer_core.errors import InputError
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress, part
+from lmsteer_core.training.fit import Lesson
 from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.training.projection import natural_length
 from lmsteer_core.training.sources.source import Shift, Source, StyleScore
@@ -31,8 +32,12 @@ class Combined:
             raise InputError("Sources are combined with weights above 0.")
 
     def shift(self, lm: LanguageModel, plain: PlainText, progress: Progress) -> Shift:
-        """Return the weighted sum of the sources' shifts, each brought to one natural length."""
+        """Return the weighted sum of the sources' shifts, each brought to one natural length.
+
+        Their teachers become one, by the same weights.
+        """
         total, held_out = torch.zeros((), dtype=torch.float64), None
+        lessons: list[tuple[Lesson, float]] = []
         for i, (source, weight) in enumerate(self.parts):
             source_shift = source.shift(
                 lm, plain, part(progress, i / len(self.parts), (i + 1) / len(self.parts))
@@ -44,7 +49,9 @@ class Combined:
                 )
             total = total + weight * source_shift.halves / length
             held_out = held_out or source_shift.held_out
-        return Shift(total, held_out)
+            if source_shift.lesson:
+                lessons.append((source_shift.lesson, weight))
+        return Shift(total, _mean_lesson(lessons) if lessons else None, held_out)
 
     def style_score(self, lm: LanguageModel) -> StyleScore:
         """Return the first source's judge."""
@@ -62,3 +69,15 @@ class Combined:
         for source, weight in self.parts:
             weights[source.summary] = weights.get(source.summary, 0.0) + weight
         return ", ".join(f"{summary} (weight {weight:.2g})" for summary, weight in weights.items())
+
+
+def _mean_lesson(lessons: Sequence[tuple[Lesson, float]]) -> Lesson:
+    """Return one teacher of the same contexts; what any of them leaves alone stays alone."""
+    total = sum(weight for _, weight in lessons)
+    shares = [(lesson, weight / total) for lesson, weight in lessons]
+    return Lesson(
+        lessons[0][0].hidden,
+        torch.stack([share * lesson.toward for lesson, share in shares]).sum(dim=0),
+        torch.stack([share * lesson.said for lesson, share in shares]).sum(dim=0),
+        frozenset().union(*(lesson.silent_ids for lesson, _ in lessons)),
+    )

@@ -102,20 +102,26 @@ def _chat_ids(lm: LanguageModel, request: str) -> list[int]:
 
 
 def _word_token_ids(lm: LanguageModel, text: str) -> list[int]:
-    """Return the tokens of the text's content words and their families.
+    """Return the tokens of the text's content words, their families and what spells them.
 
-    The family of fireside holds fire and firesides.
+    The family of fireside holds fire and firesides; where "grumpy" is no token, what begins it is.
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     words = set(re.findall(r"[^\W\d_]{3,}", text.lower())) - ENGLISH_STOP_WORDS
     starts = tuple(word for word in words if len(word) > 3)  # "sea" is not the start of "season"
     known = words | {word[:n] for word in starts for n in range(4, len(word))}
-    plain = (token.strip().lower() for token in lm.token_texts)
+    plain = [token.strip().lower() for token in lm.token_texts]
+    forms = (
+        before + form for w in words for form in (w, w.title(), w.upper()) for before in ("", " ")
+    )
+    spelling = {
+        i for form in forms for i in lm.token_ids(form) if plain[i] not in ENGLISH_STOP_WORDS
+    }
     return [
         i
         for i, token in enumerate(plain)
-        if token in known or (starts and token.startswith(starts))
+        if i in spelling or token in known or (starts and token.startswith(starts))
     ]
 
 

@@ -76,7 +76,9 @@ class LabelledText:
         if not labels[n_held:].min() < 0 < labels[n_held:].max():  # a rare pole is for learning
             n_held = 0
         held_out = _held_out(lm, texts[:n_held], labels[:n_held]) if n_held else None
-        return Shift(_labelled_halves(lm, texts[n_held:], labels[n_held:], progress), held_out)
+        return Shift(
+            _labelled_halves(lm, texts[n_held:], labels[n_held:], progress), held_out=held_out
+        )
 
     def style_score(self, lm: LanguageModel) -> StyleScore:  # noqa: ARG002
         """Return the log-odds of a TF-IDF classifier fitted to the labels' signs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from lmsteer_core.models.batched import (
     expected_embedding,
@@ -14,6 +15,7 @@ from lmsteer_core.models.batched import (
 )
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
+from lmsteer_core.training.fit import Lesson
 from lmsteer_core.training.neutral_text import PlainText
 from lmsteer_core.training.sources.source import Shift, StyleScore
 
@@ -22,34 +24,62 @@ def taught_shift(
     lm: LanguageModel,
     plain: PlainText,
     prefixes: Sequence[tuple[list[int], list[int]]],
-    silent_ids: list[int],
+    silent_ids: Sequence[int],
     progress: Progress,
 ) -> Shift:
-    """Return mean(h Δμᵀ) behind pairs of prefixes, with no shift for the tokens `silent_ids`.
+    """Return what the model says behind pairs of prefixes, with no shift for some tokens.
 
     Every pair reads its own share of the texts: one share of the time, the same average.
+
+    Args:
+        lm: The language model.
+        plain: Neutral text.
+        prefixes: Tokens of the + pole and of the − pole.
+        silent_ids: Tokens without a shift; special tokens have none either.
+        progress: Told how far it is.
     """
+    silent = sorted({*silent_ids, *_special_ids(lm)})
     halves = torch.zeros(2, lm.d_model, lm.d_model, dtype=torch.float64, device=lm.device)
+    said = torch.zeros(lm.vocab_size, device=lm.device)
+    toward: dict[int, Tensor] = {}
     n_tokens = [0, 0]
     for i, pair in enumerate(prefixes):
         progress(i / len(prefixes), "reading neutral text behind each pole")
         text_indices = range(i, len(plain.token_ids), len(prefixes))
         texts = [plain.token_ids[j] for j in text_indices]
         plus, minus = (hidden_states(lm, texts, prefix) for prefix in pair)
+        for k, j in enumerate(text_indices):
+            toward[j] = (plus[k] - minus[k]) / 2
         for half in (0, 1):
             picked = range(half, len(texts), 2)
             if not picked:
                 continue
             states = [torch.cat([side[k] for k in picked]) for side in (plus, minus)]
             h_plain = torch.cat([plain.hidden[text_indices[k]] for k in picked])
-            for h, toward, away in zip(
+            for h, *sides in zip(
                 *(s.split(tokens_per_chunk(lm)) for s in (h_plain, *states)), strict=True
             ):
-                shift = (next_word(lm, toward) - next_word(lm, away)) / 2
-                shift[:, silent_ids] = 0
+                p_plus, p_minus = (next_word(lm, side) for side in sides)
+                said += (p_plus + p_minus).sum(dim=0, dtype=torch.float32)
+                shift = (p_plus - p_minus) / 2
+                shift[:, silent] = 0
                 halves[half] += (h.T @ expected_embedding(lm, shift)).double()
             n_tokens[half] += len(h_plain)
-    return Shift(halves / torch.tensor(n_tokens, device=lm.device).clamp_min(1)[:, None, None])
+    lesson = Lesson(
+        torch.cat(plain.hidden),
+        torch.cat([toward[j] for j in range(len(plain.token_ids))]),
+        said,
+        frozenset(silent),
+    )
+    mean = halves / torch.tensor(n_tokens, device=lm.device).clamp_min(1)[:, None, None]
+    return Shift(mean, lesson=lesson)
+
+
+def _special_ids(lm: LanguageModel) -> set[int]:
+    """Return the tokens that are no text: a style has no say in where a text or a turn ends."""
+    added = lm.tokenizer.added_tokens_decoder.items()
+    special = {*lm.end_ids, *(i for i, token in added if token.special)}
+    return {i for i in special if i < lm.vocab_size}
 
 
 def log_odds(lm: LanguageModel, prefixes: tuple[list[int], list[int]]) -> StyleScore:

@@ -6,7 +6,8 @@
 
 with μ_t = E[e | p_t]. Each returns mean(h Δμᵀ), all that the projection needs of it. The first two
 have a teacher: the model itself, reading the same neutral text behind a prefix. Its shifts are
-expectations, not observed words, so a few thousand tokens hold no noise to speak of.
+expectations, not observed words, so a few thousand tokens hold no noise to speak of; what it says
+of each token is the lesson that W is fitted to.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
+from lmsteer_core.training.fit import Lesson
 from lmsteer_core.training.neutral_text import PlainText
 
 StyleScore = Callable[[Sequence[str]], Sequence[float]]
@@ -32,10 +34,12 @@ class Shift:
     Attributes:
         halves: mean(h Δμᵀ) over either half of the texts, (2, d_model, d_model), float64. Two, so
             that what one half taught can be tested on the other.
+        lesson: What a teacher says token by token, if the source has one.
         held_out: Tokens that took no part, if the source is labelled text.
     """
 
     halves: Tensor
+    lesson: Lesson | None = None
     held_out: HeldOut | None = None
 
 
