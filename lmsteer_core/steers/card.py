@@ -54,7 +54,7 @@ class SteerCard:
         model_id: The model it was made for.
         fingerprint: Digest of that model's output embedding (see `fingerprint_digest`).
         rank: Rank of W.
-        method: How it was made, e.g. "closed form".
+        method: How it was made, e.g. "projection and fit".
         data: What it was made from.
         epsilon_range: (lowest, highest) useful ε; the pole that goes farther ends at ±3.
         collapse_range: ε at which fluency breaks; ±10 where that was never seen.
