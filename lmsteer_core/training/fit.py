@@ -36,7 +36,7 @@ from lmsteer_core.training.projection import (
 AMPLIFICATION = 2.0
 RANK = 32
 DAMPING = Damping(embedding=0.3, hidden=1.0)
-N_STEPS = 16
+N_STEPS = 10
 
 N_WORDS = 8192
 """Words over which distributions are compared, those that the teachers say most: 94 % of what the
