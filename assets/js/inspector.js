@@ -3,6 +3,7 @@
  * then, by the token's place in its panel; it holds the tokens themselves.
  */
 
+import { leave } from "./runs.js";
 import { enter, oncePerFrame, targetWithin } from "./shared.js";
 
 const TOKEN = ".gen .tok[data-place]";
@@ -240,6 +241,7 @@ export function show(asked, html) {
 
 /** @param {HTMLElement} button */
 function goOn({ dataset: { branch, choice } }) {
+  if (open) leave(open.panel);
   if (open && branch) send(branch, { ...open, choice: Number(choice) });
   close();
 }

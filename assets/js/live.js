@@ -31,6 +31,7 @@ const PREFIX = ": lmsteer ";
  * @property {PanelNews[]} panels
  * @property {{ id: string, html: string }} status
  * @property {boolean} isOver Whether nothing will be added.
+ * @property {object} [about] Of what a run is kept by, once it is over.
  */
 
 /**
@@ -226,7 +227,7 @@ function showPanel(run, news) {
  *
  * @param {News} news
  */
-export function showNews({ run, panels, status, isOver }) {
+export function showNews({ run, panels, status, isOver, about }) {
   for (const panel of panels) showPanel(run, panel);
   const line = holder(status.id);
   const latest = shownIn.get(status.id);
@@ -237,4 +238,5 @@ export function showNews({ run, panels, status, isOver }) {
   if (!isOver) return;
   for (const shown of shownIn.values())
     if (shown.run === run) for (const text of shown.texts) text.end();
+  if (about) document.dispatchEvent(new CustomEvent("lmsteer:run", { detail: about }));
 }

@@ -136,6 +136,8 @@ def _header(model_id: str) -> Markup:
         "<p>A steer moves every output word embedding: "
         "<code>e′ = (I + ε W) e</code>. Drag ε and watch the style change.</p></div>"
         '<div class="aside"><span class="model">model <b>{}</b></span>'
+        '<button type="button" class="runs-open" aria-haspopup="dialog">Runs '
+        "<span>0</span></button>"
         '<button type="button" class="mode" aria-label="Switch between light and dark">◐</button>'
         "</div></header>"
     ).format(model_id)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from lmsteer_core.errors import InputError, LMSteerError
 from lmsteer_core.ui.markup import inspection, widgets
@@ -34,20 +35,24 @@ def create_inspector() -> None:
     )
 
 
-def on_branch(
-    elem_id: str, write: Callable[..., Any], outputs: Sequence[gr.HTML], **options: Any
+def on_asked(
+    elem_id: str,
+    write: Callable[..., Any],
+    outputs: Sequence[gr.HTML],
+    *more: Component,
+    **options: Any,
 ) -> None:
-    """Let a tab's columns go on from another token when the drawer says so.
+    """Let a tab's columns be written when the page's scripts say so.
 
     Args:
-        elem_id: One of `BRANCH_FIELDS`.
-        write: Takes the request and a `Place` as JSON.
+        elem_id: Of the hidden field, as the scripts know it.
+        write: Takes the request, the field's JSON and the values of `more`.
         outputs: The columns and their status line.
+        more: Other widgets that it reads.
         options: Of the event.
     """
-    assert elem_id in BRANCH_FIELDS.values()
     asked, ask = _asking(elem_id)
-    ask.click(write, asked, outputs, **options)
+    ask.click(write, [asked, *more], outputs, **options)
 
 
 def _asking(elem_id: str) -> tuple[gr.Textbox, gr.Button]:

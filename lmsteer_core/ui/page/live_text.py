@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,6 +100,14 @@ def side_by_side(
             workbench, prompt, tokens, active, steers, sampling, begin.prompt_ids
         ),
     )
+    view.about = {
+        "model": workbench.model_id,
+        "prompt": prompt,
+        "epsilons": active,
+        "sampling": dataclasses.asdict(sampling),
+        "begin": [token.id for token in begin.tokens],
+        "columns": [ids.baseline, ids.steered],
+    }
     began, n_before = time.perf_counter(), len(baseline.tokens)
     if active:
         rows = [Row(prompt, active, prompt_ids=begin.ids)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -112,6 +112,7 @@ class LiveView:
         number: Greater than that of every run before.
         is_over: Whether nothing will be added.
         is_flushed: Set once a page has got all of it.
+        about: Of what the page keeps the run by; empty if it keeps none.
     """
 
     panels: Sequence[LivePanel | RedrawnPanel]
@@ -120,6 +121,7 @@ class LiveView:
     number: int = field(default_factory=lambda: next(_numbers))
     is_over: bool = False
     is_flushed: threading.Event = field(default_factory=threading.Event)
+    about: Mapping[str, Any] = field(default_factory=dict)
     _progress: str = "Waiting …"
 
     def written(self) -> dict[str, Sequence[Written]]:
@@ -157,4 +159,5 @@ class LiveView:
             return None
         sent["status"] = status
         line = {"id": self.status_id, "html": status}
-        return {"run": self.number, "panels": panels, "status": line, "isOver": is_over}
+        about = {"about": self.about} if is_over and self.about else {}
+        return {"run": self.number, "panels": panels, "status": line, "isOver": is_over, **about}

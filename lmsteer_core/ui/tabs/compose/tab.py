@@ -19,7 +19,7 @@ from lmsteer_core.ui.page.events import (
     call_js,
     note_js,
 )
-from lmsteer_core.ui.page.inspector import on_branch
+from lmsteer_core.ui.page.inspector import on_asked
 from lmsteer_core.ui.page.wiring import wired
 from lmsteer_core.ui.tabs.compose.handlers import COLUMN_IDS, TEXT, ComposeHandlers
 from lmsteer_core.ui.tabs.compose.layout import (
@@ -152,7 +152,7 @@ class _Events:
         shown_map.score.click(**self._event(self._handlers.write_map, self._panels, STREAMING))
         text.stop.click(self._handlers.stop, None, None, **QUIET)
         columns = [text.baseline, text.steered, text.status]
-        on_branch("compose-branch", self._handlers.write_branch, columns, **STREAMING)
+        on_asked("compose-branch", self._handlers.write_branch, columns, **STREAMING)
         choosers = {"across": plane.across, "up": plane.up, "third": extras.third}
         page.announcement.change(**self._event(self._handlers.offer, choosers, QUIET)).then(
             **self.fit

@@ -15,6 +15,7 @@ from lmsteer_core.ui.page.baselines import Baselines
 from lmsteer_core.ui.page.branch import branch
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.live_view import LiveView
+from lmsteer_core.ui.page.reopen import reopen
 from lmsteer_core.ui.page.request import requested_at, session_of
 from lmsteer_core.ui.page.runs import Runs, Wanted
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
@@ -72,6 +73,23 @@ class SteerHandlers:
 
         def write(is_wanted: Wanted) -> Iterator[LiveView]:
             return branch(session, asked, self.baselines, is_wanted, live_text.ColumnIds())
+
+        yield from self._column_runs.follow_live(request, 2, write)
+
+    def reopen(self, request: gr.Request, asked: str, unlocked: bool) -> Iterator[tuple[Any, ...]]:
+        """Write a run again that the page kept; yield the columns as `write_columns`."""
+        session = session_of(request)
+
+        def write(is_wanted: Wanted) -> Iterator[LiveView]:
+            return reopen(
+                self._page.workbench,
+                session,
+                asked,
+                self.baselines,
+                self._page.steers.by_name(session),
+                is_wanted,
+                unlock=unlocked,
+            )
 
         yield from self._column_runs.follow_live(request, 2, write)
 
