@@ -170,7 +170,7 @@ function drawer() {
     <button type="button" data-inspector="before" aria-label="Token before">‹</button>
     <button type="button" data-inspector="after" aria-label="Token after">›</button>
     <button type="button" data-inspector="close" aria-label="Close">×</button></div>
-    <div class="inspector-body" aria-live="polite"></div>`;
+    <p class="inspector-told" role="status"></p><div class="inspector-body"></div>`;
   // Gradio lets rules for narrow screens hold only within.
   (document.querySelector(".gradio-container .contain") ?? document.body).append(made);
   return made;
@@ -236,6 +236,9 @@ export function show(asked, html) {
   if (!body) return;
   body.innerHTML = html;
   body.scrollTop = 0;
+  const told = aside.querySelector(".inspector-told");
+  const shift = body.querySelector(".inspector-parts .sum")?.textContent ?? "";
+  if (told) told.textContent = `${body.querySelector("h2, .note")?.textContent ?? ""} ${shift}`;
   aside.setAttribute("aria-busy", "false");
 }
 

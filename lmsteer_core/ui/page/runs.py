@@ -127,6 +127,7 @@ class Runs:
         session, is_wanted = self._begin(request)
         keep = [gr.skip()] * n_panels
         view: LiveView | None = None
+        noted: LiveView | None = None
 
         def is_replaced() -> bool:
             return not is_wanted() and not self.is_stopped(session)
@@ -137,7 +138,9 @@ class Runs:
                 for view in write(is_wanted):
                     if not is_wanted():
                         break
-                    WRITTEN.put(session, view.written())
+                    if view is not noted:
+                        WRITTEN.put(session, view.written())
+                        noted = view
                     shown.show(view)
                 note = view.note if view else Markup()
             except LMSteerError as error:
