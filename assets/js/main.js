@@ -6,12 +6,13 @@
 import * as compose from "./compose.js";
 import * as highlight from "./highlight.js";
 import * as inspector from "./inspector.js";
+import * as link from "./link.js";
 import * as live from "./live.js";
 import * as nextWord from "./next_word.js";
 import * as page from "./page.js";
 import * as runs from "./runs.js";
 import * as words from "./words.js";
 
-for (const view of [page, compose, inspector, nextWord, runs, words]) view.start();
+for (const view of [page, link, compose, inspector, nextWord, runs, words]) view.start();
 
-export { compose, highlight, inspector, live, nextWord, page, words };
+export { compose, highlight, inspector, link, live, nextWord, page, words };

@@ -108,8 +108,9 @@ def build_app(workbench: Workbench) -> gr.Blocks:
                 create_compose_tab(page)
             with gr.Tab("Transfer", id="transfer") as tab:
                 create_transfer_tab(page, tab)
-            create_evidence_tab()
+            create_evidence_tab(page.links)
         create_inspector()
+        page.open()
         create_endpoints(workbench)
         demo.load(None, js=call_js("page.restoreTheme"), api_visibility="private")
     return demo

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -145,7 +146,8 @@ class Visit:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         page.goto(url)
-        page.wait_for_selector("#status .note")  # not the seconds that Gradio counts there
+        # Not the seconds that Gradio counts there; a link may open another tab.
+        page.wait_for_selector("#status .note", state="attached")
 
     def wait_until_done(self) -> None:
         """Wait for the line of a finished text."""
@@ -166,9 +168,9 @@ class Visit:
 
 @pytest.fixture(scope="session")
 def visit_at(browser: Browser, app_url: str):
-    def open_at(width: int, height: int, **options: Any) -> Visit:
+    def open_at(width: int, height: int, fragment: str = "", **options: Any) -> Visit:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        return Visit(context.new_page(), app_url)
+        return Visit(context.new_page(), app_url + fragment)
 
     return open_at
 
@@ -179,6 +181,20 @@ def visit(visit_at) -> Iterator[Visit]:
     opened: Visit = visit_at(1280, 900)
     yield opened
     leave(opened)
+
+
+@pytest.fixture
+def open_link(visit_at) -> Iterator[Callable[..., Visit]]:
+    """Pages that are opened by a link: call it with the parts of the link's fragment."""
+    opened: list[Visit] = []
+
+    def open_at(**state: str) -> Visit:
+        opened.append(visit_at(1280, 900, f"/#{urlencode(state)}"))
+        return opened[-1]
+
+    yield open_at
+    for each in opened:
+        leave(each)
 
 
 @pytest.fixture(scope="module")

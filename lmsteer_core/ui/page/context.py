@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.events import Dependency
 
+from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.events import QUIET, call_js
+from lmsteer_core.ui.page.link import Choice
+from lmsteer_core.ui.page.links import Links
 from lmsteer_core.ui.page.page_steers import PageSteers
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.page.visits import Visits
@@ -39,11 +42,11 @@ class Page:
 
     Attributes:
         workbench: The model and the steers that all visitors share.
-        demo: The app, whose `load` and `unload` events tell of a visitor's page.
+        demo: The app, whose `unload` event tells that a visitor's page was closed.
         tabs: The row of tabs, to go to another one.
         steers: The steers that visitors made, each for one page.
+        links: The widgets that a link restores.
         visits: The visitors' pages, which outlive their connections.
-        arrival: The event after which a page is known, and found again if it was here before.
         job_queue: The one worker for all that takes the machine for long.
         announcement: Holds the last `Announcement` of each visitor's page.
     """
@@ -52,43 +55,82 @@ class Page:
     demo: gr.Blocks
     tabs: gr.Tabs
     steers: PageSteers
+    links: Links
     visits: Visits
-    arrival: Dependency
     job_queue: ThreadPoolExecutor
     announcement: gr.State
+    _notice: gr.HTML = field(repr=False)
     _versions: Iterator[int] = field(repr=False)
+    _openers: list[tuple[dict[str, Any], ...]] = field(default_factory=list, repr=False)
 
     @classmethod
     def create(cls, workbench: Workbench, demo: gr.Blocks) -> Page:
         """Add the row of tabs, still empty, to the app, which must be open."""
         visits = Visits()
-        steers = PageSteers(workbench, visits)
-        announcement = gr.State(Announcement())
-        versions = itertools.count(1)
-
-        def arrive(request: gr.Request, token: str) -> Announcement | dict[str, Any]:
-            visits.arrive(session_of(request), token)
-            newest = next(reversed(steers.by_name(session_of(request))), None)
-            return Announcement(next(versions), newest) if newest else gr.skip()
-
-        def leave(request: gr.Request) -> None:
-            visits.leave(session_of(request))
-
-        token = gr.Textbox(visible=False)
-        arrival = demo.load(arrive, token, announcement, js=call_js("page.token"), **_IN_LINE)
-        demo.unload(leave)
         return cls(
             workbench,
             demo,
-            tabs=gr.Tabs(),
-            steers=steers,
+            steers=PageSteers(workbench, visits),
+            links=Links(),
             visits=visits,
-            arrival=arrival,
             job_queue=ThreadPoolExecutor(1, "job"),
-            announcement=announcement,
-            _versions=versions,
+            announcement=gr.State(Announcement()),
+            _notice=gr.HTML(elem_id="link-notice", padding=False),
+            _versions=itertools.count(1),
+            tabs=gr.Tabs(),
         )
 
     def announce(self, newest: str | None) -> Announcement:
         """Return what an event must put into `announcement` after it changed a page's steers."""
         return Announcement(next(self._versions), newest)
+
+    def when_open(self, *steps: dict[str, Any]) -> None:
+        """Let events run one after the other once a page is there and shows what its link says."""
+        self._openers.append(steps)
+
+    def open(self) -> None:
+        """Add what happens when a page is opened; all tabs must be there."""
+        token, fragment, kept, slots = (gr.Textbox(visible=False) for _ in range(4))
+        tabs: list[Any] = [tab for tab in self.tabs.children if isinstance(tab, gr.Tab)]
+        for tab in tabs:
+            tab.select(None, None, None, js=call_js("link.keep", "tab", tabs[0].id, tab.id))
+        tab_ids = {"tab": Choice({tab.id: tab.id for tab in tabs})}
+
+        def arrive(request: gr.Request, token: str, fragment: str) -> dict[Any, Any]:
+            session = session_of(request)
+            self.visits.arrive(session, token)
+            own = self.steers.by_name(session)
+            steers = {name: self.steers.steer(session, name) for name in self.steers.names(session)}
+            reading, updates = self.links.read(
+                fragment, steers, self.steers.slots(session), self.workbench.model_id, tab_ids
+            )
+            if own:
+                updates[self.announcement] = self.announce(next(reversed(own)))
+            if "tab" in reading.values:
+                updates[self.tabs] = gr.Tabs(selected=reading.values["tab"])
+            note = widgets.note(" ".join(reading.problems), "warning")
+            return {**updates, self._notice: note, kept: "&".join(reading.kept)}
+
+        def leave(request: gr.Request) -> None:
+            self.visits.leave(session_of(request))
+
+        arrival = self.demo.load(
+            arrive,
+            [token, fragment],
+            [*self.links.components, self.announcement, self.tabs, self._notice, kept],
+            js=call_js("link.opened"),
+            **_IN_LINE,
+        )
+        arrival.then(None, kept, None, js=call_js("link.restored", self.workbench.model_id))
+        for steps in self._openers:
+            event = arrival
+            for step in steps:
+                event = event.then(**step)
+        self.demo.unload(leave)
+        self.announcement.change(self._slot_names, None, slots, **QUIET).then(
+            None, slots, None, js=call_js("link.nameSlots")
+        )
+
+    def _slot_names(self, request: gr.Request) -> str:
+        slots = self.steers.slots(session_of(request))
+        return json.dumps([steer and steer.name for steer in slots])

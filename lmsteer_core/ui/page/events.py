@@ -71,6 +71,11 @@ class Inputs(Generic[S]):
             for widget in ([named] if isinstance(named, Component) else named)
         ]
 
+    @property
+    def opening(self) -> S:
+        """What the widgets say on a page that was just opened."""
+        return self._read([widget.value for widget in self.widgets])
+
     def event(
         self, handler: Callable[[gr.Request, S], Any], outputs: Sequence[Any], **options: Any
     ) -> dict[str, Any]:
@@ -107,12 +112,12 @@ class Inputs(Generic[S]):
         )
 
 
-def call_js(function: str, *constants: str) -> str:
+def call_js(function: str, *constants: object) -> str:
     """Return the script of an event that calls a function of the page's modules.
 
     Args:
         function: Its module's name in assets/js/main.js and its own, e.g. "compose.place".
-        constants: Arguments that come before the values of the event's widgets.
+        constants: Arguments that come before the values of the event's widgets, as JSON has them.
     """
     arguments = "".join(f"{json.dumps(argument)}, " for argument in constants)
     return f"async (...values) => (await window.lmsteer).{function}({arguments}...values)"

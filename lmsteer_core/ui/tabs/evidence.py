@@ -10,11 +10,12 @@ from markupsafe import Markup
 from lmsteer_core.evaluation.task import TASKS
 from lmsteer_core.resources import ASSETS
 from lmsteer_core.ui.page.events import QUIET
+from lmsteer_core.ui.page.links import Links
 
 REPORTS = ASSETS / "evaluation"
 
 
-def create_evidence_tab(folder: Path = REPORTS) -> None:
+def create_evidence_tab(links: Links, folder: Path = REPORTS) -> None:
     """Add the tab, unless the folder holds no report; each is read when it is looked at."""
     reports = {
         path.stem: path
@@ -28,6 +29,7 @@ def create_evidence_tab(folder: Path = REPORTS) -> None:
             [*reports], value=next(iter(reports)), label="Report", visible=len(reports) > 1
         )
         shown = gr.HTML()
+    links.keep("evidence.", report=chosen)
     gr.on([tab.select, chosen.input], lambda name: frame(reports[name]), chosen, shown, **QUIET)
 
 

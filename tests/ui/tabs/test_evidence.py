@@ -10,6 +10,7 @@ import gradio as gr
 import pytest
 from support.blocks import inside_blocks
 
+from lmsteer_core.ui.page.links import Links
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab, frame
 
 PAGE = '<!doctype html>\n<p title="a & b">"Quoted" <script>alert(1)</script></p>'
@@ -20,7 +21,7 @@ def components(folder: Path) -> dict[str, Any]:
 
     def build(demo: gr.Blocks) -> gr.Blocks:
         with gr.Tabs():
-            create_evidence_tab(folder)
+            create_evidence_tab(Links(), folder)
         return demo
 
     return {type(block).__name__: block for block in inside_blocks(build).blocks.values()}

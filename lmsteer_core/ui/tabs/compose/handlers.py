@@ -43,6 +43,7 @@ from lmsteer_core.ui.tabs.compose.setting import (
     Setting,
     StyleMap,
     first_two,
+    third_choices,
 )
 from lmsteer_core.ui.tabs.compose.style_map import write_style_map
 
@@ -110,9 +111,19 @@ class ComposeHandlers:
 
         yield from self._text_runs.follow_live(request, 2, write)
 
-    def show_example(self, request: gr.Request, example: Future[LiveView]) -> tuple[Any, ...]:
-        """Return the texts of the opening example, unless the visitor was quicker than it."""
-        return self._text_runs.unless_begun(request, example)
+    def write_opening(
+        self,
+        request: gr.Request,
+        controls: Controls,
+        opening: Controls,
+        example: Future[LiveView],
+    ) -> Iterator[Updates]:
+        """Write what a link asks for, or show the opening example where none asks for anything."""
+        if controls != opening:
+            yield from self.write_text(request, controls)
+            return
+        panels = self._text_runs.unless_begun(request, example)
+        yield dict(zip(("baseline", "steered", "status"), panels, strict=True))
 
     def write_map(self, request: gr.Request, controls: Controls) -> Iterator[Updates]:
         """Draw the map of the text's style: 25 short texts, scored by a steer."""
@@ -194,7 +205,7 @@ class ComposeHandlers:
         return {
             "across": gr.update(choices=names, value=first),
             "up": gr.update(choices=names, value=second),
-            "third": gr.update(choices=[NOBODY, *names], value=third),
+            "third": gr.update(choices=third_choices(names), value=third),
         }
 
     def show_kind(self, request: gr.Request, controls: Controls) -> Updates:

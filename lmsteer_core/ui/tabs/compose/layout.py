@@ -14,7 +14,14 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.tabs.compose.handlers import TEXT
 from lmsteer_core.ui.tabs.compose.markup import overlap_text, pad_html, preset_note, slider_label
-from lmsteer_core.ui.tabs.compose.setting import NOBODY, NOTHING, STYLE, WORD, Setting
+from lmsteer_core.ui.tabs.compose.setting import (
+    NOBODY,
+    NOTHING,
+    STYLE,
+    WORD,
+    Setting,
+    third_choices,
+)
 from lmsteer_core.ui.tabs.examples import PlaneExample
 
 _SATURATION = (
@@ -176,7 +183,7 @@ def create_extras(names: list[str], setting: Setting | None) -> Extras:
     with gr.Accordion("A third steer, and the dice", open=False, elem_id="compose-more"):
         with gr.Row():
             third = gr.Dropdown(
-                [NOBODY, *names],
+                third_choices(names),
                 value=NOBODY,
                 label="Third steer, held",
                 elem_id="compose-third",

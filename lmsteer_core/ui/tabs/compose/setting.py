@@ -77,3 +77,8 @@ class StyleMap:
 def first_two(names: Sequence[str]) -> tuple[str | None, str | None]:
     """Return the first two names, None for those that are not there."""
     return names[0] if names else None, names[1] if len(names) > 1 else None
+
+
+def third_choices(names: list[str]) -> list[str]:
+    """Return what the chooser of the third steer offers: no steer, or one of the names."""
+    return [NOBODY, *names]

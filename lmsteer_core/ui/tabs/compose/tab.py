@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import gradio as gr
@@ -20,7 +21,8 @@ from lmsteer_core.ui.page.events import (
     note_js,
 )
 from lmsteer_core.ui.page.inspector import on_asked
-from lmsteer_core.ui.page.wiring import wired
+from lmsteer_core.ui.page.live_view import LiveView
+from lmsteer_core.ui.page.wiring import Updates, wired
 from lmsteer_core.ui.tabs.compose.handlers import COLUMN_IDS, TEXT, ComposeHandlers
 from lmsteer_core.ui.tabs.compose.layout import (
     Extras,
@@ -36,7 +38,14 @@ from lmsteer_core.ui.tabs.compose.layout import (
     create_text,
 )
 from lmsteer_core.ui.tabs.compose.markup import preset_note
-from lmsteer_core.ui.tabs.compose.setting import NOBODY, WORD, Controls, Setting, first_two
+from lmsteer_core.ui.tabs.compose.setting import (
+    NOBODY,
+    WORD,
+    Controls,
+    Setting,
+    first_two,
+    third_choices,
+)
 from lmsteer_core.ui.tabs.examples import EXAMPLE_PROMPTS, PLANE_EXAMPLES, PlaneExample
 
 
@@ -63,12 +72,12 @@ def create_compose_tab(page: Page) -> None:
             shown_map = create_map(start)
             extras = create_extras(names, setting)
     create_equation()
+    _keep(page, plane, text, shown_map, extras)
     handlers = ComposeHandlers(page)
     events = _Events(handlers, plane, text, shown_map, extras)
     events.wire(page)
     events.wire_presets(presets, examples)
     if setting:
-        page.demo.load(**events.draw)
         example = live_text.finished_example(
             workbench,
             handlers.baselines,
@@ -77,11 +86,29 @@ def create_compose_tab(page: Page) -> None:
             TEXT,
             COLUMN_IDS,
         )
+        events.wire_opening(page, example)
 
-        def show(request: gr.Request) -> tuple[Any, ...]:
-            return handlers.show_example(request, example)
 
-        page.demo.load(show, None, [text.baseline, text.steered, text.status], **QUIET)
+def _keep(
+    page: Page, plane: PlaneColumn, text: TextColumn, shown_map: MapCard, extras: Extras
+) -> None:
+    links = page.links
+    for key, chooser, epsilon, slider in (
+        ("compose.across", plane.across, "compose.e1", plane.at_across),
+        ("compose.up", plane.up, "compose.e2", plane.at_up),
+    ):
+        links.keep_steer(key, chooser)
+        links.keep_epsilon(epsilon, slider, key)
+    links.keep_steer("compose.third", extras.third, third_choices, none=NOBODY)
+    links.keep_epsilon("compose.e3", extras.third_epsilon, "compose.third")
+    links.keep(
+        "compose.",
+        prompt=text.prompt,
+        seed=extras.seed,
+        map=shown_map.kind,
+        word=shown_map.word,
+        judge=shown_map.judge,
+    )
 
 
 class _Events:
@@ -158,6 +185,16 @@ class _Events:
             **self.fit
         ).then(**self.show_kind).then(**self.draw)
         page.demo.unload(self._handlers.forget)
+
+    def wire_opening(self, page: Page, example: Future[LiveView]) -> None:
+        """Draw and write what the widgets say when a page opens."""
+        text, opening = self._text, self._controls.opening
+
+        def write(request: gr.Request, controls: Controls) -> Iterator[Updates]:
+            yield from self._handlers.write_opening(request, controls, opening, example)
+
+        texts = {"baseline": text.baseline, "steered": text.steered, "status": text.status}
+        page.when_open(self.fit, self.show_kind, self.draw, self._event(write, texts, STREAMING))
 
     def wire_presets(self, presets: Presets, examples: Sequence[PlaneExample]) -> None:
         """Connect the buttons, and show a preset's lesson for as long as its setting stands."""

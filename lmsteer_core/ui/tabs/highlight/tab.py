@@ -112,6 +112,18 @@ def create_highlight_tab(page: Page) -> None:
             marked = _create_marked()
     details = _create_details()
 
+    page.links.keep_steer("highlight.steer", texts.steer_name)
+    page.links.keep(
+        "highlight.",
+        text=texts.text,
+        compare=texts.compare,
+        second=texts.second,
+        unit=marked.kind,
+        read=marked.measure,
+        spans=details.n_spans,
+        length=details.max_tokens,
+        order=details.order,
+    )
     measure: dict[str, Any] = {"measure_name": marked.measure}
     units = {"kind": marked.kind, "order": details.order, **measure}
     spans = {"n_spans": details.n_spans, "max_tokens": details.max_tokens, **measure}
@@ -137,8 +149,15 @@ def create_highlight_tab(page: Page) -> None:
         **units | spans,
     )
     read = inputs.event(handlers.read, outputs, **_READING)
-    gr.on([texts.go.click, texts.steer_name.input, page.demo.load], **read)
-    texts.compare.change(lambda on: gr.update(visible=on), texts.compare, texts.second_box, **QUIET)
+    gr.on([texts.go.click, texts.steer_name.input], **read)
+    show_box: dict[str, Any] = {
+        "fn": lambda on: gr.update(visible=on),
+        "inputs": texts.compare,
+        "outputs": texts.second_box,
+        **QUIET,
+    }
+    texts.compare.change(**show_box)
+    page.when_open(show_box, read)
     texts.compare.input(**inputs.event(handlers.read_one_again, outputs, **_READING))
     tinted = [marked.marked, marked.marked_second, marked.legend, details.table]
     gr.on(

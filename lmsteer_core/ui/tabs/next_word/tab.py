@@ -91,6 +91,14 @@ def create_next_word_tab(page: Page) -> None:
     equation = widgets.equation(_FORMULA, _LETTERS, "analysis/next_word.py")
     gr.HTML(Markup('{}<p class="limits">{}</p>').format(equation, _LIMITS))
 
+    page.links.keep_steer("nextword.steer", query.axis)
+    page.links.keep_epsilon("nextword.e", slider, "nextword.steer")
+    page.links.keep("nextword.", prompt=query.prompt, follow=query.followed, log=options.is_log)
+    for i, (name, epsilon) in enumerate(
+        zip(options.held_names, options.held_epsilons, strict=True), 1
+    ):
+        page.links.keep_steer(f"nextword.held{i}", name, held_choices, none="")
+        page.links.keep(**{f"nextword.e{i}": epsilon})
     axis = Inputs(
         AxisSettings,
         steer_name=query.axis,
@@ -99,10 +107,11 @@ def create_next_word_tab(page: Page) -> None:
         held_names=options.held_names,
     )
     fitted_to: list[Any] = [query.axis, options.unlock, *options.held_names]
-    gr.on(
-        [page.demo.load, *(widget.change for widget in fitted_to)],
-        **axis.event(handlers.fit_axis, [slider, poles, options.unlock, notice], **QUIET),
+    fit: dict[str, Any] = axis.event(
+        handlers.fit_axis, [slider, poles, options.unlock, notice], **QUIET
     )
+    page.when_open(fit)
+    gr.on([widget.change for widget in fitted_to], **fit)
     _add_chart_events(page, handlers, view, query, options)
     _add_example_events(examples, buttons, note, query, [slider, *options.held])
 
@@ -122,7 +131,7 @@ def _add_chart_events(
     )
     show: dict[str, Any] = inputs.event(handlers.show, view.outputs, **LOOK)
     gr.on([widget.change for widget in inputs.widgets], js=pause_js("nextword"), **show)
-    page.demo.load(**show)
+    page.when_open(show)
     page.announcement.change(page.steers.update_chooser, query.axis, query.axis, **QUIET).then(
         handlers.update_held, options.held_names, options.held_names, **QUIET
     ).then(**show)

@@ -93,9 +93,23 @@ class SteerHandlers:
 
         yield from self._column_runs.follow_live(request, 2, write)
 
-    def show_example(self, request: gr.Request, example: Future[LiveView]) -> tuple[Any, ...]:
-        """Return the columns of the opening example, unless the visitor was quicker than it."""
-        return self._column_runs.unless_begun(request, example)
+    def write_opening(
+        self,
+        request: gr.Request,
+        settings: SliderSettings,
+        opening: SliderSettings,
+        example: Future[LiveView],
+    ) -> Iterator[tuple[Any, ...]]:
+        """Write what a link asks for, or show the opening example where none asks for anything.
+
+        A driven text has no end, so it waits for its button.
+        """
+        if settings == opening:
+            yield self._column_runs.unless_begun(request, example)
+        elif settings.view == SIDE_BY_SIDE:
+            yield from self.write_columns(request, settings)
+        else:
+            yield gr.skip(), gr.skip(), gr.skip()
 
     def follow_slider(
         self, request: gr.Request, settings: SliderSettings
@@ -137,7 +151,7 @@ class SteerHandlers:
     def show_view(self, request: gr.Request, view: str) -> tuple[Any, Any]:
         """Stop what is being written and show the columns or the driven text."""
         self.stop(request)
-        return gr.update(visible=view == SIDE_BY_SIDE), gr.update(visible=view == DRIVE)
+        return view_boxes(view)
 
     def lock_sliders(self, request: gr.Request, unlocked: bool) -> list[Any]:
         """Return updates that lock or unlock offensive poles, one per slider, and the notice."""
@@ -179,3 +193,8 @@ class SteerHandlers:
             runs.forget(session_of(request))
         self.baselines.forget(session_of(request))
         self.drive.forget(request)
+
+
+def view_boxes(view: str) -> tuple[Any, Any]:
+    """Return the updates that show the columns or the driven text."""
+    return gr.update(visible=view == SIDE_BY_SIDE), gr.update(visible=view == DRIVE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from lmsteer_core.ui.starting import keep_example
 from lmsteer_core.ui.tabs.examples import DEFAULT_SAMPLING, EXAMPLE_EPSILON, EXAMPLE_PROMPTS
 from lmsteer_core.ui.tabs.next_word.card import create_next_word_card
 from lmsteer_core.ui.tabs.steer.drive import DriveView
-from lmsteer_core.ui.tabs.steer.handlers import SteerHandlers
+from lmsteer_core.ui.tabs.steer.handlers import SteerHandlers, view_boxes
 from lmsteer_core.ui.tabs.steer.settings import (
     DRIVE,
     SIDE_BY_SIDE,
@@ -100,10 +101,21 @@ def create_steer_tab(page: Page) -> None:
             columns = _create_columns()
             drive = DriveView(handlers.drive)
             sampling = _create_sampling()
+    page.links.keep(
+        prompt=controls.prompt,
+        view=view,
+        temperature=sampling["temperature"],
+        top_p=sampling["top_p"],
+        tokens=sampling["n_tokens"],
+        seed=sampling["seed"],
+    )
+    page.links.keep_sliders(page.workbench.names, controls.sliders)
     create_next_word_card(
         page, prompt=controls.prompt, unlock=controls.unlock, sliders=controls.sliders
     )
     continuum = _create_continuum(page.workbench.names)
+    page.links.keep_steer("continuum", continuum.steer_name)
+    page.links.keep(lines=continuum.n_lines)
 
     writing: dict[str, Any] = {"prompt": controls.prompt, "unlocked": controls.unlock, **sampling}
     texts = Inputs(SliderSettings, **writing, view=view, epsilons=controls.sliders)
@@ -115,13 +127,15 @@ def create_steer_tab(page: Page) -> None:
     )
     _add_text_events(handlers, controls, columns, texts)
     drive.add_events(texts)
-    view.change(handlers.show_view, view, [columns.box, drive.box], **QUIET)
+    boxes = [columns.box, drive.box]
+    view.change(handlers.show_view, view, boxes, **QUIET)
+    page.when_open({"fn": view_boxes, "inputs": view, "outputs": boxes, **QUIET})
     continuum.show.click(**lines.event(handlers.write_continuum, continuum.outputs, **STREAMING))
     _add_slider_events(page, handlers, controls)
     page.announcement.change(
         page.steers.update_chooser, continuum.steer_name, continuum.steer_name, **QUIET
     )
-    _show_opening_example(page, handlers, columns)
+    _write_opening(page, handlers, columns, texts)
     page.demo.unload(handlers.forget)
 
 
@@ -148,7 +162,9 @@ def _add_slider_events(page: Page, handlers: SteerHandlers, controls: _Controls)
     page.announcement.change(handlers.show_slots, unlock, [*parts, unlock], **QUIET)
 
 
-def _show_opening_example(page: Page, handlers: SteerHandlers, columns: _Columns) -> None:
+def _write_opening(
+    page: Page, handlers: SteerHandlers, columns: _Columns, texts: Inputs[SliderSettings]
+) -> None:
     epsilons = dict.fromkeys(page.workbench.names[:1], EXAMPLE_EPSILON)
     example = live_text.finished_example(
         page.workbench,
@@ -159,10 +175,12 @@ def _show_opening_example(page: Page, handlers: SteerHandlers, columns: _Columns
         live_text.ColumnIds(),
     )
 
-    def show(request: gr.Request) -> tuple[Any, ...]:
-        return handlers.show_example(request, example)
+    opening = texts.opening
 
-    page.demo.load(show, None, columns.outputs, **QUIET)
+    def write(request: gr.Request, settings: SliderSettings) -> Iterator[tuple[Any, ...]]:
+        yield from handlers.write_opening(request, settings, opening, example)
+
+    page.when_open(texts.event(write, columns.outputs, **STREAMING))
 
     def keep(example: Future[LiveView]) -> None:
         if not example.exception():

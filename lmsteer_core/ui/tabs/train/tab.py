@@ -21,6 +21,16 @@ def create_train_tab(page: Page) -> None:
         with gr.Column(scale=3, min_width=320):
             results = create_results()
             gr.HTML(ABOUT, elem_classes=["card", "about"])
+    page.links.keep(
+        "train.",
+        mode=form.mode,
+        positive=form.positive,
+        negative=form.negative,
+        more=form.more,
+        less=form.less,
+        zero=form.zero_is_negative,
+        name=form.name,
+    )
     _wire(page, form, results)
 
 
@@ -65,7 +75,7 @@ def _wire(page: Page, form: Form, results: Results) -> None:
         **wired(handlers.preview, fields, understood, **LOOK),
     )
     form.make.click(**wired(handlers.make, fields, announced, **JOB))
-    page.arrival.then(**wired(handlers.resume, [], announced, **JOB))
+    page.when_open(wired(handlers.resume, [], announced, **JOB))
     form.cancel.click(handlers.cancel, None, None, **QUIET)
     received = {**announced, "upload": form.upload}
     form.upload.upload(**wired(handlers.upload, [form.upload], received, **LOOK))

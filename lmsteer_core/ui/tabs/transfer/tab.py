@@ -23,6 +23,15 @@ def create_transfer_tab(page: Page, tab: gr.Tab) -> None:
             form = create_form(models.choices)
         with gr.Column(scale=3, min_width=320):
             results = create_results()
+    page.links.keep(
+        "transfer.",
+        **{"from": form.from_model},
+        to=form.to_model,
+        by=form.method,
+        prompt=results.prompt,
+        e=results.epsilon,
+    )
+    page.links.keep_steer("transfer.steer", form.which)
     _wire(page, tab, TransferHandlers(page, models), form, results)
 
 
@@ -66,7 +75,7 @@ def _wire(
         "status": form.status,
     }
     form.start.click(**wired(handlers.carry, choice, shown, **JOB)).success(**write)
-    page.arrival.then(**wired(handlers.resume, [], shown, **JOB))
+    page.when_open(wired(handlers.resume, [], shown, **JOB))
     gr.on([results.write.click, results.prompt.submit], **write)
     results.epsilon.change(js=PACE_JS, **write)
     form.cancel.click(handlers.cancel, None, None, **QUIET)

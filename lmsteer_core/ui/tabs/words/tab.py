@@ -91,6 +91,16 @@ def create_words_tab(page: Page) -> None:
     shown = _create_map()
     tables = _create_tables()
 
+    page.links.keep_steer("words.steer", choice.steer_name)
+    page.links.keep(
+        "words.",
+        reading=choice.reading,
+        raw=choice.raw,
+        e=shown.epsilon,
+        across=shown.across,
+        up=shown.up,
+        pins=shown.typed,
+    )
     settings: dict[str, Any] = {
         "steer_name": choice.steer_name,
         "reading": choice.reading,
@@ -105,9 +115,12 @@ def create_words_tab(page: Page) -> None:
     find: dict[str, Any] = Inputs(FindSettings, **settings, typed=shown.typed).event(
         handlers.find, [tables.places, shown.problem], **LOOK
     )
-    gr.on([page.demo.load, *(w.input for w in settings.values())], **show).then(**find)
+    page.when_open(show, find)
+    gr.on([w.input for w in settings.values()], **show).then(**find)
     gr.on([shown.typed.submit, shown.find.click], **find)
-    shown.epsilon.change(None, shown.epsilon, None, js=call_js("words.move"))
+    move: dict[str, Any] = {"fn": None, "inputs": shown.epsilon, "js": call_js("words.move")}
+    shown.epsilon.change(**move)
+    page.when_open(move)
     filled: list[Any] = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
     filled += [shown.epsilon, choice.raw, hint]
     for button, example in zip(buttons, examples, strict=True):
@@ -129,13 +142,9 @@ def _add_table_events(
         [tables.tried, page.announcement],
         **LOOK,
     )
-    gr.on(
-        [page.demo.load, page.announcement.change],
-        handlers.show_overlap,
-        None,
-        tables.overlap,
-        **LOOK,
-    )
+    show: dict[str, Any] = {"fn": handlers.show_overlap, "outputs": tables.overlap, **LOOK}
+    page.when_open(show)
+    page.announcement.change(**show)
 
 
 def _create_choice(names: list[str]) -> _Choice:
