@@ -7,14 +7,20 @@ const none = new URLSearchParams();
 test("only what differs from the opening stands in a link", () => {
   assert.equal(withValue(none, "seed", 3, 3).toString(), "");
   assert.equal(withValue(none, "seed", 3, 4).toString(), "seed=4");
-  assert.equal(withValue(new URLSearchParams("seed=4&prompt=a"), "seed", 3, 3).toString(), "prompt=a");
+  assert.equal(
+    withValue(new URLSearchParams("seed=4&prompt=a"), "seed", 3, 3).toString(),
+    "prompt=a",
+  );
   assert.equal(withValue(none, "raw", false, true).toString(), "raw=1");
   assert.equal(withValue(none, "prompt", "My life is", "").toString(), "prompt=");
   assert.equal(withValue(none, "steer", null, null).toString(), "");
 });
 
 test("a list is a part for each of its words, and an empty one is told from none", () => {
-  assert.equal(withValue(none, "follow", ["a"], ["b, c", "d"]).toString(), "follow=b%2C+c&follow=d");
+  assert.equal(
+    withValue(none, "follow", ["a"], ["b, c", "d"]).toString(),
+    "follow=b%2C+c&follow=d",
+  );
   assert.equal(withValue(none, "follow", ["a"], []).toString(), "follow=");
   assert.equal(withValue(none, "follow", [], []).toString(), "");
 });
