@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -27,7 +27,12 @@ class _Part(NamedTuple):
 
 
 def drawer(
-    found: InspectedToken, *, before: str, notes: Sequence[str], branch_field: str
+    found: InspectedToken,
+    *,
+    before: str,
+    notes: Sequence[str],
+    words: Mapping[str, Sequence[str]],
+    branch_field: str,
 ) -> Markup:
     """Return what the drawer shows of a token.
 
@@ -35,6 +40,7 @@ def drawer(
         found: The token.
         before: The text before it.
         notes: Sentences on what it is.
+        words: By steer name, the words of its strongest dimensions.
         branch_field: Id of the field by which texts go on from another token; "" if they cannot.
     """
     token = found.token
@@ -61,14 +67,14 @@ def drawer(
         p=percent(math.exp(token.logprob)),
         base_rank=found.base_rank,
         rank=found.rank,
-        parts=_parts(found) if found.shares else "",
+        parts=_parts(found, words) if found.shares else "",
         choose="Continue from here with" if branch_field else "The likeliest here",
         before_list=_alternatives("before", found.before, token, branch_field),
         after_list=_alternatives("after steering", found.after, token, branch_field),
     )
 
 
-def _parts(found: InspectedToken) -> Markup:
+def _parts(found: InspectedToken, words: Mapping[str, Sequence[str]]) -> Markup:
     """Return what sums to the shift: a bar begins where the one above it ends."""
     top = [
         *(
@@ -80,7 +86,8 @@ def _parts(found: InspectedToken) -> Markup:
     ]
     bars = _waterfall([*top, _Part("shift of log p", found.shift, "")])
     folded = Markup().join(
-        _dimensions(share, is_open=len(found.shares) == 1) for share in found.shares
+        _dimensions(share, words.get(share.name, ()), is_open=len(found.shares) == 1)
+        for share in found.shares
     )
     return Markup(
         "<h3>What moved it, in nats</h3>{}{}"
@@ -89,11 +96,13 @@ def _parts(found: InspectedToken) -> Markup:
     ).format(bars, folded, _NORMALISER)
 
 
-def _dimensions(share: SteerShare, *, is_open: bool) -> Markup:
+def _dimensions(share: SteerShare, words: Sequence[str], *, is_open: bool) -> Markup:
     """Return the bars of a steer's strongest dimensions, which sum to its share."""
     order = sorted(range(len(share.dimensions)), key=lambda i: -abs(share.dimensions[i]))
+    names = [*(f"{i}: {word}" for i, word in enumerate(words, 1))]
     parts = [
-        _Part(f"dimension {i + 1}", share.dimensions[i], "") for i in order[:_SHOWN_DIMENSIONS]
+        _Part(names[i] if i < len(names) else f"dimension {i + 1}", share.dimensions[i], "")
+        for i in order[:_SHOWN_DIMENSIONS]
     ]
     if rest := order[_SHOWN_DIMENSIONS:]:
         parts.append(_Part(f"{len(rest)} more", sum(share.dimensions[i] for i in rest), ""))

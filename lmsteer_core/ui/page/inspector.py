@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 from gradio.components import Component
 
 from lmsteer_core.errors import InputError, LMSteerError
+from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.markup import inspection, widgets
 from lmsteer_core.ui.page.events import LOOK, call_js
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.page.written import WRITTEN, Place
+from lmsteer_core.workbench import Workbench
 
 _STEER, _COMPOSE = "steer-branch", "compose-branch"
 BRANCH_FIELDS = {
@@ -24,6 +27,12 @@ BRANCH_FIELDS = {
     "compose-steered": _COMPOSE,
 }
 """Panels whose texts can go on from another token, and the id of the field that asks for it."""
+
+
+_N_NAMED = 16
+"""Dimensions that are named by their words; weaker ones by their number alone."""
+
+_WORDS: WeakKeyDictionary[Steer, list[str]] = WeakKeyDictionary()
 
 
 def create_inspector() -> None:
@@ -89,7 +98,20 @@ def inspect(request: gr.Request, asked: str) -> str:
             found,
             before=text.workbench.text(ids[:-1]),
             notes=notes,
+            words={steer.name: _dimension_words(text.workbench, steer) for steer, _ in parts},
             branch_field=BRANCH_FIELDS.get(place.panel, "") if text.sampling else "",
         )
     except LMSteerError as error:
         return widgets.note(str(error), "error")
+
+
+def _dimension_words(workbench: Workbench, steer: Steer) -> list[str]:
+    """Return the words at both ends of a steer's dimensions; of a locked steer none are shown."""
+    if steer.card.is_locked:
+        return []
+    words = _WORDS.get(steer)
+    if words is None:
+        found = workbench.dimensions(steer, n_dims=min(steer.rank, _N_NAMED), n_words=1)
+        words = [" ↔ ".join([*each.negative, *each.positive]) for each in found]
+        _WORDS[steer] = words
+    return words

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 import pytest
+from markupsafe import escape
 
 from lmsteer_core import LanguageModel, inspect_token
 from lmsteer_core.errors import InputError
@@ -17,6 +18,7 @@ from lmsteer_core.ui.page.inspector import inspect
 from lmsteer_core.ui.page.written import WRITTEN, Place
 from lmsteer_core.ui.tabs.steer.handlers import SteerHandlers
 from lmsteer_core.ui.tabs.steer.settings import SIDE_BY_SIDE, ContinuumSettings, SliderSettings
+from lmsteer_core.workbench import Workbench
 
 REQUEST = gr.Request(session_hash="a", headers={})
 STRANGER = gr.Request(session_hash="b", headers={})
@@ -88,6 +90,23 @@ def test_the_drawer_tells_what_the_library_does(
     assert ("Written unsteered" in html) == (panel == "baseline")
     assert "&lt;b&gt; kitchen" in html
     assert "<b> kitchen" not in html
+
+
+@pytest.mark.usefixtures("handlers")
+def test_dimensions_are_named_by_their_words_unless_the_steer_is_locked(
+    page: Page, small_workbench: Workbench
+) -> None:
+    joy = page.steers.by_name("a")["joy"]
+    (first, *_) = small_workbench.dimensions(joy, n_words=1)
+    name = f"1: {first.negative[0]} ↔ {first.positive[0]}"
+    html = inspect(REQUEST, asked("steered", 1))
+    assert numbers(html, str(escape(name)))
+    locked = dataclasses.replace(joy, card=dataclasses.replace(joy.card, notice="It offends."))
+    (text,) = WRITTEN._of_pages["a"]["steered"]
+    WRITTEN.put("a", {"steered": [dataclasses.replace(text, steers={"joy": locked})]})
+    html = inspect(REQUEST, asked("steered", 1))
+    assert "↔" not in html
+    assert numbers(html, "dimension 1")
 
 
 @pytest.mark.usefixtures("handlers")
