@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import pytest
 from support.calls import record_calls
 
-from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
+from lmsteer_core import (
+    InputError,
+    LanguageModel,
+    Row,
+    Sampling,
+    Steer,
+    generate,
+    inspect_token,
+)
 from lmsteer_core.resources import PRETRAINED_STEERS
 from lmsteer_core.serving.endless_text import Drive
 from lmsteer_core.serving.engine import Engine
@@ -74,6 +83,21 @@ def test_it_outgrows_its_window_and_rolls_new_dice_there(
     for row in rows[1:]:
         assert len(row.ids) == 12
         assert any(whole[i : i + 12] == row.ids for i in range(start, len(whole)))
+
+
+def test_what_was_read_before_a_token_gives_its_probability(
+    lm: LanguageModel, engine: Engine, steer: Steer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmsteer_core.serving.endless_text._WINDOW", 12)
+    drive = Drive(lm, engine, PROMPT, DICE)
+    drive.steer({"style": 2.0}, {"style": steer})
+    ids = take(drive, 30)
+    for place in (0, 11, 12, 13, 25, 29):
+        token = drive.written[place]
+        if not math.isnan(token.logprob):  # a break, which no model wrote
+            found = inspect_token(lm, [*drive.ids_before(place), ids[place]], -1, [(steer, 2.0)])
+            assert found.token.logprob == pytest.approx(token.logprob, abs=1e-3)
+            assert found.token.base_logprob == pytest.approx(token.base_logprob, abs=1e-3)
 
 
 def test_the_end_of_a_text_is_a_new_paragraph(lm: LanguageModel, engine: Engine) -> None:
