@@ -1,11 +1,12 @@
 /** The page's state in the address: what differs from a page that was just opened, as a query. */
 
 import { token } from "./page.js";
-import { debounced } from "./shared.js";
+import { debounced, targetWithin } from "./shared.js";
 
 const VERSION = "1";
 const PAUSE_MS = 300;
 const FIRST_TAB = "steer";
+const TOLD_MS = 2500;
 
 /** What the fragment holds besides `v` and `model`. */
 let parts = new URLSearchParams();
@@ -141,9 +142,54 @@ async function writeSoon() {
   const fragment = parts.size ? `#${fragmentOf(parts, model)}` : "";
   if (fragment !== location.hash)
     history.replaceState(history.state, "", `${location.pathname}${location.search}${fragment}`);
+  if (document.body.dataset.share) ask();
+}
+
+/** Have the open panel filled for the view as it stands. */
+function ask() {
+  document.getElementById(`share-${document.body.dataset.share}-ask`)?.click();
+}
+
+/**
+ * Put a text on the clipboard, also where a page without https may not use the newer way.
+ *
+ * @param {string} text
+ */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
+/** @param {Event} event */
+async function share(event) {
+  const button = targetWithin(event, "[data-share]");
+  if (!button) return;
+  if (button.dataset.share === "link") {
+    await copy(viewAddress());
+    const told = document.querySelector(".masthead .copied");
+    if (!told) return;
+    told.textContent = "Copied";
+    setTimeout(() => {
+      told.textContent = "";
+    }, TOLD_MS);
+    return;
+  }
+  const isOpen = button.getAttribute("aria-expanded") === "true";
+  button.setAttribute("aria-expanded", String(!isOpen));
+  if (isOpen) delete document.body.dataset.share;
+  else {
+    document.body.dataset.share = button.dataset.share;
+    ask();
+  }
 }
 
 /** Open a link that is put into the address of a page that is open already. */
 export function start() {
   addEventListener("hashchange", () => location.reload());
+  document.addEventListener("click", share);
 }

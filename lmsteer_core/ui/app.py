@@ -19,6 +19,7 @@ from lmsteer_core.ui.page.jobs import CLOSING
 from lmsteer_core.ui.page.live_feed import FeedMiddleware
 from lmsteer_core.ui.page.modules import HEAD, module_route
 from lmsteer_core.ui.page.theme import theme
+from lmsteer_core.ui.share import BUTTONS, create_qr_panel
 from lmsteer_core.ui.starting import StartingPage, cannot_serve
 from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab
@@ -90,6 +91,7 @@ def build_app(workbench: Workbench) -> gr.Blocks:
         delete_cache=(3600, 86400),
     ) as demo:
         gr.HTML(_header(workbench.model_id))
+        create_qr_panel()
         for problem in workbench.problems:
             gr.HTML(widgets.note(f"A steer was passed over: {problem}", "warning"))
         page = Page.create(workbench, demo)
@@ -136,9 +138,9 @@ def _header(model_id: str) -> Markup:
         '<header class="masthead"><div><h1>LM-Steer Workbench</h1>'
         "<p>A steer moves every output word embedding: "
         "<code>e′ = (I + ε W) e</code>. Drag ε and watch the style change.</p></div>"
-        '<div class="aside"><span class="model">model <b>{}</b></span>'
+        '<div class="aside"><span class="model">model <b>{}</b></span>{}'
         '<button type="button" class="runs-open" aria-haspopup="dialog">Runs '
         "<span>0</span></button>"
         '<button type="button" class="mode" aria-label="Switch between light and dark">◐</button>'
         "</div></header>"
-    ).format(model_id)
+    ).format(model_id, BUTTONS)
