@@ -170,7 +170,7 @@ function drawer() {
     <button type="button" data-inspector="before" aria-label="Token before">‹</button>
     <button type="button" data-inspector="after" aria-label="Token after">›</button>
     <button type="button" data-inspector="close" aria-label="Close">×</button></div>
-    <p class="inspector-told" role="status"></p><div class="inspector-body"></div>`;
+    <p class="inspector-summary" role="status"></p><div class="inspector-body"></div>`;
   // Gradio lets rules for narrow screens hold only within.
   (document.querySelector(".gradio-container .contain") ?? document.body).append(made);
   return made;
@@ -209,7 +209,7 @@ function inspect(token) {
   }
   token.scrollIntoView({ block: "nearest" });
   aside.setAttribute("aria-busy", "true");
-  send("inspector-asked", place);
+  send("inspector-message", place);
 }
 
 /** Close the drawer; the focus goes back to its token. */
@@ -224,21 +224,22 @@ function close() {
 }
 
 /**
- * Show what the server told of a token, if it is still the one that is open.
+ * Show what the server answered of a token, if it is still the one that is open.
  *
- * @param {string} asked
+ * @param {string} message
  * @param {string} html The server's markup, in which all text is escaped.
  */
-export function show(asked, html) {
-  if (!open || asked !== JSON.stringify(open)) return;
+export function show(message, html) {
+  if (!open || message !== JSON.stringify(open)) return;
   const aside = drawer();
   const body = aside.querySelector(".inspector-body");
   if (!body) return;
   body.innerHTML = html;
   body.scrollTop = 0;
-  const told = aside.querySelector(".inspector-told");
+  const summary = aside.querySelector(".inspector-summary");
   const shift = body.querySelector(".inspector-parts .sum")?.textContent ?? "";
-  if (told) told.textContent = `${body.querySelector("h2, .note")?.textContent ?? ""} ${shift}`;
+  if (summary)
+    summary.textContent = `${body.querySelector("h2, .note")?.textContent ?? ""} ${shift}`;
   aside.setAttribute("aria-busy", "false");
 }
 

@@ -396,7 +396,7 @@ function drawer() {
       element("button", { type: "button", "data-runs": "import" }, "Import"),
       element("button", { type: "button", "data-runs": "close", "aria-label": "Close" }, "×"),
     ),
-    element("p", { class: "runs-told", role: "status" }),
+    element("p", { class: "runs-status", role: "status" }),
     element("div", { class: "runs-body" }),
   );
   // Gradio lets rules for narrow screens hold only within.
@@ -406,7 +406,7 @@ function drawer() {
 
 /** @param {string} text */
 function tell(text) {
-  const line = drawer().querySelector(".runs-told");
+  const line = drawer().querySelector(".runs-status");
   if (line) line.textContent = text;
 }
 
@@ -487,10 +487,10 @@ function reopen({ model, prompt, epsilons, sampling, begin, parent }) {
     }
   }
   /** @type {HTMLTextAreaElement | null} */
-  const asked = document.querySelector("#steer-reopen textarea");
-  if (!asked) return;
+  const request = document.querySelector("#steer-reopen textarea");
+  if (!request) return;
   setTimeout(() => {
-    enter(asked, JSON.stringify({ prompt, epsilons, sampling, begin }));
+    enter(request, JSON.stringify({ prompt, epsilons, sampling, begin }));
     setTimeout(() => document.getElementById("steer-reopen-go")?.click());
   }, REOPEN_MS);
 }

@@ -39,11 +39,11 @@ def test_runs_are_kept_compared_exported_and_imported(visit, tmp_path: Path) -> 
     for name in ("Delete", "Delete"):
         lines.first.get_by_role("button", name=name).click()
     assert lines.count() == 0
-    for file, told in ((Path(__file__), "not JSON"), (path, "2 runs were added")):
+    for file, status in ((Path(__file__), "not JSON"), (path, "2 runs were added")):
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Import").click()
         chooser.value.set_files(file)
-        page.locator(".runs-told").get_by_text(told).wait_for()
+        page.locator(".runs-status").get_by_text(status).wait_for()
     assert lines.nth(1).get_by_label("Note").input_value() == "the better one"
     assert lines.nth(1).get_by_role("button", name="Star").get_attribute("aria-pressed") == "true"
 

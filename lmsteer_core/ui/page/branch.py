@@ -14,13 +14,13 @@ from lmsteer_core.ui.page.written import WRITTEN, Place
 
 
 def branch(
-    session: str, asked: str, baselines: Baselines, is_wanted: Wanted, ids: live_text.ColumnIds
+    session: str, message: str, baselines: Baselines, is_wanted: Wanted, ids: live_text.ColumnIds
 ) -> Iterator[LiveView]:
     """Yield both columns as they go on from another token, with the setting and seed of before.
 
     Args:
         session: Whose page.
-        asked: A `Place` with a choice, as JSON.
+        message: A `Place` with a choice, as JSON.
         baselines: The unsteered texts of the tab.
         is_wanted: Whether to go on; asked at every token.
         ids: Where the texts stand.
@@ -28,7 +28,7 @@ def branch(
     Raises:
         InputError: If the page shows no such token, or no text can go on from the chosen one.
     """
-    place = Place.parse(asked)
+    place = Place.parse(message)
     written, start = WRITTEN.find(session, place)
     if place.choice is None or written.sampling is None:
         raise InputError("Choose a token to go on from.")

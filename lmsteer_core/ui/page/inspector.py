@@ -37,14 +37,14 @@ _WORDS: WeakKeyDictionary[Steer, list[str]] = WeakKeyDictionary()
 
 def create_inspector() -> None:
     """Add the hidden fields and the event by which the page's drawer is filled."""
-    asked, ask = _asking("inspector-asked")
-    told = gr.Textbox(visible="hidden", label="Told", elem_id="inspector-told")
-    ask.click(inspect, asked, told, **LOOK).then(
-        None, [asked, told], None, js=call_js("inspector.show"), api_visibility="private"
+    message, send = _message_field("inspector-message")
+    answer = gr.Textbox(visible="hidden", label="Answer", elem_id="inspector-answer")
+    send.click(inspect, message, answer, **LOOK).then(
+        None, [message, answer], None, js=call_js("inspector.show"), api_visibility="private"
     )
 
 
-def on_asked(
+def on_message(
     elem_id: str,
     write: Callable[..., Any],
     outputs: Sequence[gr.HTML],
@@ -60,25 +60,25 @@ def on_asked(
         more: Other widgets that it reads.
         options: Of the event.
     """
-    asked, ask = _asking(elem_id)
-    ask.click(write, [asked, *more], outputs, **options)
+    message, send = _message_field(elem_id)
+    send.click(write, [message, *more], outputs, **options)
 
 
-def _asking(elem_id: str) -> tuple[gr.Textbox, gr.Button]:
+def _message_field(elem_id: str) -> tuple[gr.Textbox, gr.Button]:
     """Add a hidden field and the button by which the page says that it is filled."""
     field = gr.Textbox(visible="hidden", label="Token", elem_id=elem_id)
     return field, gr.Button("Ask", visible="hidden", elem_id=f"{elem_id}-go")
 
 
-def inspect(request: gr.Request, asked: str) -> str:
+def inspect(request: gr.Request, message: str) -> str:
     """Return what the drawer shows of a token, as HTML.
 
     Args:
         request: Of the page.
-        asked: A `Place` as JSON.
+        message: A `Place` as JSON.
     """
     try:
-        place = Place.parse(asked)
+        place = Place.parse(message)
         text, start = WRITTEN.find(session_of(request), place)
         token = text.tokens[start]
         if text.sampling and math.isnan(token.base_logprob):

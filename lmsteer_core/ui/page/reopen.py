@@ -60,7 +60,7 @@ class KeptRun(BaseModel):
 def reopen(
     workbench: Workbench,
     session: str,
-    asked: str,
+    message: str,
     baselines: Baselines,
     page_steers: Mapping[str, Steer],
     is_wanted: Wanted,
@@ -72,7 +72,7 @@ def reopen(
     Args:
         workbench: The model and the steers that all visitors share.
         session: Whose page.
-        asked: A `KeptRun` as JSON.
+        message: A `KeptRun` as JSON.
         baselines: The unsteered texts of the tab.
         page_steers: Steers of the visitor's page by name.
         is_wanted: Whether to go on; asked at every token.
@@ -82,7 +82,7 @@ def reopen(
         InputError: If it is no run, or cannot be written here.
         SteerError: If a steer is not here.
     """
-    run = KeptRun.parse(asked)
+    run = KeptRun.parse(message)
     sampling = Sampling(**run.sampling.model_dump())
     parts = [
         (page_steers.get(name) or workbench.steer(name), check_epsilon(epsilon, name))

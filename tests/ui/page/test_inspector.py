@@ -1,4 +1,4 @@
-"""A token of a page's text is found, told of, and another one put in its place."""
+"""A token of a page's text is found, explained, and another one put in its place."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def handlers(page: Page) -> Iterator[SteerHandlers]:
     WRITTEN.forget("a")
 
 
-def asked(panel: str, place: int, choice: int | None = None, text: int = 0) -> str:
+def message_of(panel: str, place: int, choice: int | None = None, text: int = 0) -> str:
     """Return what the page sends of a token that it shows."""
     token = WRITTEN._of_pages["a"][panel][text].tokens[place]
     word = token.text.lstrip() or token.text
@@ -77,7 +77,7 @@ def test_the_drawer_tells_what_the_library_does(
     page: Page, small: LanguageModel, panel: str
 ) -> None:
     place = last_whole(panel)
-    html = inspect(REQUEST, asked(panel, place))
+    html = inspect(REQUEST, message_of(panel, place))
     steer = page.steers.by_name("a")["joy"]
     ids = [*small.encode(SETTINGS.prompt)[0], *shown(panel)[: place + 1]]
     found = inspect_token(small, ids, -1, [(steer, 2.0)])
@@ -99,19 +99,19 @@ def test_dimensions_are_named_by_their_words_unless_the_steer_is_locked(
     joy = page.steers.by_name("a")["joy"]
     (first, *_) = small_workbench.dimensions(joy, n_words=1)
     name = f"1: {first.negative[0]} ↔ {first.positive[0]}"
-    html = inspect(REQUEST, asked("steered", 1))
+    html = inspect(REQUEST, message_of("steered", 1))
     assert numbers(html, str(escape(name)))
     locked = dataclasses.replace(joy, card=dataclasses.replace(joy.card, notice="It offends."))
     (text,) = WRITTEN._of_pages["a"]["steered"]
     WRITTEN.put("a", {"steered": [dataclasses.replace(text, steers={"joy": locked})]})
-    html = inspect(REQUEST, asked("steered", 1))
+    html = inspect(REQUEST, message_of("steered", 1))
     assert "↔" not in html
     assert numbers(html, "dimension 1")
 
 
 @pytest.mark.usefixtures("handlers")
 def test_what_the_page_does_not_show_is_one_sentence() -> None:
-    known = json.loads(asked("steered", 1))
+    known = json.loads(message_of("steered", 1))
     for change, says in (
         ({"panel": "nosuch"}, "no longer held"),
         ({"text": 1}, "no longer held"),
@@ -133,7 +133,7 @@ def test_the_same_token_chosen_again_gives_the_same_text(handlers: SteerHandlers
     before, baseline = shown("steered"), shown("baseline")
     place = last_whole("steered")
     *_, (_, steered, status) = handlers.write_branch(
-        REQUEST, asked("steered", place, before[place])
+        REQUEST, message_of("steered", place, before[place])
     )
     assert "A branch" in status
     assert shown("steered")[: len(before)] == before
@@ -147,7 +147,7 @@ def test_both_columns_go_on_from_the_token_that_was_chosen(
     before, place = shown("baseline"), last_whole("baseline")
     choice = small.token_ids(" table")[0]
     *_, status = [
-        panels for panels in handlers.write_branch(REQUEST, asked("baseline", place, choice))
+        panels for panels in handlers.write_branch(REQUEST, message_of("baseline", place, choice))
     ][-1]
     assert "“ table”" in status
     for panel in ("baseline", "steered"):
@@ -155,7 +155,7 @@ def test_both_columns_go_on_from_the_token_that_was_chosen(
         assert ids[: place + 1] == [*before[:place], choice]
         assert place + 1 < len(ids) <= place + 1 + SETTINGS.n_tokens
     # The branch can be looked at, too.
-    assert "shift of log p" in inspect(REQUEST, asked("steered", place))
+    assert "shift of log p" in inspect(REQUEST, message_of("steered", place))
 
 
 def test_no_text_goes_on_from_its_end_or_a_token_that_is_none(
@@ -168,7 +168,7 @@ def test_no_text_goes_on_from_its_end_or_a_token_that_is_none(
         (small.vocab_size, "must be between"),
         (None, "Choose"),
     ):
-        *_, (*_, status) = handlers.write_branch(REQUEST, asked("steered", 1, choice))
+        *_, (*_, status) = handlers.write_branch(REQUEST, message_of("steered", 1, choice))
         assert says in status
     assert shown("steered") == before
 
@@ -181,13 +181,13 @@ def test_a_line_of_the_continuum_has_its_own_epsilon(handlers: SteerHandlers) ->
     }
     lines = ContinuumSettings(**writing, steer_name="joy", n_lines=5)
     assert [*handlers.write_continuum(REQUEST, lines)]
-    assert numbers(inspect(REQUEST, asked("continuum", 0, text=0)), "joy −3")
-    assert "Every ε is 0" in inspect(REQUEST, asked("continuum", 0, text=2))
-    assert numbers(inspect(REQUEST, asked("continuum", 0, text=4)), "joy +3")
+    assert numbers(inspect(REQUEST, message_of("continuum", 0, text=0)), "joy −3")
+    assert "Every ε is 0" in inspect(REQUEST, message_of("continuum", 0, text=2))
+    assert numbers(inspect(REQUEST, message_of("continuum", 0, text=4)), "joy +3")
 
 
 def test_a_page_that_is_closed_is_forgotten(handlers: SteerHandlers) -> None:
-    known = asked("steered", 0)
+    known = message_of("steered", 0)
     handlers.forget(REQUEST)
     with pytest.raises(InputError, match="no longer held"):
         WRITTEN.find("a", Place.parse(known))

@@ -102,12 +102,12 @@ class ComposeHandlers:
         for baseline, steered, status in self._text_runs.follow_live(request, 2, write):
             yield {"baseline": baseline, "steered": steered, "status": status}
 
-    def write_branch(self, request: gr.Request, asked: str) -> Iterator[tuple[Any, ...]]:
+    def write_branch(self, request: gr.Request, message: str) -> Iterator[tuple[Any, ...]]:
         """Let both columns go on from another token of a text."""
         session = session_of(request)
 
         def write(is_wanted: Wanted) -> Iterator[LiveView]:
-            return branch(session, asked, self.baselines, is_wanted, COLUMN_IDS)
+            return branch(session, message, self.baselines, is_wanted, COLUMN_IDS)
 
         yield from self._text_runs.follow_live(request, 2, write)
 

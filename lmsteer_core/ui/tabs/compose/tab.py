@@ -20,7 +20,7 @@ from lmsteer_core.ui.page.events import (
     call_js,
     note_js,
 )
-from lmsteer_core.ui.page.inspector import on_asked
+from lmsteer_core.ui.page.inspector import on_message
 from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.wiring import Updates, wired
 from lmsteer_core.ui.tabs.compose.handlers import COLUMN_IDS, TEXT, ComposeHandlers
@@ -179,7 +179,7 @@ class _Events:
         shown_map.score.click(**self._event(self._handlers.write_map, self._panels, STREAMING))
         text.stop.click(self._handlers.stop, None, None, **QUIET)
         columns = [text.baseline, text.steered, text.status]
-        on_asked("compose-branch", self._handlers.write_branch, columns, **STREAMING)
+        on_message("compose-branch", self._handlers.write_branch, columns, **STREAMING)
         choosers = {"across": plane.across, "up": plane.up, "third": extras.third}
         page.announcement.change(**self._event(self._handlers.offer, choosers, QUIET)).then(
             **self.fit

@@ -67,16 +67,18 @@ class SteerHandlers:
 
         yield from self._column_runs.follow_live(request, 2, write)
 
-    def write_branch(self, request: gr.Request, asked: str) -> Iterator[tuple[Any, ...]]:
+    def write_branch(self, request: gr.Request, message: str) -> Iterator[tuple[Any, ...]]:
         """Let both columns go on from another token of a text; yield them as `write_columns`."""
         session = session_of(request)
 
         def write(is_wanted: Wanted) -> Iterator[LiveView]:
-            return branch(session, asked, self.baselines, is_wanted, live_text.ColumnIds())
+            return branch(session, message, self.baselines, is_wanted, live_text.ColumnIds())
 
         yield from self._column_runs.follow_live(request, 2, write)
 
-    def reopen(self, request: gr.Request, asked: str, unlocked: bool) -> Iterator[tuple[Any, ...]]:
+    def reopen(
+        self, request: gr.Request, message: str, unlocked: bool
+    ) -> Iterator[tuple[Any, ...]]:
         """Write a run again that the page kept; yield the columns as `write_columns`."""
         session = session_of(request)
 
@@ -84,7 +86,7 @@ class SteerHandlers:
             return reopen(
                 self._page.workbench,
                 session,
-                asked,
+                message,
                 self.baselines,
                 self._page.steers.by_name(session),
                 is_wanted,

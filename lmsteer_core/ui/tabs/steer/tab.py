@@ -17,7 +17,7 @@ from lmsteer_core.ui.markup.format import epsilon_text
 from lmsteer_core.ui.page import live_text
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import PACE_JS, QUIET, STREAMING, Inputs
-from lmsteer_core.ui.page.inspector import on_asked
+from lmsteer_core.ui.page.inspector import on_message
 from lmsteer_core.ui.page.live_view import LiveView
 from lmsteer_core.ui.page.theme import SLIDER_EXTENT
 from lmsteer_core.ui.starting import keep_example
@@ -150,8 +150,8 @@ def _add_text_events(
     for button, text in zip(controls.examples, EXAMPLE_PROMPTS, strict=True):
         button.click(lambda text=text: text, None, controls.prompt, **QUIET).then(**write)
     columns.stop.click(handlers.stop, None, None, **QUIET)
-    on_asked("steer-branch", handlers.write_branch, columns.outputs, **STREAMING)
-    on_asked("steer-reopen", handlers.reopen, columns.outputs, controls.unlock, **STREAMING)
+    on_message("steer-branch", handlers.write_branch, columns.outputs, **STREAMING)
+    on_message("steer-reopen", handlers.reopen, columns.outputs, controls.unlock, **STREAMING)
 
 
 def _add_slider_events(page: Page, handlers: SteerHandlers, controls: _Controls) -> None:
