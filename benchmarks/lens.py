@@ -25,16 +25,11 @@ import torch
 
 from benchmarks.measure import seconds
 from lmsteer_core import LanguageModel, Steer, Steering, load_model
-from lmsteer_core.analysis.dimensions import (
-    dimensions,
-    displacement_pca,
-    mean_logit_shift,
-    word_scores,
-)
 from lmsteer_core.analysis.evidence import POSTERIOR_GRID, profile
 from lmsteer_core.analysis.next_word import EPSILON_GRID, next_words
 from lmsteer_core.analysis.reading import read_text
 from lmsteer_core.analysis.style_reading import read_styles
+from lmsteer_core.analysis.word_map import word_map
 from lmsteer_core.workbench import Workbench
 
 PROMPT = "The letter on the kitchen table said that"
@@ -94,10 +89,7 @@ def words(lm: LanguageModel, steers: list[Steer]) -> None:
     """Print the seconds of a first view, and of switching to every other steer."""
 
     def view(steer: Steer) -> None:
-        dimensions(lm, steer)
-        word_scores(lm, steer)
-        mean_logit_shift(lm, steer)
-        displacement_pca(lm, steer)
+        word_map(lm, steer)
 
     first = seconds(partial(view, steers[0]))
     switched = [seconds(partial(view, steer)) for steer in steers[1:] or steers]

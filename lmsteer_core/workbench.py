@@ -418,10 +418,12 @@ class Workbench:
         steer.card.check_unlocked(-1.0, unlock)
         return self._engine.call(lambda: dimensions(self._lm, steer, **options))
 
-    def dimension_steer(self, steer: Steer, i: int, *, unlock: bool = False) -> Steer:
+    def dimension_steer(
+        self, steer: Steer, i: int, *, unlock: bool = False, **options: Any
+    ) -> Steer:
         """Return `dimensions.dimension_steer`; its poles are words, as `dimensions` shows them."""
         steer.card.check_unlocked(-1.0, unlock)
-        return self._engine.call(lambda: dimension_steer(self._lm, steer, i))
+        return self._engine.call(lambda: dimension_steer(self._lm, steer, i, **options))
 
     def word_map(self, steer: Steer, *, unlock: bool = False, **options: Any) -> WordMap:
         """Return `word_map.word_map`; a locked pole's words are refused without `unlock`."""

@@ -1,7 +1,9 @@
-"""The words a steer lives on: singular dimensions of W and where the vocabulary sits on them.
+"""The words a steer lives on: its dimensions and where the vocabulary sits on them.
 
-With W = Σ_i σ_i u_i v_iᵀ the logit of word v moves by ε Σ_i σ_i (h · u_i)(v_i · e_v): the hidden
-state decides through u_i how much dimension i matters, and v_i · e_v which words gain.
+With W = Σ_i a_i b_iᵀ (see `readings`) the logit of word v moves by ε Σ_i (h · a_i)(b_i · e_v): the
+hidden state decides through a_i how much dimension i matters, and b_i · e_v which words gain. The
+word itself moves along a_i, by b_i · e_v. Scores are taken from the embedding that the model
+expects in ordinary text, for what all words share changes no probability.
 """
 
 from __future__ import annotations
@@ -13,15 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmsteer_core.analysis.vocabulary import find_word, neutral_statistics, vocabulary
+from lmsteer_core.analysis.ordinary_text import expectations, ordinary_text
+from lmsteer_core.analysis.readings import DEFAULT, Factors, factors, word_products
+from lmsteer_core.analysis.vocabulary import find_word, vocabulary
+from lmsteer_core.analysis.word_lists import end_words, rounded, strongest
 from lmsteer_core.errors import InputError
 from lmsteer_core.limits import check_whole_number
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer, check_fingerprint
-
-_RESOLUTION = 1e-5
-"""Scores nearer than this share of the largest are ties, whatever
-a machine's rounding makes of them."""
 
 _N_POLE_WORDS = 3
 
@@ -31,12 +32,13 @@ _MAX_WORDS = 1000
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension of a steer: of its SVD, or of the PCA of its displacements.
+    """One dimension of a steer under a reading.
 
     Attributes:
-        singular_value: σ_i; for PCA the standard deviation of the words' coordinates.
-        energy: Share of Σ σ².
-        positive: Words that +ε makes likelier through it, strongest first.
+        singular_value: Its length in the reading's metric: σ_i of an SVD; the standard deviation of
+            the words' moves in *pca*; in the others √(2 · the divergence it causes at ε = 1).
+        energy: Its share of the steer's squared length in that metric; all of them sum to 1.
+        positive: Words that +ε makes likelier through it, those that say most first.
         negative: Words that −ε makes likelier.
     """
 
@@ -45,6 +47,11 @@ class Dimension:
     positive: list[str]
     negative: list[str]
 
+    @property
+    def name(self) -> str:
+        """The first words of either end."""
+        return " ↔ ".join(", ".join(words[:2]) for words in (self.negative, self.positive))
+
 
 @dataclass(frozen=True)
 class Place:
@@ -52,7 +59,7 @@ class Place:
 
     Attributes:
         word: Its spelling.
-        scores: v_i · (e_v − mean e) per dimension.
+        scores: b_i · (e_v − mean e) per dimension.
         ranks: Its place among the vocabulary's n_words, 1 at the + end.
         n_words: Their number.
     """
@@ -64,44 +71,55 @@ class Place:
 
 
 def dimensions(
-    lm: LanguageModel, steer: Steer, *, n_dims: int = 8, n_words: int = 12, raw: bool = False
+    lm: LanguageModel,
+    steer: Steer,
+    *,
+    n_dims: int = 8,
+    n_words: int = 12,
+    raw: bool = False,
+    reading: str = DEFAULT,
 ) -> list[Dimension]:
-    """Return the strongest singular dimensions with the words at both ends.
+    """Return the strongest dimensions with the words at both ends.
 
     The sign of each is fixed so that + is the end that +ε makes likelier in ordinary text, i.e. the
-    mean hidden state over neutral sentences has a positive coordinate on u_i. Equals are listed in
-    the order of their token ids.
+    mean hidden state over ordinary text has a positive coordinate on a_i.
 
     Args:
         lm: The language model.
         steer: One of its steers.
         n_dims: Most dimensions to return.
         n_words: Most words at each end.
-        raw: List any token that the model uses, not only whole words (see `vocabulary`).
+        raw: List any token that the model uses, by its score alone, not only whole words.
+        reading: One of `readings.READINGS`.
 
     Raises:
-        InputError: If a number is out of range.
+        InputError: If a number is out of range, or there is no such reading.
     """
-    _, sigma, _ = steer.svd()
-    return _described(lm, word_scores(lm, steer, raw=raw), sigma, n_dims, n_words, raw)
+    return described(lm, factors(lm, steer, reading), n_dims=n_dims, n_words=n_words, raw=raw)
 
 
-def displacement_dimensions(
-    lm: LanguageModel, steer: Steer, *, n_dims: int = 8, n_words: int = 12, raw: bool = False
+def described(
+    lm: LanguageModel, found: Factors, *, n_dims: int, n_words: int, raw: bool
 ) -> list[Dimension]:
-    """Return the principal components of the words' displacements W e_v.
+    """Return a steer's dimensions with their words; arguments as for `dimensions`."""
+    n_dims = check_whole_number(n_dims, "The number of dimensions", 1, lm.d_model)
+    n_words = check_whole_number(n_words, "The number of words", 1, _MAX_WORDS)
+    scores = centred_scores(lm, found.writes[:n_dims].T, raw=raw)
+    words = vocabulary(lm, raw=raw).words
 
-    Arguments as for `dimensions`.
+    def end(i: int, sign: int) -> list[str]:
+        if raw:
+            return strongest(words, sign * scores[:, i], n_words)
+        return end_words(lm, sign * scores[:, i], n_words)
 
-    The SVD asks how W acts on any vector, this how it moves the words there are: a direction
-    that few words have counts for little. Energies are shares of the displacements' whole variance.
-    """
-    coordinates, sigma = _displacements(lm, steer, raw)
-    return _described(lm, coordinates, sigma, n_dims, n_words, raw)
+    return [
+        Dimension(float(found.sizes[i]), float(found.shares[i]), end(i, 1), end(i, -1))
+        for i in range(scores.shape[1])
+    ]
 
 
-def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
-    """Return σ_i u_i v_iᵀ, the steer's singular dimension i ≥ 0 alone, as a steer of its own.
+def dimension_steer(lm: LanguageModel, steer: Steer, i: int, *, reading: str = DEFAULT) -> Steer:
+    """Return a_i b_iᵀ, the steer's dimension i ≥ 0 alone, as a steer of its own.
 
     Its ε is that of the whole steer, and all of them sum to it. Signs are as in `dimensions`: the
     card's poles are the first words of either end.
@@ -109,20 +127,25 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
     Raises:
         InputError: If the steer has no such dimension.
     """
-    u, sigma, vt = steer.svd()
-    n_dims = int((sigma > 1e-6 * sigma[0]).sum())
+    found = factors(lm, steer, reading)
+    n_dims = len(found.shares)
     if not 0 <= i < n_dims:
         raise InputError(f"'{steer.name}' has {n_dims} dimensions; there is no dimension {i + 1}.")
-    sign = _signs(lm, u)[i]
-    dimension = dimensions(lm, steer, n_dims=i + 1, n_words=_N_POLE_WORDS)[i]
-    suffix = f"-dimension-{i + 1}"
+    alone = Factors(
+        found.reads[:, i : i + 1],
+        found.writes[i : i + 1],
+        found.shares[i : i + 1],
+        found.sizes[i : i + 1],
+    )
+    (dimension,) = described(lm, alone, n_dims=1, n_words=_N_POLE_WORDS, raw=False)
+    suffix = f"-dimension-{i + 1}" if reading == DEFAULT else f"-{reading}-{i + 1}"
     card = dataclasses.replace(
         steer.card,
         name=steer.name[: 64 - len(suffix)] + suffix,
         negative=", ".join(dimension.negative),
         positive=", ".join(dimension.positive),
         rank=1,
-        method="singular dimension",
+        method=f"one dimension ({reading})",
         data=(
             f"dimension {i + 1} of {steer.name}; + is the end that +ε makes "
             "likelier in ordinary text"
@@ -130,10 +153,12 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int) -> Steer:
         calibration={},
         metrics={"energy_share": round(dimension.energy, 4)},
     )
-    # σ split between both, so that neither leaves a half-precision file's range.
-    root = sigma[i].sqrt() * sign
-    left, right = (u[:, i : i + 1] * root).contiguous(), (vt[i : i + 1] * root).contiguous()
-    return dataclasses.replace(steer, left=left, right=right, card=card, reader=None)
+    # The length is split between both, so that neither leaves a half-precision file's range.
+    balance = (alone.writes.norm() / alone.reads.norm()).sqrt()
+    left, right = alone.reads * balance, alone.writes / balance
+    return dataclasses.replace(
+        steer, left=left.contiguous(), right=right.contiguous(), card=card, reader=None
+    )
 
 
 def overlap(steers: Sequence[Steer]) -> Tensor:
@@ -162,24 +187,31 @@ def overlap(steers: Sequence[Steer]) -> Tensor:
     return (inner / norm / norm[:, None]).clamp(-1, 1).float()
 
 
-def word_scores(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
-    """Return v_i · (e_v − mean e) for the vocabulary's words, (n_words, rank), signs fixed."""
-    u, _, vt = steer.svd()
-    return _along(lm, raw, (vt * _signs(lm, u)[:, None]).T)
+def word_scores(
+    lm: LanguageModel, steer: Steer, *, raw: bool = False, reading: str = DEFAULT
+) -> Tensor:
+    """Return b_i · (e_v − mean e), (n_words, n_dims): how far ε = 1 moves each word along a_i."""
+    return centred_scores(lm, factors(lm, steer, reading).writes.T, raw=raw)
 
 
-def word_moves(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
-    """Return v_i · W (e_v − mean e), (n_words, rank): how ε = 1 moves the `word_scores`.
+def word_positions(
+    lm: LanguageModel, steer: Steer, *, raw: bool = False, reading: str = DEFAULT
+) -> Tensor:
+    """Return the words' coordinates on the axes a_i before they move, (n_words, n_dims).
 
-    An arrow on a map of two dimensions runs from a word's scores to its scores plus ε times this.
+    ε adds ε times the `word_scores`.
     """
-    u, _, vt = steer.svd()
-    axes = vt * _signs(lm, u)[:, None]
-    return _along(lm, raw, steer.right.float().cpu().T) @ (axes @ steer.left.float().cpu()).T
+    return centred_scores(lm, torch.linalg.pinv(factors(lm, steer, reading).reads).T, raw=raw)
 
 
 def place(
-    lm: LanguageModel, steer: Steer, word: str, *, n_dims: int = 8, raw: bool = False
+    lm: LanguageModel,
+    steer: Steer,
+    word: str,
+    *,
+    n_dims: int = 8,
+    raw: bool = False,
+    reading: str = DEFAULT,
 ) -> Place:
     """Return where a word sits on the steer's strongest dimensions.
 
@@ -189,121 +221,34 @@ def place(
         word: A word of the `vocabulary`; another case of it is found too.
         n_dims: Most dimensions to return.
         raw: Look among all tokens that the model uses, spelled as they are listed.
+        reading: One of `readings.READINGS`.
 
     Raises:
         InputError: If the vocabulary has no such word.
     """
     words = vocabulary(lm, raw=raw).words
     index = find_word(lm, word, raw=raw)
-    scores = word_scores(lm, steer, raw=raw)[:, :n_dims]
+    scores = word_scores(lm, steer, raw=raw, reading=reading)[:, :n_dims]
     return Place(words[index], scores[index].tolist(), ranks(scores, index), len(words))
 
 
 def ranks(scores: Tensor, index: int) -> list[int]:
     """Return a word's place, 1 at the + end, in each column of (n_words, n_dims) scores."""
-    rounded = _rounded(scores)  # the same ties as in the lists
-    ahead = (rounded > rounded[index]).sum(dim=0) + (rounded[:index] == rounded[index]).sum(dim=0)
+    levels = rounded(scores)
+    ahead = (levels > levels[index]).sum(dim=0) + (levels[:index] == levels[index]).sum(dim=0)
     return (ahead + 1).tolist()
 
 
-def displacement_pca(
-    lm: LanguageModel, steer: Steer, *, n_components: int = 3, raw: bool = False
-) -> Tensor:
-    """Return the words' coordinates in a PCA of their displacements W e_v, (n_words, n_components).
-
-    Signs are fixed as in `dimensions`: words with positive coordinates gain with +ε.
-    """
-    return _displacements(lm, steer, raw)[0][:, :n_components]
-
-
-def displacement_scores(
-    lm: LanguageModel, steer: Steer, *, n_components: int = 3, raw: bool = False
-) -> Tensor:
-    """Return where the words are on the axes of `displacement_pca` before they move.
-
-    With a_i the axes, a_i · (e_v − mean e), (n_words, n_components); ε adds ε times
-    `displacement_pca`.
-    """
-    axes, _ = _displacement_axes(lm, steer, raw)
-    return _along(lm, raw, axes[:, :n_components])
-
-
 def mean_logit_shift(lm: LanguageModel, steer: Steer, *, raw: bool = False) -> Tensor:
-    """Return how ε = 1 moves each word's logit in ordinary text against the average word's.
+    """Return how ε = 1 moves each word's logit in ordinary text against the expected word's.
 
     Returns:
         h̄ · W (e_v − mean e), (n_words,), in nats.
     """
     left, right = steer.left.float().cpu(), steer.right.float().cpu()
-    return _along(lm, raw, neutral_statistics(lm).mean_hidden @ left @ right)
+    return centred_scores(lm, ordinary_text(lm).mean_hidden.cpu() @ left @ right, raw=raw)
 
 
-def _along(lm: LanguageModel, raw: bool, directions: Tensor) -> Tensor:
-    """Return the words' embeddings times (d_model, …).
-
-    Their mean, which no softmax would notice, is taken off first.
-    """
-    embedding = lm.output_embedding
-    along = (embedding.float() @ directions.to(embedding.device)).cpu()[
-        vocabulary(lm, raw=raw).token_ids
-    ]
-    return along - along.mean(dim=0)
-
-
-def _signs(lm: LanguageModel, directions: Tensor) -> Tensor:
-    """Return ±1 per column of (d_model, n): + where ordinary hidden states point along it."""
-    along = neutral_statistics(lm).mean_hidden @ directions
-    return torch.where(along < 0, -1.0, 1.0)
-
-
-def _displacements(lm: LanguageModel, steer: Steer, raw: bool) -> tuple[Tensor, Tensor]:
-    """Return the principal coordinates, (n_words, n), and standard deviations, (n,)."""
-    axes, deviations = _displacement_axes(lm, steer, raw)
-    inside = axes.T @ steer.left.float().cpu()
-    return _along(lm, raw, steer.right.float().cpu().T) @ inside.T, deviations
-
-
-def _displacement_axes(lm: LanguageModel, steer: Steer, raw: bool) -> tuple[Tensor, Tensor]:
-    """Return the displacements' principal axes, (d_model, n), and standard deviations, (n,).
-
-    W e = left (right e), so all of them lie in the column space of `left`: the PCA is rank × rank.
-    """
-    basis, inside = torch.linalg.qr(steer.left.double().cpu())
-    moved = _along(lm, raw, steer.right.float().cpu().T) @ inside.float().T
-    variance, axes = torch.linalg.eigh((moved.T @ moved).double() / (len(moved) - 1))
-    variance, axes = variance.flip(0).clamp_min(0), (basis @ axes.flip(1)).float()
-    return axes * _signs(lm, axes), variance.sqrt().float()
-
-
-def _described(
-    lm: LanguageModel, scores: Tensor, sigma: Tensor, n_dims: int, n_words: int, raw: bool
-) -> list[Dimension]:
-    """Return dimensions with their words from (n_words, n_dims) coordinates."""
-    n_dims = check_whole_number(n_dims, "The number of dimensions", 1, lm.d_model)
-    n_words = check_whole_number(n_words, "The number of words", 1, _MAX_WORDS)
-    energy = sigma.square() / sigma.square().sum()
-    words = vocabulary(lm, raw=raw).words
-    described = []
-    for i in range(min(n_dims, int((sigma > 1e-6 * sigma[0]).sum()))):
-        coordinates = _rounded(scores[:, i])
-        rising, falling = (
-            _distinct(words, torch.argsort(sign * coordinates, stable=True).tolist(), n_words, raw)
-            for sign in (1, -1)
-        )
-        described.append(Dimension(float(sigma[i]), float(energy[i]), falling, rising))
-    return described
-
-
-def _rounded(scores: Tensor) -> Tensor:
-    """Return whole multiples of the resolution of each column."""
-    return (scores / (_RESOLUTION * scores.abs().amax(dim=0).clamp_min(1e-30))).round()
-
-
-def _distinct(words: list[str], order: list[int], n_words: int, raw: bool) -> list[str]:
-    """Return the first words in `order`, one spelling of each whatever its case; raw tokens all."""
-    chosen: dict[str, str] = {}
-    for i in order:
-        chosen.setdefault(words[i] if raw else words[i].casefold(), words[i])
-        if len(chosen) == n_words:
-            break
-    return list(chosen.values())
+def centred_scores(lm: LanguageModel, directions: Tensor, *, raw: bool = False) -> Tensor:
+    """Return (e_v − mean e) times (d_model, …) directions for every word, (n_words, …)."""
+    return word_products(lm, directions, raw=raw) - expectations(lm).embedding @ directions

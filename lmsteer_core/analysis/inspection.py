@@ -1,6 +1,6 @@
 """Why one token of a text is as likely as it is: each steer's and each dimension's exact share.
 
-A steer moves the logit of word v by ε Σ_i σ_i (h · u_i)(v_i · e_v) (see `dimensions`). No softmax
+A steer moves the logit of word v by ε Σ_i (h · a_i)(b_i · e_v) (see `readings`). No softmax
 notices what all words have in common, so that a share is such a term less its mean over the
 vocabulary. Where l are logits less their mean, before and after (l′) steering, and Z = Σ_w exp l_w:
 
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.analysis.logits import base_logits
+from lmsteer_core.analysis.readings import factors
 from lmsteer_core.errors import ContextError, InputError
 from lmsteer_core.limits import check_whole_number
 from lmsteer_core.models.language_model import LanguageModel
@@ -54,7 +55,7 @@ class SteerShare:
     Attributes:
         name: The steer's name.
         epsilon: Its ε.
-        dimensions: Of each singular dimension, (rank,), in the order of `dimensions.dimensions`.
+        dimensions: Of each dimension, (n_dims,), in the order of `dimensions.dimensions`.
     """
 
     name: str
@@ -182,11 +183,12 @@ def inspecting(
 def _share(
     lm: LanguageModel, steer: Steer, epsilon: float, hidden: Tensor, token_id: int
 ) -> SteerShare:
-    """Return scale · ε σ_i (h · u_i)(v_i · (e_v − mean e)) of every singular dimension i."""
-    u, sigma, vt = (factor.to(lm.device) for factor in steer.svd())
+    """Return scale · ε (h · a_i)(b_i · (e_v − mean e)) of every dimension i."""
+    found = factors(lm, steer)
+    reads, writes = found.reads.to(lm.device), found.writes.to(lm.device)
     embedding = lm.output_embedding
     word = embedding[token_id].float() - embedding.mean(dim=0, dtype=torch.float32)
-    terms = lm.probed.logit_map.scale * epsilon * sigma * (hidden[0] @ u) * (vt @ word)
+    terms = lm.probed.logit_map.scale * epsilon * (hidden[0] @ reads) * (writes @ word)
     return SteerShare(steer.name, epsilon, terms.tolist())
 
 

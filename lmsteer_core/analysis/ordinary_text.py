@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from lmsteer_core.errors import ModelError
-from lmsteer_core.models.batched import hidden_states
+from lmsteer_core.models.batched import (
+    expected_embedding,
+    hidden_states,
+    next_word,
+    tokens_per_chunk,
+)
 from lmsteer_core.models.language_model import LanguageModel
 
 SENTENCES = (
@@ -72,6 +77,7 @@ SENTENCES = (
 
 # Weak, so that a model that nobody uses any more is freed.
 _READ: WeakKeyDictionary[LanguageModel, OrdinaryText] = WeakKeyDictionary()
+_EXPECTED: WeakKeyDictionary[LanguageModel, Expectations] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -115,3 +121,46 @@ def ordinary_text(lm: LanguageModel) -> OrdinaryText:
             lm.output_embedding[targets].float().mean(dim=0),
         )
     return text
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What a model expects to come next in ordinary text, and the metric in which it is moved.
+
+    To second order, ε costs a divergence of ½ ε² mean(h W A Wᵀ h) there.
+
+    Attributes:
+        probability: The mean next-word distribution, (vocab_size,).
+        embedding: The expected output embedding, (d_model,).
+        covariance: A = mean Cov_p(e), (d_model, d_model), float64.
+        hidden_moment: B = mean h hᵀ, (d_model, d_model), float64.
+    """
+
+    probability: Tensor
+    embedding: Tensor
+    covariance: Tensor
+    hidden_moment: Tensor
+
+
+def expectations(lm: LanguageModel) -> Expectations:
+    """Return what the model expects in ordinary text, on the CPU, once for each model."""
+    found = _EXPECTED.get(lm)
+    if found is None:
+        hidden = ordinary_text(lm).hidden
+        probability = torch.zeros(lm.vocab_size, dtype=torch.float64)
+        mean_squares = torch.zeros(lm.d_model, lm.d_model, dtype=torch.float64)
+        for h in hidden.split(tokens_per_chunk(lm)):
+            p = next_word(lm, h)
+            mu = expected_embedding(lm, p).cpu()
+            probability += p.sum(dim=0, dtype=torch.float64).cpu()
+            mean_squares += (mu.T @ mu).double()
+        probability /= len(hidden)
+        embedding = lm.output_embedding.float()
+        weighted = embedding * probability.float().to(embedding)[:, None]
+        found = _EXPECTED[lm] = Expectations(
+            probability.float(),
+            weighted.sum(dim=0).cpu(),
+            (weighted.T @ embedding).cpu().double() - mean_squares / len(hidden),
+            (hidden.T @ hidden).cpu().double() / len(hidden),
+        )
+    return found

@@ -1,7 +1,8 @@
-"""The whole words of a model's vocabulary, and what it predicts on neutral sentences."""
+"""The whole words of a model's vocabulary."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -9,38 +10,31 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from lmsteer_core.analysis.ordinary_text import expectations
 from lmsteer_core.errors import InputError, ModelError
+from lmsteer_core.models.batched import next_word
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.models.tokens import token_text
-
-_NEUTRAL_SENTENCES = (
-    "The train to the coast leaves at nine and arrives before lunch.",
-    "She put the letter back in the drawer and went out to the garden.",
-    "In the second half of the year the company opened three new offices.",
-    "Water boils at a lower temperature when the air pressure falls.",
-    "We talked for an hour about the house, the weather and the children.",
-    "It is not clear who will lead the committee after the vote in May.",
-    "My brother said that he would call us as soon as he could.",
-    "The old map shows a river where the main street runs today.",
-    "If you want to learn a language, read a little of it every day.",
-    "They found the keys under the seat and drove home without a word.",
-    "A good teacher knows when to speak and when to be quiet.",
-    "The results were published last week and discussed in the news.",
-    "At night the town is quiet, and you can hear the sea from the hill.",
-    "He has worked as a cook, a driver and, for a short time, a singer.",
-    "This recipe needs two eggs, some flour and a glass of milk.",
-    "What I remember best about that summer is the smell of the grass.",
-)
+from lmsteer_core.text import is_unspaced
 
 _LEAST_PROBABILITY = 2e-7
-"""Mean probability on the sentences above below which a token is not a word of the model's."""
+"""Mean probability in ordinary text below which a token is not a word of the model's."""
 
 _LEAST_WORDS = 50
 
+_ROWS_AT_ONCE = 128
+
+_LONGEST_QUOTED = 40
+
+_CONTEXT = "I saw the"
+_GOES_ON = 0.9
+"""Probability that letters follow, above which a token is the beginning of a word: of *murd* it is
+1, of *house* 0.01."""
+
 
 # Weak, so that a model that nobody uses any more is freed.
-_NEUTRAL: WeakKeyDictionary[LanguageModel, _Neutral] = WeakKeyDictionary()
 _VOCABULARIES: WeakKeyDictionary[LanguageModel, dict[bool, Vocabulary]] = WeakKeyDictionary()
+_WHOLE: WeakKeyDictionary[LanguageModel, dict[int, bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -51,18 +45,22 @@ class Vocabulary:
     words: list[str]
 
 
-@dataclass(frozen=True)
-class _Neutral:
-    mean_hidden: Tensor
-    mean_probability: Tensor
-
-
 def find_word(lm: LanguageModel, word: str, *, raw: bool = False) -> int:
-    """Return a word's index in the `vocabulary`; arguments and error as for `place`."""
+    """Return a word's index in the `vocabulary`, in another case if need be.
+
+    Args:
+        lm: The language model.
+        word: Its spelling.
+        raw: Look among all tokens that the model uses, spelled as they are listed.
+
+    Raises:
+        InputError: If there is none.
+    """
     index = word_index(vocabulary(lm, raw=raw).words, word, raw=raw)
     if index is None:
         kind = "token" if raw else "whole word"
-        raise InputError(f"'{word}' is no {kind} that {lm.model_id} uses; try another spelling.")
+        quoted = word if len(word) <= _LONGEST_QUOTED else word[:_LONGEST_QUOTED] + "…"
+        raise InputError(f"'{quoted}' is no {kind} that {lm.model_id} uses; try another spelling.")
     return index
 
 
@@ -77,7 +75,8 @@ def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
     """Return the model's whole words by its tokenizer's own word-start convention.
 
     Fragments, punctuation and tokens that the model hardly ever expects are left out. With `raw`
-    only the last are, and spellings are `token_text`.
+    only the last are, and spellings are `token_text`. Tokens that no text is made of, such as those
+    that end one, and padding rows of the embedding are never words.
     """
     cached = _VOCABULARIES.setdefault(lm, {})
     if raw not in cached:
@@ -85,29 +84,54 @@ def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
     return cached[raw]
 
 
+def are_whole(lm: LanguageModel, token_ids: Sequence[int]) -> list[bool]:
+    """Return whether the model, having read each token behind a few words, ends the word there.
+
+    It is a row of the model for each token, so each is asked for once, and only what is listed.
+    """
+    known = _WHOLE.setdefault(lm, {})
+    if new := sorted({i for i in token_ids if i not in known}):
+        prefix = [*lm.prefix_ids, *lm.token_ids(_CONTEXT)]
+        goes_on = torch.tensor([_continues(text) for text in lm.token_texts], device=lm.device)
+        for start in range(0, len(new), _ROWS_AT_ONCE):
+            some = new[start : start + _ROWS_AT_ONCE]
+            hidden = torch.cat([h[-1:] for h in lm.hidden_states([[i] for i in some], prefix)])
+            mass = next_word(lm, hidden).float() @ goes_on.float()
+            known.update(zip(some, (mass < _GOES_ON).tolist(), strict=True))
+    return [known[i] for i in token_ids]
+
+
+def _continues(text: str) -> bool:
+    """Return whether a token goes on with the word that it follows, as “er” and “’t” do."""
+    return text[:1] in {"'", "’", "_"} or unicodedata.category(text[:1] or " ")[0] in "LM"
+
+
+def is_word(text: str) -> bool:
+    """Return whether a token is a word of any script, as it would continue a text.
+
+    A word has two letters or more, with what combines with them, and follows a space where its
+    script has spaces.
+    """
+    word = text.strip()
+    return (
+        len(word) > 1
+        and (text.startswith(" ") or is_unspaced(word[0]))
+        and word[0].isalpha()
+        and all(unicodedata.category(character)[0] in "LM" for character in word)
+    )
+
+
 def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
     ids, words = [], []
-    for token_id in (
-        (neutral_statistics(lm).mean_probability >= _LEAST_PROBABILITY).nonzero()[:, 0].tolist()
-    ):
+    special = {i for i, token in lm.tokenizer.added_tokens_decoder.items() if token.special}
+    used = expectations(lm).probability >= _LEAST_PROBABILITY
+    for token_id in used.nonzero()[:, 0].tolist():
         text = lm.token_texts[token_id]
-        if raw and lm.tokenizer.convert_ids_to_tokens(token_id):
+        if token_id in special or not lm.tokenizer.convert_ids_to_tokens(token_id):
+            continue
+        if raw or is_word(text):
             ids.append(token_id)
-            words.append(token_text(lm, token_id))
-        elif not raw and text.startswith(" ") and len(text.strip()) > 1 and text.strip().isalpha():
-            ids.append(token_id)
-            words.append(text.strip())
+            words.append(token_text(lm, token_id) if raw else text.strip())
     if len(words) < _LEAST_WORDS:
         raise ModelError(f"The tokenizer of {lm.model_id} has no whole words to list.")
     return Vocabulary(torch.tensor(ids, dtype=torch.long), words)
-
-
-def neutral_statistics(lm: LanguageModel) -> _Neutral:
-    """Return the mean hidden state and next-word distribution of neutral text, kept by model."""
-    statistics = _NEUTRAL.get(lm)
-    if statistics is None:
-        ids = [lm.encode(sentence)[0] for sentence in _NEUTRAL_SENTENCES]
-        hidden = torch.cat(lm.hidden_states(ids))
-        p = lm.finish(lm.unembed(hidden)).softmax(dim=-1).mean(dim=0)
-        statistics = _NEUTRAL[lm] = _Neutral(hidden.mean(dim=0).cpu(), p.cpu())
-    return statistics

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lmsteer_core.analysis.dimensions import (
     Dimension,
-    dimensions,
-    displacement_dimensions,
-    displacement_pca,
-    displacement_scores,
+    centred_scores,
+    described,
     mean_logit_shift,
-    word_moves,
-    word_scores,
 )
+from lmsteer_core.analysis.readings import DEFAULT, factors
 from lmsteer_core.analysis.vocabulary import vocabulary
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer
@@ -27,18 +25,18 @@ class WordMap:
 
     Attributes:
         dimensions: The dimensions, with the words at both ends.
-        sizes: Singular values or standard deviations of all dimensions there are.
+        sizes: The lengths of all dimensions there are.
+        shares: Their shares of the steer.
         words: Spellings, rising by token id.
-        scores: What places a word on each dimension, (n_words, n_dims).
         positions: Where a word is drawn at ε = 0, (n_words, n_dims).
-        moves: What ε = 1 adds to its position, (n_words, n_dims).
+        moves: What ε = 1 adds to its position, (n_words, n_dims): its score on each dimension.
         shifts: How ε = 1 moves its logit in ordinary text, (n_words,), in nats.
     """
 
     dimensions: list[Dimension]
     sizes: list[float]
+    shares: list[float]
     words: list[str]
-    scores: Tensor
     positions: Tensor
     moves: Tensor
     shifts: Tensor
@@ -50,7 +48,7 @@ def word_map(
     *,
     n_dims: int = 8,
     raw: bool = False,
-    of_displacements: bool = False,
+    reading: str = DEFAULT,
 ) -> WordMap:
     """Return the vocabulary on a steer's strongest dimensions.
 
@@ -59,20 +57,16 @@ def word_map(
         steer: One of its steers.
         n_dims: Most dimensions.
         raw: Count all tokens that the model uses as words.
-        of_displacements: Take the principal components of the words' displacements W e, rather
-            than the singular dimensions of W.
+        reading: One of `readings.READINGS`.
     """
-    if of_displacements:
-        described = displacement_dimensions(lm, steer, n_dims=n_dims, raw=raw)
-        every = displacement_pca(lm, steer, n_components=steer.rank, raw=raw)
-        scores = moves = every[:, :n_dims]
-        positions = displacement_scores(lm, steer, n_components=n_dims, raw=raw)
-        sizes = every.std(dim=0).tolist()
-    else:
-        described = dimensions(lm, steer, n_dims=n_dims, raw=raw)
-        scores = positions = word_scores(lm, steer, raw=raw)[:, :n_dims]
-        moves = word_moves(lm, steer, raw=raw)[:, :n_dims]
-        sizes = steer.svd()[1].tolist()
-    words = vocabulary(lm, raw=raw).words
-    shifts = mean_logit_shift(lm, steer, raw=raw)
-    return WordMap(described, sizes, words, scores, positions, moves, shifts)
+    found = factors(lm, steer, reading)
+    axes = torch.linalg.pinv(found.reads)[:n_dims]
+    return WordMap(
+        described(lm, found, n_dims=n_dims, n_words=12, raw=raw),
+        found.sizes.tolist(),
+        found.shares.tolist(),
+        vocabulary(lm, raw=raw).words,
+        centred_scores(lm, axes.T, raw=raw),
+        centred_scores(lm, found.writes[:n_dims].T, raw=raw),
+        mean_logit_shift(lm, steer, raw=raw),
+    )

@@ -195,6 +195,12 @@ def add_words(verbs: Verbs) -> None:
     )
     parser.add_argument("steer", metavar="STEER")
     add_unlock(parser)
+    parser.add_argument(
+        "--reading",
+        default="divergence",
+        metavar="R",
+        help="divergence (default), svd, pca, varimax, ica or sparse",
+    )
     parser.add_argument("--dims", type=int, default=5, metavar="N")
     parser.add_argument("--top", type=int, default=10, metavar="N")
 
@@ -208,15 +214,20 @@ def run_words(args: argparse.Namespace) -> Result:
             find_steer(workbench, args.steer),
             n_dims=args.dims,
             n_words=args.top,
+            reading=args.reading,
             unlock=args.unlock,
         )
-    return {"steer": args.steer, "dimensions": [dataclasses.asdict(d) for d in dimensions]}
+    return {
+        "steer": args.steer,
+        "reading": args.reading,
+        "dimensions": [dataclasses.asdict(d) for d in dimensions],
+    }
 
 
 def show_words(result: Result) -> str:
     """Return what `words` prints for a person."""
     return "\n".join(
-        f"{i}. σ {d['singular_value']:.3g} ({d['energy']:.0%} of the energy)\n"
+        f"{i}. {d['singular_value']:.3g} long, {d['energy']:.0%} of the steer\n"
         f"   + {', '.join(d['positive'])}\n   − {', '.join(d['negative'])}"
         for i, d in enumerate(result["dimensions"], 1)
     )

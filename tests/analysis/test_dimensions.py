@@ -6,35 +6,89 @@ import torch
 from support.models import make_steer, relative_error
 
 from lmsteer_core import InputError, LanguageModel, Steer, SteerError
-from lmsteer_core.analysis import dimensions as dimensions_module
 from lmsteer_core.analysis.dimensions import (
-    _rounded,
     dimension_steer,
     dimensions,
-    displacement_dimensions,
-    displacement_pca,
-    displacement_scores,
     mean_logit_shift,
     overlap,
     place,
-    word_moves,
+    word_positions,
     word_scores,
 )
-from lmsteer_core.analysis.vocabulary import vocabulary
+from lmsteer_core.analysis.ordinary_text import expectations
+from lmsteer_core.analysis.readings import READINGS, factors
+from lmsteer_core.analysis.vocabulary import are_whole, is_word, vocabulary
+from lmsteer_core.analysis.word_lists import end_words, rounded, strongest
 from lmsteer_core.models.tokens import token_text
 
 
 def test_plus_is_the_end_that_a_positive_epsilon_makes_likelier(
     lm: LanguageModel, steer: Steer
 ) -> None:
-    u, sigma, vt = steer.svd()
-    scores = word_scores(lm, steer)
     sentences = ["The weather in the north was mild.", "We went to the market before noon."]
-    hidden = torch.cat(lm.hidden_states([lm.encode(s)[0] for s in sentences]))
+    hidden = torch.cat(lm.hidden_states([lm.encode(s)[0] for s in sentences])).mean(dim=0)
     embedding = lm.output_embedding[vocabulary(lm).token_ids]
-    embedding = embedding - embedding.mean(dim=0)
-    own_effect = embedding @ ((hidden.mean(dim=0) @ u[:, 0]) * sigma[0] * vt[0])
-    assert torch.corrcoef(torch.stack([own_effect, scores[:, 0]]))[0, 1] > 0.99
+    for reading in READINGS:
+        part = dimension_steer(lm, steer, 0, reading=reading)
+        effect = (embedding - embedding.mean(dim=0)) @ (hidden @ part.matrix())
+        scores = word_scores(lm, steer, reading=reading)[:, 0]
+        assert torch.corrcoef(torch.stack([effect, scores]))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_reading_keeps_the_steer_and_shares_it_out(
+    lm: LanguageModel, steer: Steer, reading: str
+) -> None:
+    found = factors(lm, steer, reading)
+    assert relative_error(found.reads @ found.writes, steer.matrix()) < 1e-5
+    assert found.shares.sum() == pytest.approx(1, abs=1e-5)
+    assert (found.shares.diff() <= 0).all()
+    # What a text's tokens get by each dimension sums to what they get by the steer.
+    ids = lm.encode("The soup was cold and the waiter was kind.")[0]
+    hidden, words = lm.hidden_states([ids])[0], lm.output_embedding[ids]
+    evidence = (hidden @ found.reads) * (words @ found.writes.T)
+    whole = ((hidden @ steer.matrix()) * words).sum(dim=1)
+    assert relative_error(evidence.sum(dim=1), whole) < 1e-4
+
+
+def test_the_size_of_a_dimension_is_the_divergence_it_causes(
+    lm: LanguageModel, steer: Steer
+) -> None:
+    found, epsilon = factors(lm, steer, "divergence"), 0.02
+    text = expectations(lm)
+    for i in range(2):
+        part = dimension_steer(lm, steer, i).matrix().double()
+        moved = torch.trace(part.T @ text.hidden_moment @ part @ text.covariance)
+        assert found.sizes[i] ** 2 == pytest.approx(moved.item(), rel=1e-3)
+    # And by a forward pass: KL(p ‖ p′) ≈ ½ ε² size², to the accuracy of A and B's independence.
+    ids = [
+        lm.token_ids(s) for s in ("The road will be closed.", "We had soup and bread for lunch.")
+    ]
+    hidden = torch.cat(lm.hidden_states(ids)).double()
+    embedding, w = lm.output_embedding.double(), steer.matrix().double()
+    before, after = (
+        ((hidden + e * hidden @ w) @ embedding.T).log_softmax(dim=1) for e in (0.0, epsilon)
+    )
+    divergence = (before.exp() * (before - after)).sum(dim=1).mean() * 2 / epsilon**2
+    assert divergence == pytest.approx(found.sizes.square().sum().item(), rel=0.9)
+
+
+def test_varimax_and_the_sparse_reading_are_simpler_than_what_they_turn(
+    lm: LanguageModel, steer: Steer
+) -> None:
+    def fourth(reading: str) -> float:
+        scores = word_scores(lm, steer, reading=reading)
+        return float((scores - scores.mean(dim=0)).pow(4).sum())
+
+    assert fourth("sparse") >= fourth("varimax") > fourth("divergence")
+    independent = word_scores(lm, steer, reading="ica")
+    correlation = torch.corrcoef(independent.T) - torch.eye(independent.shape[1])
+    assert correlation.abs().max() < 1e-3
+
+
+def test_a_reading_that_is_not_there_is_refused(lm: LanguageModel, steer: Steer) -> None:
+    with pytest.raises(InputError, match="no reading 'nmf'; use divergence"):
+        dimensions(lm, steer, reading="nmf")
 
 
 def test_mean_logit_shift_foretells_the_shift_in_another_text(
@@ -59,7 +113,7 @@ def test_the_listed_words_are_whole_words_without_case_twins(
 
 
 def test_singular_values_fall_and_energy_is_their_share(lm: LanguageModel, steer: Steer) -> None:
-    found = dimensions(lm, steer, n_dims=steer.rank)
+    found = dimensions(lm, steer, n_dims=steer.rank, reading="svd")
     values = [d.singular_value for d in found]
     assert values == sorted(values, reverse=True)
     assert abs(sum(d.energy for d in found) - 1) < 1e-4
@@ -70,15 +124,6 @@ def test_the_vocabulary_holds_no_fragments(lm: LanguageModel) -> None:
     assert "house" in words
     assert len(words) > 10_000
     assert "ing" not in words[:200]
-
-
-def test_displacement_pca_is_centred_and_ordered_by_variance(
-    lm: LanguageModel, steer: Steer
-) -> None:
-    coordinates = displacement_pca(lm, steer, n_components=3)
-    variance = coordinates.var(dim=0)
-    assert coordinates.mean(dim=0).abs().max() < 1e-3
-    assert variance[0] >= variance[1] >= variance[2]
 
 
 def test_svd_through_the_factors_equals_the_dense_one(lm: LanguageModel) -> None:
@@ -112,6 +157,7 @@ def test_dimension_steers_sum_to_the_steer(lm: LanguageModel, steer: Steer) -> N
 def test_a_dimension_steer_names_the_words_of_its_ends(lm: LanguageModel, steer: Steer) -> None:
     part = dimension_steer(lm, steer, 1)
     found = dimensions(lm, steer, n_dims=2, n_words=3)[1]
+    assert found.name == f"{', '.join(found.negative[:2])} ↔ {', '.join(found.positive[:2])}"
     assert part.card.positive == ", ".join(found.positive)
     assert part.card.negative == ", ".join(found.negative)
     assert part.name == "style-dimension-2"
@@ -154,7 +200,7 @@ def test_raw_tokens_stand_beside_whole_words(lm: LanguageModel, steer: Steer) ->
     found = dimensions(lm, steer, n_dims=1, n_words=30, raw=True)[0]
     assert set(found.positive) <= set(raw.words)
     assert found.singular_value == dimensions(lm, steer, n_dims=1)[0].singular_value
-    for scores in (word_scores, displacement_pca, mean_logit_shift):
+    for scores in (word_scores, word_positions, mean_logit_shift):
         assert len(scores(lm, steer, raw=True)) == len(raw.words)
 
 
@@ -167,69 +213,66 @@ def test_token_text_is_what_the_token_adds_to_a_text(lm: LanguageModel) -> None:
     assert "\ufffd" not in token_text(lm, part)
 
 
-def test_displacement_pca_equals_the_dense_one(lm: LanguageModel, steer: Steer) -> None:
+def test_pca_equals_the_dense_one(lm: LanguageModel, steer: Steer) -> None:
     embedding = lm.output_embedding[vocabulary(lm).token_ids].double()
     moved = embedding @ steer.matrix().double().T
     moved = moved - moved.mean(dim=0)
     variance, axes = torch.linalg.eigh(moved.T @ moved / (len(moved) - 1))
-    coordinates = displacement_pca(lm, steer, n_components=3)
-    found = displacement_dimensions(lm, steer, n_dims=steer.rank)
+    coordinates = word_scores(lm, steer, reading="pca")
+    coordinates = coordinates - coordinates.mean(dim=0)
+    found = factors(lm, steer, "pca")
     for i in range(3):
         dense = moved @ axes[:, -1 - i]
         sign = (dense @ coordinates[:, i].double()).sign()
         assert relative_error(coordinates[:, i] * sign, dense) < 1e-3
-        assert found[i].singular_value ** 2 == pytest.approx(variance[-1 - i].item(), rel=1e-4)
-        assert found[i].energy == pytest.approx(
+        assert found.sizes[i] ** 2 == pytest.approx(variance[-1 - i].item(), rel=1e-4)
+        assert found.shares[i] == pytest.approx(
             (variance[-1 - i] / variance.sum()).item(), rel=1e-4
         )
-    assert sum(d.energy for d in found) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_plus_end_of_a_component_gains_with_epsilon(lm: LanguageModel, steer: Steer) -> None:
-    coordinates = displacement_pca(lm, steer, n_components=steer.rank)
-    # The mean shift is the sum over components of (h · axis) times the coordinate, all of them ≥ 0.
-    weights = torch.linalg.lstsq(coordinates, mean_logit_shift(lm, steer)[:, None]).solution
-    assert weights.min() > 0
+@pytest.mark.parametrize("reading", READINGS)
+def test_words_land_where_their_moves_take_them(
+    lm: LanguageModel, steer: Steer, reading: str
+) -> None:
+    embedding = lm.output_embedding[vocabulary(lm).token_ids] - expectations(lm).embedding
+    axes = torch.linalg.pinv(factors(lm, steer, reading).reads)
+    landed = (embedding + 2.0 * embedding @ steer.matrix().T) @ axes.T
+    start, moves = (each(lm, steer, reading=reading) for each in (word_positions, word_scores))
+    assert relative_error(start + 2.0 * moves, landed) < 1e-3
 
 
-def test_word_moves_are_where_the_moved_words_land(lm: LanguageModel, steer: Steer) -> None:
-    embedding = lm.output_embedding[vocabulary(lm).token_ids]
-    embedding = embedding - embedding.mean(dim=0)
-    _, _, vt = steer.svd()
-    sign = (word_scores(lm, steer) * (embedding @ vt.T)).sum(dim=0).sign()
-    landed = (embedding + 2.0 * embedding @ steer.matrix().T) @ (vt * sign[:, None]).T
-    assert relative_error(word_scores(lm, steer) + 2.0 * word_moves(lm, steer), landed) < 1e-4
-
-
-def test_a_word_is_placed_where_the_lists_have_it(lm: LanguageModel, steer: Steer) -> None:
-    first = dimensions(lm, steer, n_dims=1)[0]
-    best, last = place(lm, steer, first.positive[0]), place(lm, steer, first.negative[0])
-    assert best.ranks[0] == 1
-    assert last.ranks[0] == last.n_words == len(vocabulary(lm).words)
-    assert best.scores[0] > 0 > last.scores[0]
+def test_a_word_is_placed_by_its_score(lm: LanguageModel, steer: Steer) -> None:
+    words, scores = vocabulary(lm).words, word_scores(lm, steer)[:, 0]
+    (best,), (last,) = strongest(words, scores, 1), strongest(words, -scores, 1)
+    assert place(lm, steer, best).ranks[0] == 1
+    assert place(lm, steer, last).ranks[0] == place(lm, steer, last).n_words == len(words)
     assert place(lm, steer, " HOUSE ").word.casefold() == "house"
     with pytest.raises(InputError, match="no whole word"):
         place(lm, steer, "sesquipedalian")
+    with pytest.raises(InputError, match="'w{40}…' is no whole word"):
+        place(lm, steer, "w" * 20_000)
 
 
-def test_displacements_start_where_the_words_are(lm: LanguageModel, steer: Steer) -> None:
-    embedding = lm.output_embedding[vocabulary(lm).token_ids]
-    embedding = embedding - embedding.mean(dim=0)
-    found = displacement_scores(lm, steer, n_components=steer.rank)
-    # As many axes as W has, so together they span what W writes to.
-    basis, _ = torch.linalg.qr(steer.left)
-    assert relative_error(found.norm(dim=1), (embedding @ basis).norm(dim=1)) < 1e-4
-    # Moving a word by its displacement moves it as far along these axes.
-    landed = displacement_pca(lm, steer, n_components=steer.rank)
-    axes = torch.linalg.lstsq(embedding @ steer.matrix().T @ basis, landed).solution
-    assert relative_error(found, embedding @ basis @ axes) < 1e-3
+def test_listed_words_are_among_those_that_a_dimension_moves_most(
+    lm: LanguageModel, steer: Steer
+) -> None:
+    scores = word_scores(lm, steer)[:, 0]
+    for sign in (1, -1):
+        listed = end_words(lm, sign * scores, 20)
+        ranks = [place(lm, steer, word).ranks[0] for word in listed]
+        ranks = ranks if sign > 0 else [len(scores) + 1 - rank for rank in ranks]
+        assert max(ranks) < len(scores) / 5
+        assert sorted(ranks)[10] < len(scores) / 50
 
 
 def test_the_lists_are_the_official_ones_up_to_the_ends(lm: LanguageModel, steer: Steer) -> None:
     n_words = 30
     used = set(vocabulary(lm, raw=True).token_ids.tolist())
     _, _, v = torch.linalg.svd(steer.left.double() @ steer.right.double())
-    for i, found in enumerate(dimensions(lm, steer, n_dims=4, n_words=n_words, raw=True)):
+    for i, found in enumerate(
+        dimensions(lm, steer, n_dims=4, n_words=n_words, raw=True, reading="svd")
+    ):
         falling = (lm.output_embedding.double() @ v[i]).argsort(descending=True).tolist()
         falling = [token_id for token_id in falling if token_id in used]
         official = [
@@ -240,23 +283,40 @@ def test_the_lists_are_the_official_ones_up_to_the_ends(lm: LanguageModel, steer
         assert [set(found.positive), set(found.negative)] in (official, official[::-1])
 
 
-def test_equals_are_listed_by_token_id_at_both_ends(
-    lm: LanguageModel, steer: Steer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    n_words = len(vocabulary(lm).words)
+def test_equals_are_listed_by_token_id() -> None:
     # Two levels, and below the resolution a noise that another machine would round otherwise.
-    levels = (torch.arange(n_words) % 2 * 2 - 1.0) + 1e-7 * torch.randn(n_words)
-    monkeypatch.setattr(
-        dimensions_module, "word_scores", lambda *_, **__: levels[:, None].repeat(1, steer.rank)
-    )
-    found = dimensions(lm, steer, n_dims=1, n_words=3, raw=False)[0]
-    folded = [word.casefold() for word in vocabulary(lm).words]
-    assert [w.casefold() for w in found.positive] == list(dict.fromkeys(folded[1::2]))[:3]
-    assert [w.casefold() for w in found.negative] == list(dict.fromkeys(folded[0::2]))[:3]
+    levels = (torch.arange(100) % 2 * 2 - 1.0) + 1e-7 * torch.randn(100)
+    words = [f"w{i}" for i in range(100)]
+    assert strongest(words, levels, 3) == ["w1", "w3", "w5"]
+    assert strongest(words, -levels, 3) == ["w0", "w2", "w4"]
 
 
 def test_rounding_keeps_zero_columns_finite() -> None:
-    assert torch.equal(_rounded(torch.zeros(4, 2)), torch.zeros(4, 2))
+    assert torch.equal(rounded(torch.zeros(4, 2)), torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("text", [" house", " हिन्दी", "ภาษา", " العربيّة", "漂亮"])
+def test_words_of_every_script_are_words(text: str) -> None:
+    assert is_word(text)
+
+
+@pytest.mark.parametrize("text", ["house", " a", " x1", " don't", " ूा", "", " ", "<|im_end|>"])
+def test_what_is_no_word_is_none(text: str) -> None:
+    assert not is_word(text)
+
+
+def test_beginnings_of_words_are_told_from_words(lm: LanguageModel) -> None:
+    words = ["house", "kind", "murd", "superv", "hadn"]
+    ids = [int(vocabulary(lm).token_ids[vocabulary(lm).words.index(word)]) for word in words]
+    assert are_whole(lm, ids) == [True, True, False, False, False]
+
+
+def test_special_tokens_and_padding_are_no_tokens_to_list(lm: LanguageModel) -> None:
+    special = {i for i, token in lm.tokenizer.added_tokens_decoder.items() if token.special}
+    listed = set(vocabulary(lm, raw=True).token_ids.tolist())
+    assert special
+    assert not listed & special
+    assert max(listed) < len(lm.tokenizer)
 
 
 def test_the_caches_let_a_model_go(lm: LanguageModel) -> None:

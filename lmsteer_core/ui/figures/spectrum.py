@@ -1,4 +1,4 @@
-"""Singular values of a steer as bars, with the share of its energy they hold shares_up_to."""
+"""The lengths of a steer's dimensions as bars, with the share of it that they hold together."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ _MANY = 10
 """Bars of which only the tall carry a number: the others' would run into each other."""
 
 
-def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -> go.Figure:
-    """Draw value i against i as bars, and the share of Σ value² up to i as a line.
+def spectrum(
+    values: Sequence[float], shares: Sequence[float] | None = None, most: int = 32
+) -> go.Figure:
+    """Draw value i against i as bars, and the share up to i as a line.
 
     Args:
-        values: Singular values or standard deviations, falling.
-        kind: What they belong to.
+        values: Lengths of dimensions.
+        shares: Their shares of the steer; of Σ value² by default.
         most: Only so many of them are drawn; the shares are of all.
     """
     total = sum(value**2 for value in values) or 1.0
-    shares = [value**2 / total for value in values]
+    shares = shares or [value**2 / total for value in values]
     shares_up_to = list(accumulate(shares))
     least_labelled = 0.1 if len(values) > _MANY else 0.02
     x = list(range(1, len(values) + 1))[:most]
@@ -39,7 +41,7 @@ def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -
             textfont={"size": 14},
             cliponaxis=False,
             marker={"color": POSITIVE},
-            hovertemplate=f"{kind} %{{x}}<br>%{{y:.3g}}<br>%{{customdata[0]:.1%}} of the energy<br>"
+            hovertemplate="dimension %{x}<br>%{y:.3g} long<br>%{customdata[0]:.1%} of the steer<br>"
             "%{customdata[1]:.1%} up to here<extra></extra>",
         )
     )
@@ -54,7 +56,7 @@ def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -
             hoverinfo="skip",
         )
     )
-    dressed(figure, x=kind, y="σ" if kind == "dimension" else "standard deviation", height=300)
+    dressed(figure, x="dimension", y="length", height=300)
     figure.update_layout(
         margin={"t": 28},
         bargap=0.25,
@@ -66,7 +68,7 @@ def spectrum(values: Sequence[float], kind: str = "dimension", most: int = 32) -
             "range": [0, 1.04],
             "tickformat": ".0%",
             "automargin": True,
-            "title": {"text": "energy up to here"},
+            "title": {"text": "share up to here"},
             "gridcolor": "rgba(128,138,153,0.22)",
         },
     )

@@ -14,7 +14,6 @@ def dimension_table(
     dimensions: Sequence[Dimension],
     poles: tuple[str, str],
     *,
-    kind: str = "dimension",
     can_try: bool = False,
 ) -> Markup:
     """Return a table of dimensions with the words at both ends.
@@ -22,7 +21,6 @@ def dimension_table(
     Args:
         dimensions: The strongest first.
         poles: What the steer calls its − and its + pole.
-        kind: What they are called.
         can_try: Give each a button with its index in `data-try`.
     """
     row = Markup(
@@ -42,12 +40,11 @@ def dimension_table(
         for i, (dimension, share) in enumerate(zip(dimensions, shares, strict=True), 1)
     )
     return Markup(
-        '<div class="scroll"><table class="dims {kind}"><thead><tr><th scope="col">{kind}</th>'
-        '<th scope="col">energy</th><th scope="col">up to here</th>'
+        '<div class="scroll"><table class="dims"><thead><tr><th scope="col">dimension</th>'
+        '<th scope="col">share</th><th scope="col">up to here</th>'
         '<th scope="col">likelier at −ε ({minus})</th><th scope="col">likelier at +ε ({plus})</th>'
         "{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     ).format(
-        kind=kind,
         minus=poles[0],
         plus=poles[1],
         head=Markup('<th scope="col">on its own</th>') if can_try else "",

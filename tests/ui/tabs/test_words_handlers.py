@@ -10,10 +10,10 @@ from support.models import make_steer
 
 from lmsteer_core.ui.page.context import Announcement, Page
 from lmsteer_core.ui.tabs.words.handlers import FindSettings, LensSettings, WordsHandlers
-from lmsteer_core.ui.tabs.words.lens import PCA, SVD
+from lmsteer_core.ui.tabs.words.lens import DEFAULT_LABEL, READINGS
 
 REQUEST = gr.Request(session_hash="a", headers={})
-SETTINGS = LensSettings("joy", SVD, raw=True, across=1, up=2, unlocked=False)
+SETTINGS = LensSettings("joy", DEFAULT_LABEL, raw=True, across=1, up=2, unlocked=False)
 FIRST_DIMENSION = gr.EventData(None, {"dimension": 0})
 
 
@@ -26,11 +26,11 @@ def find(handlers: WordsHandlers, typed: str) -> tuple:
     return handlers.find(REQUEST, FindSettings(**dataclasses.asdict(SETTINGS), typed=typed))
 
 
-@pytest.mark.parametrize(("reading", "n_buttons"), [(SVD, 4), (PCA, 0)])
-def test_a_steer_is_shown_in_either_reading(handlers, reading: str, n_buttons: int) -> None:
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_steer_is_shown_in_every_reading(handlers, reading: str) -> None:
     settings = dataclasses.replace(SETTINGS, reading=reading)
     table, spectrum, word_map, about, offer = handlers.show(REQUEST, settings)
-    assert table.count("data-try") == n_buttons
+    assert table.count("data-try") == 4
     assert spectrum.data
     assert word_map.layout.meta == f"joy {reading} True 1 2"
     assert reading in about
@@ -49,7 +49,9 @@ def test_words_are_placed_and_unknown_ones_named(handlers) -> None:
 
 
 def test_a_dimension_becomes_a_steer_of_the_page_and_all_tabs_are_told(handlers, page) -> None:
-    note, announcement = handlers.try_dimension(REQUEST, FIRST_DIMENSION, "joy", False)
+    note, announcement = handlers.try_dimension(
+        REQUEST, FIRST_DIMENSION, "joy", DEFAULT_LABEL, False
+    )
     assert isinstance(announcement, Announcement)
     assert page.steers.by_name("a")[announcement.newest].rank == 1
     assert announcement.newest in note
@@ -65,7 +67,9 @@ def test_a_locked_steer_shows_no_word_and_no_dimension_of_it_is_made(handlers, p
     assert (table, spectrum, word_map) == ("", None, None)
     assert "It offends." in about
     assert offer["visible"]
-    note, announcement = handlers.try_dimension(REQUEST, FIRST_DIMENSION, "rude", False)
+    note, announcement = handlers.try_dimension(
+        REQUEST, FIRST_DIMENSION, "rude", DEFAULT_LABEL, False
+    )
     assert "locked" in note
     assert announcement == gr.skip()
     assert handlers.show(REQUEST, dataclasses.replace(settings, unlocked=True))[0]

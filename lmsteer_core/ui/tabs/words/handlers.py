@@ -15,7 +15,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.tabs.words import markup
-from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD, Lens
+from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, Lens
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,12 @@ class WordsHandlers:
                 locked = f"{steer.card.notice} Tick the box to see its words."
                 return "", None, None, widgets.note(locked, "warning"), offer
             lens = self._lens(steer, settings.reading, settings.raw)
+            _, meaning = READINGS[settings.reading]
             return (
                 lens.table(),
                 lens.spectrum(),
                 lens.map(int(settings.across), int(settings.up)),
-                markup.about(steer.card, steer.rank, settings.reading, READINGS[settings.reading]),
+                markup.about(steer.card, steer.rank, settings.reading, meaning),
                 offer,
             )
         except LMSteerError as error:
@@ -90,13 +91,18 @@ class WordsHandlers:
             return gr.skip(), widgets.note(str(error), "error")
 
     def try_dimension(
-        self, request: gr.Request, event: gr.EventData, steer_name: str | None, unlocked: bool
+        self,
+        request: gr.Request,
+        event: gr.EventData,
+        steer_name: str | None,
+        reading: str,
+        unlocked: bool,
     ) -> tuple[Any, Any]:
         """Make a steer of the dimension that was clicked; return a note and an announcement."""
         try:
             steer = self._steer(request, steer_name)
             part = self._page.workbench.dimension_steer(
-                steer, int(event.dimension), unlock=unlocked
+                steer, int(event.dimension), unlock=unlocked, reading=READINGS[reading][0]
             )
             self._page.steers.add(session_of(request), part)
         except LMSteerError as error:
@@ -113,7 +119,7 @@ class WordsHandlers:
 
     def _read_lens(self, steer: Steer, reading: str, raw: bool) -> Lens:
         word_map = self._page.workbench.word_map(
-            steer, n_dims=N_DIMS, raw=raw, of_displacements=reading != SVD, unlock=True
+            steer, n_dims=N_DIMS, raw=raw, reading=READINGS[reading][0], unlock=True
         )
         return Lens(steer, reading, raw, word_map)
 

@@ -23,43 +23,68 @@ N_DIMS = 8
 _N_COMMON, _N_MOVED = 5000, 1000
 _N_PINS, _LONGEST = 12, 40
 _N_MAPS = 4
-SVD, PCA = "SVD of W", "PCA of W e"
-KINDS = {SVD: "dimension", PCA: "component"}
 READINGS = {
-    SVD: (
-        "the singular dimensions of W itself. A word's score vᵢ · eᵥ is what W reads in it. What W "
-        "writes goes elsewhere, along uᵢ, so on this map words hardly move with ε."
+    "Divergence": (
+        "divergence",
+        "the singular dimensions of W in ordinary text: each one's squared size is twice the "
+        "divergence it causes there at ε = 1. A word's score is the nats it gains by ε = 1 where "
+        "the text speaks to the dimension as strongly as it usually does.",
     ),
-    PCA: (
-        "the principal axes of the moves W eᵥ over the vocabulary: where the words go. A "
-        "word's score is how far ε = 1 moves it; on the map it starts where it is, and its "
-        "arrow ends where ε takes it."
+    "SVD of W": (
+        "svd",
+        "the singular dimensions of W itself, as in the paper: they count every direction alike, "
+        "those that no text visits too.",
+    ),
+    "PCA of W e": (
+        "pca",
+        "the principal axes of the moves W eᵥ over the vocabulary: where most words go, whether "
+        "the model ever says them or not.",
+    ),
+    "Varimax": (
+        "varimax",
+        "the dimensions of the divergence, turned until each moves few words much and the others "
+        "little. They are readable one by one, and less in order of size.",
+    ),
+    "ICA": (
+        "ica",
+        "the dimensions of the divergence, turned until the words' scores on them are as "
+        "independent as may be: what words gain by one says least about the others.",
+    ),
+    "Sparse": (
+        "sparse",
+        "the dimensions of the divergence, turned until each word is moved by few of them.",
     ),
 }
+"""By label: the reading's name, and what it is."""
+DEFAULT_LABEL = next(iter(READINGS))
 
 
 class Lens:
-    """A steer's dimensions (SVD) or components (PCA) and the vocabulary on them."""
+    """A steer's dimensions under a reading and the vocabulary on them."""
 
-    def __init__(self, steer: Steer, reading: str, raw: bool, mapped: WordMap) -> None:
+    def __init__(self, steer: Steer, label: str, raw: bool, mapped: WordMap) -> None:
         """Show the map of a steer under a reading; with `raw` all tokens count as words."""
-        self._steer, self._raw, self._reading = steer, raw, reading
-        self._kind = KINDS[reading]
+        self._steer, self._raw, self._label = steer, raw, label
         self._dimensions, self._sizes, self._words = mapped.dimensions, mapped.sizes, mapped.words
-        self._scores, self._positions, self._moves = mapped.scores, mapped.positions, mapped.moves
+        self._shares = mapped.shares
+        self._positions, self._moves = mapped.positions, mapped.moves
         self._shifts = mapped.shifts
         self._maps: dict[tuple[int, int], Any] = {}
 
     def table(self) -> Markup:
-        """Return the words at both ends of every dimension; singular ones can be tried alone."""
+        """Return the words at both ends of every dimension, each of which can be tried alone."""
         poles = (self._steer.card.negative, self._steer.card.positive)
-        return dimension_table(
-            self._dimensions, poles, kind=self._kind, can_try=self._reading == SVD
-        )
+        return dimension_table(self._dimensions, poles, can_try=True)
+
+    @property
+    def first_words(self) -> str:
+        """The first words at both ends of the first dimension, with commas between them."""
+        first = self._dimensions[0]
+        return ", ".join([*first.positive[:2], *first.negative[:2]])
 
     def spectrum(self) -> Any:
         """Return the figure of the dimensions' sizes."""
-        return spectrum(self._sizes, self._kind)
+        return spectrum(self._sizes, self._shares)
 
     def map(self, x: int, y: int) -> Any:
         """Return the figure of the words on two dimensions, counted from 1."""
@@ -100,16 +125,14 @@ class Lens:
                 unknown.append(f"'{word if len(word) <= _LONGEST else word[:_LONGEST] + '…'}'")
         axes = self._axes(x, y)
         places = [
-            Place(
-                self._words[i], self._scores[i].tolist(), ranks(self._scores, i), len(self._words)
-            )
+            Place(self._words[i], self._moves[i].tolist(), ranks(self._moves, i), len(self._words))
             for i in indices
         ]
         pinned = [
             [*self._positions[i, axes].tolist(), *self._moves[i, axes].tolist()] for i in indices
         ]
         styles = [float(self._shifts[i]) for i in indices]
-        extremes = self._scores.abs().amax(dim=0).tolist()
+        extremes = self._moves.abs().amax(dim=0).tolist()
         pins = markup.pins(
             self._key(x, y),
             [place.word for place in places],
@@ -120,7 +143,7 @@ class Lens:
             f"Not among the {len(self._words):,} {kind} that this model uses: {', '.join(unknown)}."
         )
         return (
-            markup.place_table(places, styles, extremes, self._kind) + pins,
+            markup.place_table(places, styles, extremes) + pins,
             widgets.note(sentence if unknown else "", "error"),
         )
 
@@ -138,8 +161,10 @@ class Lens:
 
     def _title(self, axis: int) -> str:
         dimension = self._dimensions[axis]
-        ends = (visible(words[0]) for words in (dimension.negative, dimension.positive))
-        return escape("{} {} (− {} … {} +)".format(self._kind, axis + 1, *ends))
+        ends = (
+            visible(words[0]) if words else "" for words in (dimension.negative, dimension.positive)
+        )
+        return escape("dimension {} (− {} … {} +)".format(axis + 1, *ends))
 
     def _key(self, x: int, y: int) -> str:
-        return f"{self._steer.name} {self._reading} {self._raw} {x} {y}"
+        return f"{self._steer.name} {self._label} {self._raw} {x} {y}"

@@ -21,7 +21,7 @@ def about(card: SteerCard, rank: int, reading: str, meaning: str) -> Markup:
 
 
 def place_table(
-    places: Sequence[Place], shifts: Sequence[float], extremes: Sequence[float], kind: str
+    places: Sequence[Place], shifts: Sequence[float], extremes: Sequence[float]
 ) -> Markup:
     """Return where words sit: per dimension the score, a bar from 0 and the rank.
 
@@ -29,12 +29,11 @@ def place_table(
         places: One per word.
         shifts: The words' style scores.
         extremes: The largest |score| of any word, per dimension; there a bar is full.
-        kind: What the dimensions are called.
     """
     if not places:
         return Markup()
-    head = Markup('<th scope="col" aria-label="{} {}">{}</th>')
-    heads = Markup().join(head.format(kind, i, i) for i in range(1, len(extremes) + 1))
+    head = Markup('<th scope="col" aria-label="dimension {}">{}</th>')
+    heads = Markup().join(head.format(i, i) for i in range(1, len(extremes) + 1))
     row = Markup('<tr><th scope="row">{}</th><td class="num">{}</td>{}</tr>')
     rows = Markup().join(
         row.format(visible(place.word), signed(shift), _place_cells(place, extremes))
@@ -42,11 +41,11 @@ def place_table(
     )
     return Markup(
         '<div class="scroll"><table class="places"><caption>Logit shift: what ε = 1 adds to the '
-        "word in ordinary text, in nats. Then for each {} the score, and below its bar the rank "
-        "among {:,}: 1 is the + end.</caption>"
+        "word in ordinary text, in nats. Then for each dimension the score, and below its bar the "
+        "rank among {:,}: 1 is the + end.</caption>"
         '<thead><tr><th scope="col">word</th><th scope="col">logit shift</th>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>"
-    ).format(kind, places[0].n_words, heads, rows)
+    ).format(places[0].n_words, heads, rows)
 
 
 def _place_cells(place: Place, extremes: Sequence[float]) -> Markup:

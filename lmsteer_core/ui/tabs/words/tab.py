@@ -15,7 +15,7 @@ from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs, call_js
 from lmsteer_core.ui.tabs.examples import WORDS_EXAMPLES, WordsExample
 from lmsteer_core.ui.tabs.words.handlers import FindSettings, LensSettings, WordsHandlers
-from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, SVD
+from lmsteer_core.ui.tabs.words.lens import DEFAULT_LABEL, N_DIMS, READINGS
 
 _TRY_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-try]");
@@ -23,9 +23,10 @@ _TRY_JS = """element.addEventListener("click", (event) => {
 });"""
 _SIGNS = (
     "The + end of a dimension is the one that +ε makes likelier in ordinary text: the mean "
-    "hidden state over a few plain sentences has a positive coordinate on uᵢ. Under SVD of W "
-    "each can be tried on its own: σᵢ uᵢ vᵢᵀ becomes a steer with a slider on the Steer tab, and "
-    "a class can find out what it does."
+    "hidden state over ordinary text has a positive coordinate on aᵢ. Each can be tried on its "
+    "own: aᵢ bᵢᵀ becomes a steer with a slider on the Steer tab, and a class can find out what it "
+    "does. Of the words that a dimension moves most for their length, those come first that have "
+    "most in common; what is alone is left out."
 )
 _OVERLAP = (
     "The cosine between every two steers' W. Near 0, two sliders used together keep their "
@@ -33,15 +34,16 @@ _OVERLAP = (
     "−1 they undo each other."
 )
 _EQUATION = (
-    "W = Σᵢ σᵢ uᵢ vᵢᵀ,  so ε moves word v's logit by  ε Σᵢ σᵢ (h · uᵢ)(vᵢ · eᵥ)",
+    "W = Σᵢ aᵢ bᵢᵀ,  so ε moves word v's logit by  ε Σᵢ (h · aᵢ)(bᵢ · eᵥ)",
     (
-        "vᵢ · eᵥ is the score of the word on dimension i, the hidden state h decides how much the "
-        "dimension counts at a place in a text, and the energy of dimension i is σᵢ² / Σ σ². "
-        "Scores are taken from the average word, because a shift common to all words changes no "
-        "probability. What this view cannot show: what h is in your text, words of several tokens, "
-        "and what a changed word does to the words after it."
+        "bᵢ · eᵥ is the score of the word on dimension i, and how far ε = 1 moves it on the map, "
+        "along aᵢ. The hidden state h decides how much the dimension counts at a place in a text. "
+        "Every reading keeps W exactly: the dimensions sum to it. Scores are taken from the word "
+        "that the model expects, because a shift common to all words changes no probability. What "
+        "this view cannot show: words of several tokens, and what a changed word does to the "
+        "words after it."
     ),
-    "analysis/dimensions.py",
+    "analysis/readings.py",
 )
 
 
@@ -138,7 +140,7 @@ def _add_table_events(
 ) -> None:
     tables.dimensions.click(
         handlers.try_dimension,
-        [choice.steer_name, choice.unlock],
+        [choice.steer_name, choice.reading, choice.unlock],
         [tables.tried, page.announcement],
         **LOOK,
     )
@@ -157,7 +159,11 @@ def _create_choice(names: list[str]) -> _Choice:
             min_width=200,
         )
         reading = gr.Radio(
-            list(READINGS), value=SVD, label="Reading", elem_id="words-reading", min_width=240
+            list(READINGS),
+            value=DEFAULT_LABEL,
+            label="Reading",
+            elem_id="words-reading",
+            min_width=240,
         )
         raw = gr.Checkbox(
             False, label="Show raw tokens, not only whole words", elem_id="words-raw", min_width=200
