@@ -15,6 +15,7 @@ from threading import Thread
 from types import MappingProxyType
 from typing import Any, Self
 
+from lmsteer_core.analysis.dimension_page import DimensionPage, dimension_page
 from lmsteer_core.analysis.dimensions import Dimension, dimension_steer, dimensions
 from lmsteer_core.analysis.evidence import Weighed, profiling
 from lmsteer_core.analysis.inspection import InspectedToken, inspecting
@@ -25,6 +26,14 @@ from lmsteer_core.analysis.style_reading import StyleReading, read_styles
 from lmsteer_core.analysis.token_scores import scoring
 from lmsteer_core.analysis.word_effects import WordEffect, splitting
 from lmsteer_core.analysis.word_map import WordMap, word_map
+from lmsteer_core.analysis.word_space import (
+    Analogy,
+    Axis,
+    Neighbours,
+    analogy,
+    axis,
+    neighbours,
+)
 from lmsteer_core.errors import ContextError, InputError, SteerError
 from lmsteer_core.exchange import archive
 from lmsteer_core.exchange.checkpoint import read_official
@@ -414,8 +423,8 @@ class Workbench:
         return finished(self._engine.work(inspecting(self._lm, ids, position, steers, top=top)))
 
     def dimensions(self, steer: Steer, *, unlock: bool = False, **options: Any) -> list[Dimension]:
-        """Return `dimensions.dimensions`; a locked pole's words are refused without `unlock`."""
-        steer.card.check_unlocked(-1.0, unlock)
+        """Return `dimensions.dimensions`, without `unlock` without a locked pole's words."""
+        options.setdefault("plus_only", steer.card.is_locked and not unlock)
         return self._engine.call(lambda: dimensions(self._lm, steer, **options))
 
     def dimension_steer(
@@ -426,9 +435,64 @@ class Workbench:
         return self._engine.call(lambda: dimension_steer(self._lm, steer, i, **options))
 
     def word_map(self, steer: Steer, *, unlock: bool = False, **options: Any) -> WordMap:
-        """Return `word_map.word_map`; a locked pole's words are refused without `unlock`."""
-        steer.card.check_unlocked(-1.0, unlock)
+        """Return `word_map.word_map`, without `unlock` without a locked pole's words."""
+        options.setdefault("plus_only", steer.card.is_locked and not unlock)
         return self._engine.call(lambda: word_map(self._lm, steer, **options))
+
+    def dimension_page(
+        self, steer: Steer, i: int, *, unlock: bool = False, **options: Any
+    ) -> DimensionPage:
+        """Return `dimension_page.dimension_page`; a locked pole's words are as in `dimensions`."""
+        options.setdefault("plus_only", steer.card.is_locked and not unlock)
+        return self._engine.call(lambda: dimension_page(self._lm, steer, i, **options))
+
+    def neighbours(
+        self,
+        word: str,
+        *,
+        steer: Steer | None = None,
+        epsilon: float = 0.0,
+        unlock: bool = False,
+        **options: Any,
+    ) -> Neighbours:
+        """Return `word_space.neighbours`; a locked pole is refused without `unlock`."""
+        _check_unlocked([(steer, epsilon)] if steer else [], unlock)
+        return self._engine.call(
+            lambda: neighbours(self._lm, word, steer=steer, epsilon=epsilon, **options)
+        )
+
+    def axis(
+        self,
+        plus: Sequence[str],
+        minus: Sequence[str],
+        *,
+        steer: Steer | None = None,
+        epsilon: float = 1.0,
+        unlock: bool = False,
+        **options: Any,
+    ) -> Axis:
+        """Return `word_space.axis`; a locked pole is refused without `unlock`."""
+        _check_unlocked([(steer, epsilon)] if steer else [], unlock)
+        return self._engine.call(
+            lambda: axis(self._lm, plus, minus, steer=steer, epsilon=epsilon, **options)
+        )
+
+    def analogy(
+        self,
+        a: str,
+        b: str,
+        c: str,
+        *,
+        steer: Steer | None = None,
+        epsilon: float = 0.0,
+        unlock: bool = False,
+        **options: Any,
+    ) -> Analogy:
+        """Return `word_space.analogy`; a locked pole is refused without `unlock`."""
+        _check_unlocked([(steer, epsilon)] if steer else [], unlock)
+        return self._engine.call(
+            lambda: analogy(self._lm, a, b, c, steer=steer, epsilon=epsilon, **options)
+        )
 
     def _read_prompt(self, prompt: str) -> None:
         """Read a prompt in steps; the analysis that follows finds its last state kept."""

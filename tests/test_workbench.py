@@ -142,9 +142,10 @@ def test_a_locked_pole_is_refused_at_every_door_until_it_is_unlocked(
         lambda **unlock: workbench.next_words("It is", locked, epsilons=[-1.0, 1.0], **unlock),
         lambda **unlock: workbench.next_words("It is", locked, ranked=[-1.0], **unlock),
         lambda **unlock: workbench.next_words("It is", tame, held=[(locked, -1.0)], **unlock),
-        lambda **unlock: workbench.dimensions(locked, **unlock),
         lambda **unlock: workbench.dimension_steer(locked, 0, **unlock),
-        lambda **unlock: workbench.word_map(locked, **unlock),
+        lambda **unlock: workbench.neighbours("on", steer=locked, epsilon=-1.0, **unlock),
+        lambda **unlock: workbench.axis(["on"], ["off"], steer=locked, epsilon=-1.0, **unlock),
+        lambda **unlock: workbench.analogy("on", "off", "in", steer=locked, epsilon=-1.0, **unlock),
     ]
     for door in doors:
         with pytest.raises(InputError, match=r"'calm' is locked\. It may offend\. Unlock it with"):
@@ -154,6 +155,27 @@ def test_a_locked_pole_is_refused_at_every_door_until_it_is_unlocked(
         workbench.export([(locked, -1.0)], tmp_path / "out", peft=True)
     assert len(workbench.generate([up], short, extra=extra)) == 1
     workbench.close()
+
+
+def test_a_locked_pole_hides_its_own_words_and_nothing_else(
+    small: LanguageModel, locked: Steer
+) -> None:
+    workbench = Workbench(small)
+    shown, everything = workbench.word_map(locked), workbench.word_map(locked, unlock=True)
+    assert (shown.shifts >= 0).all()
+    assert len(shown.words) == int((everything.shifts >= 0).sum()) > 0
+    assert shown.sizes == everything.sizes
+    falling = {
+        word for word, shift in zip(everything.words, everything.shifts, strict=True) if shift < 0
+    }
+    for some, all_of_them in zip(
+        workbench.dimensions(locked), workbench.dimensions(locked, unlock=True), strict=True
+    ):
+        for side in ("positive", "negative"):
+            listed = getattr(all_of_them, side)
+            assert getattr(some, side) == [word for word in listed if word not in falling]
+    page = workbench.dimension_page(locked, 0)
+    assert not falling & {*page.dimension.positive, *page.dimension.negative}
 
 
 def test_next_words_end_at_a_locked_pole(small: LanguageModel, locked: Steer) -> None:

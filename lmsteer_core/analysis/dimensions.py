@@ -78,6 +78,7 @@ def dimensions(
     n_words: int = 12,
     raw: bool = False,
     reading: str = DEFAULT,
+    plus_only: bool = False,
 ) -> list[Dimension]:
     """Return the strongest dimensions with the words at both ends.
 
@@ -91,26 +92,36 @@ def dimensions(
         n_words: Most words at each end.
         raw: List any token that the model uses, by its score alone, not only whole words.
         reading: One of `readings.READINGS`.
+        plus_only: Leave out the words of the − pole: those that −ε makes likelier in ordinary text.
 
     Raises:
         InputError: If a number is out of range, or there is no such reading.
     """
-    return described(lm, factors(lm, steer, reading), n_dims=n_dims, n_words=n_words, raw=raw)
+    found = factors(lm, steer, reading)
+    hidden = mean_logit_shift(lm, steer, raw=raw) < 0 if plus_only else None
+    return described(lm, found, n_dims=n_dims, n_words=n_words, raw=raw, hidden=hidden)
 
 
 def described(
-    lm: LanguageModel, found: Factors, *, n_dims: int, n_words: int, raw: bool
+    lm: LanguageModel,
+    found: Factors,
+    *,
+    n_dims: int,
+    n_words: int,
+    raw: bool = False,
+    hidden: Tensor | None = None,
 ) -> list[Dimension]:
-    """Return a steer's dimensions with their words; arguments as for `dimensions`."""
+    """Return dimensions with their words; as `dimensions`, without `hidden` words, (n_words,)."""
     n_dims = check_whole_number(n_dims, "The number of dimensions", 1, lm.d_model)
     n_words = check_whole_number(n_words, "The number of words", 1, _MAX_WORDS)
     scores = centred_scores(lm, found.writes[:n_dims].T, raw=raw)
     words = vocabulary(lm, raw=raw).words
 
     def end(i: int, sign: int) -> list[str]:
-        if raw:
-            return strongest(words, sign * scores[:, i], n_words)
-        return end_words(lm, sign * scores[:, i], n_words)
+        along = sign * scores[:, i]
+        # A list is made first: who leads it depends on all that stand in it.
+        listed = strongest(along, n_words) if raw else end_words(lm, along, n_words)
+        return [words[j] for j in listed if hidden is None or not hidden[j]]
 
     return [
         Dimension(float(found.sizes[i]), float(found.shares[i]), end(i, 1), end(i, -1))
@@ -131,13 +142,8 @@ def dimension_steer(lm: LanguageModel, steer: Steer, i: int, *, reading: str = D
     n_dims = len(found.shares)
     if not 0 <= i < n_dims:
         raise InputError(f"'{steer.name}' has {n_dims} dimensions; there is no dimension {i + 1}.")
-    alone = Factors(
-        found.reads[:, i : i + 1],
-        found.writes[i : i + 1],
-        found.shares[i : i + 1],
-        found.sizes[i : i + 1],
-    )
-    (dimension,) = described(lm, alone, n_dims=1, n_words=_N_POLE_WORDS, raw=False)
+    alone = found.only(i)
+    (dimension,) = described(lm, alone, n_dims=1, n_words=_N_POLE_WORDS)
     suffix = f"-dimension-{i + 1}" if reading == DEFAULT else f"-{reading}-{i + 1}"
     card = dataclasses.replace(
         steer.card,

@@ -58,6 +58,11 @@ class Factors:
     shares: Tensor
     sizes: Tensor
 
+    def only(self, i: int) -> Factors:
+        """Return dimension i alone."""
+        at = slice(i, i + 1)
+        return Factors(self.reads[:, at], self.writes[at], self.shares[at], self.sizes[at])
+
 
 def check_reading(reading: str) -> None:
     """Raise InputError unless it is the name of a reading."""

@@ -25,8 +25,8 @@ _SPARE = 1.5
 _EMBEDDINGS: WeakKeyDictionary[LanguageModel, tuple[Tensor, Tensor]] = WeakKeyDictionary()
 
 
-def end_words(lm: LanguageModel, scores: Tensor, n_words: int) -> list[str]:
-    """Return the words that stand for one end of a dimension, those that say most first.
+def end_words(lm: LanguageModel, scores: Tensor, n_words: int) -> list[int]:
+    """Return the indices of the words that stand for one end of a dimension, the best first.
 
     A score grows with an embedding's length, and rare words are long; so the score is taken per
     length, and a word counts with its nearest neighbours: what is alone in rising is chance. Of the
@@ -54,12 +54,12 @@ def end_words(lm: LanguageModel, scores: Tensor, n_words: int) -> list[str]:
     weight = torch.tensor([max(strength[i], 0.0) for i in theme]).sqrt()
     alike = (units[theme] @ units[theme].T).clamp_min(0)
     shared = torch.linalg.eigh((weight[:, None] * alike * weight).double())[1][:, -1].abs()
-    return [words[theme[i]] for i in _falling(shared)[:n_words]]
+    return [theme[i] for i in _falling(shared)[:n_words].tolist()]
 
 
-def strongest(words: list[str], scores: Tensor, n_words: int) -> list[str]:
-    """Return the words of the largest scores; equals in the order of their token ids."""
-    return [words[i] for i in _falling(scores)[:n_words]]
+def strongest(scores: Tensor, n: int) -> list[int]:
+    """Return the indices of the n largest scores; equals in the order of their token ids."""
+    return _falling(scores)[:n].tolist()
 
 
 def word_directions(lm: LanguageModel) -> tuple[Tensor, Tensor]:

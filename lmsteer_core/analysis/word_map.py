@@ -18,6 +18,8 @@ from lmsteer_core.analysis.vocabulary import vocabulary
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer
 
+_N_WORDS = 12
+
 
 @dataclass(frozen=True, eq=False)
 class WordMap:
@@ -49,6 +51,7 @@ def word_map(
     n_dims: int = 8,
     raw: bool = False,
     reading: str = DEFAULT,
+    plus_only: bool = False,
 ) -> WordMap:
     """Return the vocabulary on a steer's strongest dimensions.
 
@@ -58,15 +61,20 @@ def word_map(
         n_dims: Most dimensions.
         raw: Count all tokens that the model uses as words.
         reading: One of `readings.READINGS`.
+        plus_only: Leave out the words of the − pole: those that −ε makes likelier in ordinary text.
     """
     found = factors(lm, steer, reading)
     axes = torch.linalg.pinv(found.reads)[:n_dims]
+    shifts = mean_logit_shift(lm, steer, raw=raw)
+    hidden = shifts < 0 if plus_only else torch.zeros(len(shifts), dtype=torch.bool)
+    shown = (~hidden).nonzero()[:, 0]
+    words = vocabulary(lm, raw=raw).words
     return WordMap(
-        described(lm, found, n_dims=n_dims, n_words=12, raw=raw),
+        described(lm, found, n_dims=n_dims, n_words=_N_WORDS, raw=raw, hidden=hidden),
         found.sizes.tolist(),
         found.shares.tolist(),
-        vocabulary(lm, raw=raw).words,
-        centred_scores(lm, axes.T, raw=raw),
-        centred_scores(lm, found.writes[:n_dims].T, raw=raw),
-        mean_logit_shift(lm, steer, raw=raw),
+        [words[i] for i in shown.tolist()],
+        centred_scores(lm, axes.T, raw=raw)[shown],
+        centred_scores(lm, found.writes[:n_dims].T, raw=raw)[shown],
+        shifts[shown],
     )

@@ -7,7 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lmsteer_core.cli import evaluate, exchange, explore, generate, inspection, make, serve
+from lmsteer_core.cli import (
+    evaluate,
+    exchange,
+    explore,
+    generate,
+    inspection,
+    make,
+    serve,
+    word_space,
+)
 from lmsteer_core.cli.verbs import Parser, Verbs
 from lmsteer_core.errors import LMSteerError
 
@@ -18,6 +27,9 @@ _VERBS = (
     generate.add_generate,
     explore.add_nextword,
     explore.add_words,
+    word_space.add_neighbours,
+    word_space.add_axis,
+    word_space.add_analogy,
     explore.add_analyze,
     inspection.add_inspect,
     make.add_train,

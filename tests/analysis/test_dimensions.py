@@ -15,7 +15,7 @@ from lmsteer_core.analysis.dimensions import (
     word_positions,
     word_scores,
 )
-from lmsteer_core.analysis.ordinary_text import expectations
+from lmsteer_core.analysis.ordinary_text import SENTENCES, expectations
 from lmsteer_core.analysis.readings import READINGS, factors
 from lmsteer_core.analysis.vocabulary import are_whole, is_word, vocabulary
 from lmsteer_core.analysis.word_lists import end_words, rounded, strongest
@@ -25,8 +25,7 @@ from lmsteer_core.models.tokens import token_text
 def test_plus_is_the_end_that_a_positive_epsilon_makes_likelier(
     lm: LanguageModel, steer: Steer
 ) -> None:
-    sentences = ["The weather in the north was mild.", "We went to the market before noon."]
-    hidden = torch.cat(lm.hidden_states([lm.encode(s)[0] for s in sentences])).mean(dim=0)
+    hidden = torch.cat(lm.hidden_states([lm.token_ids(s) for s in SENTENCES])).mean(dim=0)
     embedding = lm.output_embedding[vocabulary(lm).token_ids]
     for reading in READINGS:
         part = dimension_steer(lm, steer, 0, reading=reading)
@@ -244,7 +243,7 @@ def test_words_land_where_their_moves_take_them(
 
 def test_a_word_is_placed_by_its_score(lm: LanguageModel, steer: Steer) -> None:
     words, scores = vocabulary(lm).words, word_scores(lm, steer)[:, 0]
-    (best,), (last,) = strongest(words, scores, 1), strongest(words, -scores, 1)
+    best, last = (words[strongest(sign * scores, 1)[0]] for sign in (1, -1))
     assert place(lm, steer, best).ranks[0] == 1
     assert place(lm, steer, last).ranks[0] == place(lm, steer, last).n_words == len(words)
     assert place(lm, steer, " HOUSE ").word.casefold() == "house"
@@ -260,7 +259,7 @@ def test_listed_words_are_among_those_that_a_dimension_moves_most(
     scores = word_scores(lm, steer)[:, 0]
     for sign in (1, -1):
         listed = end_words(lm, sign * scores, 20)
-        ranks = [place(lm, steer, word).ranks[0] for word in listed]
+        ranks = [place(lm, steer, vocabulary(lm).words[i]).ranks[0] for i in listed]
         ranks = ranks if sign > 0 else [len(scores) + 1 - rank for rank in ranks]
         assert max(ranks) < len(scores) / 5
         assert sorted(ranks)[10] < len(scores) / 50
@@ -280,15 +279,19 @@ def test_the_lists_are_the_official_ones_up_to_the_ends(lm: LanguageModel, steer
             for ids in (falling[:n_words], falling[-n_words:])
         ]
         # Its signs are arbitrary, and it lists a dimension's ends without saying which +ε favours.
-        assert [set(found.positive), set(found.negative)] in (official, official[::-1])
+        listed = [set(found.positive), set(found.negative)]
+        # The last word of a list may tie with the next.
+        assert any(
+            len(listed[0] ^ ends[0]) + len(listed[1] ^ ends[1]) <= 2
+            for ends in (official, official[::-1])
+        )
 
 
 def test_equals_are_listed_by_token_id() -> None:
     # Two levels, and below the resolution a noise that another machine would round otherwise.
     levels = (torch.arange(100) % 2 * 2 - 1.0) + 1e-7 * torch.randn(100)
-    words = [f"w{i}" for i in range(100)]
-    assert strongest(words, levels, 3) == ["w1", "w3", "w5"]
-    assert strongest(words, -levels, 3) == ["w0", "w2", "w4"]
+    assert strongest(levels, 3) == [1, 3, 5]
+    assert strongest(-levels, 3) == [0, 2, 4]
 
 
 def test_rounding_keeps_zero_columns_finite() -> None:
@@ -306,7 +309,7 @@ def test_what_is_no_word_is_none(text: str) -> None:
 
 
 def test_beginnings_of_words_are_told_from_words(lm: LanguageModel) -> None:
-    words = ["house", "kind", "murd", "superv", "hadn"]
+    words = ["house", "kind", "murd", "horr", "hadn"]
     ids = [int(vocabulary(lm).token_ids[vocabulary(lm).words.index(word)]) for word in words]
     assert are_whole(lm, ids) == [True, True, False, False, False]
 

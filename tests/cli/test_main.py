@@ -95,6 +95,20 @@ def test_steers_lists_cards_with_poles(capsys: Capture) -> None:
         assert max(-low, high) == 3
 
 
+def test_words_have_neighbours_axes_and_analogies(capsys: Capture) -> None:
+    found = run_json(capsys, "neighbours", "good", "--steer", "sentiment", "--epsilon", "3")
+    assert found["word"] == "good"
+    assert len(found["before"]) == len(found["after"]) == 12
+    found = run_json(capsys, "axis", "--plus", "good,great", "--minus", "bad", "--top", "3")
+    assert (found["plus"], found["minus"], len(found["positive"])) == (
+        ["good", "great"],
+        ["bad"],
+        3,
+    )
+    found = run_json(capsys, "analogy", "man", "woman", "king", "--answer", "queen")
+    assert found["rank_before"] == found["rank_after"]
+
+
 def test_words_have_two_poles_per_dimension(capsys: Capture) -> None:
     found = run_json(capsys, "words", "sentiment", "--dims", "2", "--top", "5")["dimensions"]
     assert len(found) == 2
@@ -376,6 +390,13 @@ def test_epsilon_out_of_range_names_the_range(capsys: Capture, value: str) -> No
         (["nextword", "Hi", "--steer", "sentiment", "--word", ""], "word is empty"),
         (["analyze", " ", "--steer", "sentiment"], "empty"),
         (["inspect", "Hi", "--steer", "sentiment=1"], "needs two tokens"),
+        (["words", "sentiment", "--reading", "nmf"], "no reading 'nmf'"),
+        (["neighbours", "xqzzy"], "'xqzzy' is no whole word"),
+        (["neighbours", "हिन्दी"], "'हिन्दी' is no whole word"),
+        (["neighbours", "good", "--epsilon", "2"], "needs --steer"),
+        (["axis", "--plus", "good", "--minus", ","], "− end of the axis has no word"),
+        (["axis", "--plus", *["good"] * 200, "--minus", "bad"], "200 words"),
+        (["analogy", "man", "woman", "xqzzy"], "'xqzzy' is no whole word"),
         (["inspect", "Hi there", "--token", "7"], "place must be between"),
         (["inspect", "Hi there", "--steer", "detoxification=-1"], "--unlock"),
         (["train", "--name", "a b", "--plus", "x", "--minus", "y"], "name"),
@@ -393,11 +414,16 @@ def test_a_locked_pole_is_refused_until_it_is_unlocked(capsys: Capture, tmp_path
     generate = ["generate", "Hi", "--steer", "detoxification=-1", "--max-new-tokens", "2"]
     held = ["nextword", "Hi", "--steer", "sentiment", "--steer", "detoxification=-1"]
     export = ["export", "detoxification", "--epsilon", "-1", "--format", "peft"]
-    words = ["words", "detoxification", "--dims", "1"]
-    for args in (generate, held, words, [*export, "--out", str(tmp_path / "out")]):
+    for args in (generate, held, [*export, "--out", str(tmp_path / "out")]):
         assert "--unlock" in refused(capsys, *args)
     assert not (tmp_path / "out").exists()
-    assert len(run_json(capsys, *words, "--unlock")["dimensions"]) == 1
+    words = ["words", "detoxification", "--dims", "1"]
+    shown, unlocked = (
+        run_json(capsys, *words, *more)["dimensions"][0] for more in ([], ["--unlock"])
+    )
+    assert shown["negative"] == []
+    assert shown["positive"]
+    assert len(unlocked["negative"]) == 10
     assert run_json(capsys, *generate, "--unlock")["rows"][1]["epsilons"] == {"detoxification": -1}
 
 

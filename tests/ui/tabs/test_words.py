@@ -219,20 +219,18 @@ def test_a_dimension_becomes_a_slider_until_it_is_removed(words) -> None:
     assert "sentiment-dimension-4" in words.page.inner_text("#words-overlap")
 
 
-def test_a_locked_steer_shows_no_word(words) -> None:
+def test_a_locked_pole_shows_none_of_its_words(words) -> None:
     preset(words, "Praise and blame", "sentiment")
     words.page.click("#words-steer input")
     words.page.get_by_role("option", name="detoxification").click()
     words.page.wait_for_selector("#words-about .note.warning")
-    for view in (
-        "#dimensions tbody tr",
-        "#words-places tr",
-        "#word-map .js-plotly-plot",
-        "[data-try]",
-    ):
-        words.page.wait_for_function("view => !document.querySelector(view)", arg=view)
+    lowest = f"Math.min(...{CHART}.data[0].marker.color)"
+    words.page.wait_for_function(f"{CHART}?.data?.length && {lowest} >= 0")
+    assert words.page.inner_text("#dimensions tbody tr:first-child td.minus") == ""
+    assert words.page.inner_text("#dimensions tbody tr:first-child td.plus")
     words.page.check("#words-unlock input")
-    words.page.wait_for_selector("#dimensions tbody tr")
+    words.page.wait_for_function(f"{lowest} < 0")
+    assert words.page.inner_text("#dimensions tbody tr:first-child td.minus")
 
 
 def test_html_escapes_words_and_names() -> None:

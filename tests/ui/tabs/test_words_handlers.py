@@ -58,13 +58,15 @@ def test_a_dimension_becomes_a_steer_of_the_page_and_all_tabs_are_told(handlers,
     assert announcement.newest in handlers.show_overlap(REQUEST)
 
 
-def test_a_locked_steer_shows_no_word_and_no_dimension_of_it_is_made(handlers, page, small) -> None:
+def test_a_locked_pole_shows_no_word_and_no_dimension_of_it_is_made(handlers, page, small) -> None:
     steer = make_steer(small.output_embedding, name="rude")
     card = dataclasses.replace(steer.card, notice="It offends.")
     page.steers.add("a", dataclasses.replace(steer, card=card))
     settings = dataclasses.replace(SETTINGS, steer_name="rude")
     table, spectrum, word_map, about, offer = handlers.show(REQUEST, settings)
-    assert (table, spectrum, word_map) == ("", None, None)
+    assert word_map.data[0].customdata
+    assert spectrum.data
+    assert min(word_map.data[0].marker.color) >= 0
     assert "It offends." in about
     assert offer["visible"]
     note, announcement = handlers.try_dimension(
@@ -72,4 +74,6 @@ def test_a_locked_steer_shows_no_word_and_no_dimension_of_it_is_made(handlers, p
     )
     assert "locked" in note
     assert announcement == gr.skip()
-    assert handlers.show(REQUEST, dataclasses.replace(settings, unlocked=True))[0]
+    unlocked = handlers.show(REQUEST, dataclasses.replace(settings, unlocked=True))
+    assert len(unlocked[0]) > len(table)
+    assert min(unlocked[2].data[0].marker.color) < 0

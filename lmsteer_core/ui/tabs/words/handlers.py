@@ -28,7 +28,7 @@ class LensSettings:
         raw: Whether all tokens count as words.
         across: The dimension along the map's x axis, counted from 1.
         up: The dimension along its y axis, counted from 1.
-        unlocked: Whether the words of a steer with a notice may be shown.
+        unlocked: Whether the words of a locked pole may be shown.
     """
 
     steer_name: str | None
@@ -64,16 +64,18 @@ class WordsHandlers:
         try:
             steer = self._steer(request, settings.steer_name)
             offer = gr.update(visible=steer.card.is_locked)
-            if steer.card.is_locked and not settings.unlocked:
-                locked = f"{steer.card.notice} Tick the box to see its words."
-                return "", None, None, widgets.note(locked, "warning"), offer
-            lens = self._lens(steer, settings.reading, settings.raw)
+            is_hidden = steer.card.is_locked and not settings.unlocked
+            lens = self._lens(steer, settings.reading, settings.raw, is_hidden)
             _, meaning = READINGS[settings.reading]
+            about = markup.about(steer.card, steer.rank, settings.reading, meaning)
+            if is_hidden:
+                locked = f"{steer.card.notice} Tick the box to see the words of its − pole too."
+                about = widgets.note(locked, "warning") + about
             return (
                 lens.table(),
                 lens.spectrum(),
                 lens.map(int(settings.across), int(settings.up)),
-                markup.about(steer.card, steer.rank, settings.reading, meaning),
+                about,
                 offer,
             )
         except LMSteerError as error:
@@ -83,9 +85,8 @@ class WordsHandlers:
         """Return where the words sit, and a note on those that are not in the vocabulary."""
         try:
             steer = self._steer(request, settings.steer_name)
-            if steer.card.is_locked and not settings.unlocked:
-                return "", ""
-            lens = self._lens(steer, settings.reading, settings.raw)
+            is_hidden = steer.card.is_locked and not settings.unlocked
+            lens = self._lens(steer, settings.reading, settings.raw, is_hidden)
             return lens.find(settings.typed or "", int(settings.across), int(settings.up))
         except LMSteerError as error:
             return gr.skip(), widgets.note(str(error), "error")
@@ -117,9 +118,9 @@ class WordsHandlers:
     def _steer(self, request: gr.Request, name: str | None) -> Steer:
         return self._page.steers.steer(session_of(request), name)
 
-    def _read_lens(self, steer: Steer, reading: str, raw: bool) -> Lens:
+    def _read_lens(self, steer: Steer, reading: str, raw: bool, is_hidden: bool) -> Lens:
         word_map = self._page.workbench.word_map(
-            steer, n_dims=N_DIMS, raw=raw, reading=READINGS[reading][0], unlock=True
+            steer, n_dims=N_DIMS, raw=raw, reading=READINGS[reading][0], unlock=not is_hidden
         )
         return Lens(steer, reading, raw, word_map)
 
