@@ -158,7 +158,8 @@ class _Moved:
 
     def cosines(self, direction: Tensor) -> Tensor:
         """Return every word's cosine with a direction, (n_words,)."""
-        return self.along(direction) / (self.lengths * direction.norm().clamp_min(1e-30))
+        cosines: Tensor = self.along(direction) / (self.lengths * direction.norm().clamp_min(1e-30))
+        return cosines
 
     def _base(self, directions: Tensor) -> Tensor:
         product: Tensor = self._units @ directions

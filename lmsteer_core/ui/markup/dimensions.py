@@ -14,14 +14,14 @@ def dimension_table(
     dimensions: Sequence[Dimension],
     poles: tuple[str, str],
     *,
-    can_try: bool = False,
+    can_open: bool = False,
 ) -> Markup:
     """Return a table of dimensions with the words at both ends.
 
     Args:
         dimensions: The strongest first.
         poles: What the steer calls its − and its + pole.
-        can_try: Give each a button with its index in `data-try`.
+        can_open: Give each a button with its index in `data-look`, and one in `data-try`.
     """
     row = Markup(
         '<tr><th scope="row">{}</th><td class="num">{:.0%}</td><td class="num">{:.0%}</td>'
@@ -35,7 +35,7 @@ def dimension_table(
             share,
             ", ".join(dimension.negative),
             ", ".join(dimension.positive),
-            _try_cell(i) if can_try else "",
+            _buttons(i) if can_open else "",
         )
         for i, (dimension, share) in enumerate(zip(dimensions, shares, strict=True), 1)
     )
@@ -47,13 +47,15 @@ def dimension_table(
     ).format(
         minus=poles[0],
         plus=poles[1],
-        head=Markup('<th scope="col">on its own</th>') if can_try else "",
+        head=Markup('<th scope="col">on its own</th>') if can_open else "",
         rows=rows,
     )
 
 
-def _try_cell(i: int) -> Markup:
+def _buttons(i: int) -> Markup:
     return Markup(
-        '<td><button type="button" class="try" data-try="{}" '
-        'aria-label="Try dimension {} as a steer of its own">Try it</button></td>'
+        '<td><button type="button" class="try" data-look="{0}" '
+        'aria-label="Look at what dimension {1} reads and writes">Look</button> '
+        '<button type="button" class="try" data-try="{0}" '
+        'aria-label="Try dimension {1} as a steer of its own">Try it</button></td>'
     ).format(i - 1, i)

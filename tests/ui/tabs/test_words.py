@@ -219,6 +219,28 @@ def test_a_dimension_becomes_a_slider_until_it_is_removed(words) -> None:
     assert "sentiment-dimension-4" in words.page.inner_text("#words-overlap")
 
 
+def test_a_dimension_opens_a_page_that_reads_a_text(words) -> None:
+    preset(words, "Praise and blame", "sentiment")
+    words.page.click("#dimensions [data-look='1']")
+    words.page.wait_for_selector("#dimension-page h2 >> text=Dimension 2")
+    words.page.wait_for_selector("#dimension-page .snippets li")
+    words.page.fill("#dimension-text textarea", "The <i>soup</i> was lovely, the room was not.")
+    words.page.click("#dimension-read")
+    words.page.wait_for_selector("#dimension-page .read .tok")
+    assert words.page.inner_text("#dimension-page .read").startswith("The <i>soup</i>")
+
+
+def test_a_word_shows_its_neighbours_or_one_sentence(words) -> None:
+    preset(words, "Praise and blame", "sentiment")
+    for typed, told in (("xqzzy", "'xqzzy'"), ("हिन्दी", "'हिन्दी'"), ("", "empty")):
+        words.page.fill("#neighbours-word input, #neighbours-word textarea", typed)
+        words.page.click("#neighbours-show")
+        words.page.wait_for_selector(f"#neighbours .note.error >> text={told}")
+    words.page.fill("#neighbours-word input, #neighbours-word textarea", "Monday")
+    words.page.click("#neighbours-show")
+    words.page.wait_for_selector("#neighbours th >> text=Tuesday")
+
+
 def test_a_locked_pole_shows_none_of_its_words(words) -> None:
     preset(words, "Praise and blame", "sentiment")
     words.page.click("#words-steer input")
@@ -236,7 +258,7 @@ def test_a_locked_pole_shows_none_of_its_words(words) -> None:
 def test_html_escapes_words_and_names() -> None:
     evil = "<b>&'\""
     found = [Dimension(1.0, 0.5, [evil], ["a"]), Dimension(0.5, 0.25, ["b"], [evil])]
-    table = dimension_table(found, (evil, "good"), can_try=True)
+    table = dimension_table(found, (evil, "good"), can_open=True)
     place = Place(evil, [0.5, -0.25], [1, 9], 9)
     places = markup.place_table([place], [0.1], [0.5, 0.5])
     pins = markup.pins(evil, [evil], [[0.1, 0.2, 0.3, 0.4, 0.5]])

@@ -77,3 +77,40 @@ def test_a_locked_pole_shows_no_word_and_no_dimension_of_it_is_made(handlers, pa
     unlocked = handlers.show(REQUEST, dataclasses.replace(settings, unlocked=True))
     assert len(unlocked[0]) > len(table)
     assert min(unlocked[2].data[0].marker.color) < 0
+
+
+def test_a_dimension_has_a_page_that_reads_a_text(handlers) -> None:
+    page, looked = handlers.look(REQUEST, FIRST_DIMENSION, "joy", DEFAULT_LABEL, False, "")
+    assert looked == 0
+    assert "Dimension 1" in page
+    assert "In your text" not in page
+    text = "The <b>sun</b> came out at noon."
+    page = handlers.read(REQUEST, 0, "joy", DEFAULT_LABEL, False, text)
+    assert "In your text" in page
+    assert "<b>sun" not in page
+    for i, told in ((None, "Choose a dimension"), (99, "no dimension 100")):
+        assert told in handlers.read(REQUEST, i, "joy", DEFAULT_LABEL, False, text)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("", "empty"), ("xqzzy", "no whole word"), ("हिन्दी", "no whole word"), ("w " * 200, "w w w")],
+)
+def test_a_word_without_neighbours_is_one_sentence(handlers, word: str, told: str) -> None:
+    note = handlers.neighbours(REQUEST, word, "joy", 2.0, False)
+    assert told in note
+    assert note.count("<p") == 1
+
+
+def test_a_word_has_neighbours_before_and_after(handlers) -> None:
+    assert handlers.neighbours(REQUEST, "table", "joy", 2.0, False).count("<table") == 2
+    assert handlers.neighbours(REQUEST, "table", "joy", 0.0, False).count("<table") == 1
+
+
+def test_pins_belong_to_their_steer(handlers, page, small) -> None:
+    page.steers.add("a", make_steer(small.output_embedding, name="gloom"))
+    kept, shown, typed = handlers.change_steer(REQUEST, {}, "joy", "gloom", "table, chair")
+    assert (kept["joy"], shown) == ("table, chair", "gloom")
+    assert typed
+    kept, shown, typed = handlers.change_steer(REQUEST, kept, "gloom", "joy", "lamp")
+    assert (kept["gloom"], shown, typed) == ("lamp", "joy", "table, chair")

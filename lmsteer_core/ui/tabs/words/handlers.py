@@ -11,11 +11,12 @@ import gradio as gr
 from lmsteer_core.analysis.dimensions import overlap
 from lmsteer_core.errors import LMSteerError
 from lmsteer_core.steers.steer import Steer
+from lmsteer_core.text import check_text
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.request import session_of
-from lmsteer_core.ui.tabs.words import markup
-from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS, Lens
+from lmsteer_core.ui.tabs.words import markup, page_markup
+from lmsteer_core.ui.tabs.words.lens import DEFAULT_LABEL, N_DIMS, READINGS, Lens
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,82 @@ class WordsHandlers:
         except LMSteerError as error:
             return widgets.note(str(error), "error"), gr.skip()
         return markup.tried(part.card), self._page.announce(part.name)
+
+    def look(
+        self,
+        request: gr.Request,
+        event: gr.EventData,
+        steer_name: str | None,
+        reading: str,
+        unlocked: bool,
+        text: str | None,
+    ) -> tuple[Any, Any]:
+        """Return the page of the dimension that was clicked, and its index."""
+        i = int(event.dimension)
+        return self.read(request, i, steer_name, reading, unlocked, text), i
+
+    def read(
+        self,
+        request: gr.Request,
+        i: int | None,
+        steer_name: str | None,
+        reading: str,
+        unlocked: bool,
+        text: str | None,
+    ) -> Any:
+        """Return a dimension's page with a text of the visitor's."""
+        if i is None:
+            return widgets.note("Choose a dimension first: press Look in the table.", "error")
+        try:
+            page = self._page.workbench.dimension_page(
+                self._steer(request, steer_name),
+                i,
+                reading=READINGS[reading][0],
+                text=text or "",
+                unlock=unlocked,
+            )
+        except LMSteerError as error:
+            return widgets.note(str(error), "error")
+        return page_markup.dimension_page(page)
+
+    def neighbours(
+        self,
+        request: gr.Request,
+        word: str | None,
+        steer_name: str | None,
+        epsilon: float | None,
+        unlocked: bool,
+    ) -> Any:
+        """Return a word's neighbours before and after the map's ε."""
+        try:
+            check_text(word or "", "word")
+            steer = self._steer(request, steer_name)
+            at = steer.card.lowest(epsilon or 0.0, unlocked) if (epsilon or 0.0) < 0 else epsilon
+            found = self._page.workbench.neighbours(
+                word or "", steer=steer, epsilon=at or 0.0, unlock=unlocked
+            )
+        except LMSteerError as error:
+            return widgets.note(str(error), "error")
+        return page_markup.neighbour_table(found, at or 0.0)
+
+    def change_steer(
+        self,
+        request: gr.Request,
+        kept: dict[str, str],
+        shown: str | None,
+        steer_name: str | None,
+        typed: str | None,
+    ) -> tuple[dict[str, str], str | None, str]:
+        """Keep the pinned words of the steer that was shown; return those of the one chosen."""
+        kept = kept | ({shown: typed or ""} if shown else {})
+        try:
+            steer = self._steer(request, steer_name)
+        except LMSteerError:
+            return kept, steer_name, ""
+        if steer.name not in kept:
+            lens = self._lens(steer, DEFAULT_LABEL, False, steer.card.is_locked)
+            kept = kept | {steer.name: lens.first_words}
+        return kept, steer_name, kept[steer.name]
 
     def show_overlap(self, request: gr.Request) -> str:
         """Return the cosines between all steers of the page."""

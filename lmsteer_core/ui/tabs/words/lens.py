@@ -74,7 +74,7 @@ class Lens:
     def table(self) -> Markup:
         """Return the words at both ends of every dimension, each of which can be tried alone."""
         poles = (self._steer.card.negative, self._steer.card.positive)
-        return dimension_table(self._dimensions, poles, can_try=True)
+        return dimension_table(self._dimensions, poles, can_open=True)
 
     @property
     def first_words(self) -> str:

@@ -18,8 +18,10 @@ from lmsteer_core.ui.tabs.words.handlers import FindSettings, LensSettings, Word
 from lmsteer_core.ui.tabs.words.lens import DEFAULT_LABEL, N_DIMS, READINGS
 
 _TRY_JS = """element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-try]");
-  if (button) trigger("click", {dimension: Number(button.dataset.try)});
+  const tried = event.target.closest("[data-try]");
+  if (tried) trigger("click", {dimension: Number(tried.dataset.try)});
+  const looked = event.target.closest("[data-look]");
+  if (looked) trigger("select", {dimension: Number(looked.dataset.look)});
 });"""
 _SIGNS = (
     "The + end of a dimension is the one that +ε makes likelier in ordinary text: the mean "
@@ -80,6 +82,12 @@ class _Tables:
     tried: gr.HTML
     dimensions: gr.HTML
     overlap: gr.HTML
+    dimension: gr.HTML
+    text: gr.Textbox
+    read: gr.Button
+    word: gr.Textbox
+    near: gr.Button
+    neighbours: gr.HTML
 
 
 def create_words_tab(page: Page) -> None:
@@ -103,6 +111,7 @@ def create_words_tab(page: Page) -> None:
         up=shown.up,
         pins=shown.typed,
     )
+    kept, on_map = gr.State({}), gr.State(next(iter(names), None))
     settings: dict[str, Any] = {
         "steer_name": choice.steer_name,
         "reading": choice.reading,
@@ -118,13 +127,20 @@ def create_words_tab(page: Page) -> None:
         handlers.find, [tables.places, shown.problem], **LOOK
     )
     page.when_open(show, find)
-    gr.on([w.input for w in settings.values()], **show).then(**find)
+    others = [widget for widget in settings.values() if widget is not choice.steer_name]
+    gr.on([widget.input for widget in others], **show).then(**find)
+    choice.steer_name.input(
+        handlers.change_steer,
+        [kept, on_map, choice.steer_name, shown.typed],
+        [kept, on_map, shown.typed],
+        **LOOK,
+    ).then(**show).then(**find)
     gr.on([shown.typed.submit, shown.find.click], **find)
     move: dict[str, Any] = {"fn": None, "inputs": shown.epsilon, "js": call_js("words.move")}
     shown.epsilon.change(**move)
     page.when_open(move)
     filled: list[Any] = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
-    filled += [shown.epsilon, choice.raw, hint]
+    filled += [shown.epsilon, choice.raw, hint, on_map]
     for button, example in zip(buttons, examples, strict=True):
         clicked = button.click(partial(_example_values, example), None, filled, **QUIET)
         clicked.then(**show).then(**find)
@@ -132,16 +148,35 @@ def create_words_tab(page: Page) -> None:
     page.announcement.change(
         page.steers.update_chooser, choice.steer_name, choice.steer_name, **QUIET
     ).then(**show).then(**find)
-    _add_table_events(page, handlers, choice, tables)
+    _add_table_events(page, handlers, choice, shown.epsilon, tables)
 
 
 def _add_table_events(
-    page: Page, handlers: WordsHandlers, choice: _Choice, tables: _Tables
+    page: Page, handlers: WordsHandlers, choice: _Choice, epsilon: gr.Slider, tables: _Tables
 ) -> None:
     tables.dimensions.click(
         handlers.try_dimension,
         [choice.steer_name, choice.reading, choice.unlock],
         [tables.tried, page.announcement],
+        **LOOK,
+    )
+    looked = gr.State(None)
+    choices = [choice.steer_name, choice.reading, choice.unlock, tables.text]
+    gr.on(
+        [choice.steer_name.change, choice.reading.change, choice.unlock.change],
+        lambda: ("", None),
+        None,
+        [tables.dimension, looked],
+        **QUIET,
+    )
+    tables.dimensions.select(handlers.look, choices, [tables.dimension, looked], **LOOK)
+    read = [tables.read.click, tables.text.submit]
+    gr.on(read, handlers.read, [looked, *choices], tables.dimension, **LOOK)
+    gr.on(
+        [tables.near.click, tables.word.submit],
+        handlers.neighbours,
+        [tables.word, choice.steer_name, epsilon, choice.unlock],
+        tables.neighbours,
         **LOOK,
     )
     show: dict[str, Any] = {"fn": handlers.show_overlap, "outputs": tables.overlap, **LOOK}
@@ -224,10 +259,28 @@ def _create_tables() -> _Tables:
     gr.HTML(Markup("<h2>The words at both ends</h2><p>{}</p>").format(_SIGNS))
     tried = gr.HTML(elem_id="words-tried")
     dimensions = gr.HTML(elem_id="dimensions", js_on_load=_TRY_JS)
+    with gr.Row(elem_classes="own"):
+        text = gr.Textbox(
+            label="A text of your own for the dimension to read",
+            max_lines=4,
+            elem_id="dimension-text",
+        )
+        read = gr.Button("Read", min_width=90, elem_id="dimension-read")
+    dimension = gr.HTML(elem_id="dimension-page")
+    gr.HTML(
+        "<h2>A word's neighbours</h2><p>Nearest by the cosine of their output embeddings, free of "
+        "how frequent they are, without steering and at the map's ε.</p>"
+    )
+    with gr.Row(elem_classes="own"):
+        word = gr.Textbox(label="Word", max_lines=1, elem_id="neighbours-word")
+        near = gr.Button("Show neighbours", min_width=90, elem_id="neighbours-show")
+    neighbours = gr.HTML(elem_id="neighbours")
     gr.HTML(Markup("<h2>How the steers overlap</h2><p>{}</p>").format(_OVERLAP))
     overlap = gr.HTML(elem_id="words-overlap")
     gr.HTML(widgets.equation(*_EQUATION))
-    return _Tables(places, tried, dimensions, overlap)
+    return _Tables(
+        places, tried, dimensions, overlap, dimension, text, read, word, near, neighbours
+    )
 
 
 def _example_values(example: WordsExample) -> tuple[Any, ...]:
@@ -240,4 +293,5 @@ def _example_values(example: WordsExample) -> tuple[Any, ...]:
         example.epsilon,
         False,
         widgets.note(example.lesson),
+        example.steer,
     )
