@@ -289,7 +289,7 @@ WORDS_EXAMPLES = (
         3,
         "The first axis is how one speaks (thou, not you), the second whom one speaks of "
         "(kings, not companies): a steer learns whatever its texts share. Try either "
-        "alone below, under SVD of W.",
+        "alone below.",
     ),
 )
 
