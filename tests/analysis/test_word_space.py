@@ -41,7 +41,7 @@ def test_neighbours_are_those_of_brute_force(
             expected.append(words[i])
         if len(expected) == 10:
             break
-    found = neighbours(lm, "House ", steer=steer, epsilon=epsilon, n=10, measure=measure)
+    found = neighbours(lm, " house ", steer=steer, epsilon=epsilon, n=10, measure=measure)
     assert [each.word for each in found.after] == expected
     for each in found.after:
         assert each.after == pytest.approx(float(scores[words.index(each.word)]), rel=1e-3)
