@@ -235,7 +235,7 @@ class WordsExample:
 
     label: str
     steer: str
-    reading: Literal["SVD of W", "PCA of W e"]
+    reading: Literal["Divergence", "SVD of W", "PCA of W e"]
     x: int
     y: int
     pins: str
@@ -247,7 +247,7 @@ WORDS_EXAMPLES = (
     WordsExample(
         "Praise and blame",
         "sentiment",
-        "SVD of W",
+        "Divergence",
         1,
         2,
         "wonderful, love, terrible, hate, worse",
