@@ -23,11 +23,19 @@ from lmsteer_core import LanguageModel, Steer, load_model
 from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.steers.card import CARD_FILE
 from lmsteer_core.training.labelled_file import read_labelled
-from lmsteer_core.training.reader import Corpus, fit_reader, read_corpus
+from lmsteer_core.training.reader import Corpus, Settings, fit_reader, read_corpus
 
 LABELLED = ("sentiment", "detoxification", "clickbait", "subjectivity", "shakespeare")
 N_PLAIN, N_OTHERS = 1200, 300
 """Neutral prompts, and texts of each other style."""
+
+SETTINGS = {
+    "detoxification": Settings(prior_weight=4.0, ridge=0.3),
+    "shakespeare": Settings(prior_weight=1.5),
+}
+"""Where the usual settings lead with words that a reader would not mark; see README.md."""
+
+READ_WITH = "Read with factors of its own (`reader.safetensors`), learned from "
 
 
 def main() -> None:
@@ -50,10 +58,14 @@ def main() -> None:
         for other in LABELLED:
             if other != name:
                 plain = plain + store.of(other).unlabelled(N_OTHERS)
-        fit_reader(lm, steer, labelled, plain).save(folder)
+        fit_reader(lm, steer, labelled, plain, SETTINGS.get(name, Settings())).save(folder)
         source = f"{len(labelled.lengths)} labelled texts"
         card = dataclasses.replace(steer.card, reading=source)
         (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+        readme = folder / "README.md"
+        text = readme.read_text(encoding="utf-8").split(READ_WITH)[0].rstrip()
+        command = f"python -m benchmarks.train_readers --data DATA --only {name}"
+        readme.write_text(f"{text}\n\n{READ_WITH}{source}: `{command}`\n", encoding="utf-8")
         print(name, source, flush=True)
 
 

@@ -72,6 +72,60 @@ SENTENCES = (
     "He asked me how long I had lived here, and I told him.",
     "Please let me know by Friday how many of you are coming.",
     "When I was ten, we lived in a house with a green door.",
+    # messages between people who know each other
+    "On my way, but the bus is slow, so start without me.",
+    "Can't find the charger, did you leave it in the car?",
+    "I'll bring the chairs if you bring the drinks, ok?",
+    "Yeah, we're at the back, next to the window.",
+    "Hi Tom, are you still coming on Saturday or should I ask Ben?",
+    "Got the tickets, they're on the kitchen table.",
+    "No, that's the old number, I'll send you the new one.",
+    "Let's meet at the corner at six, and then we'll see.",
+    # headlines and titles
+    "Council Puts Off Decision on Bridge Repairs",
+    "How to Store Potatoes Through the Winter",
+    "New Times for Buses From Monday",
+    "What to Bring to Your First Lesson",
+    "Three Walks by the River and Where They Begin",
+    "Where You Can Leave Your Bicycle in Town",
+    "Rain in the north, dry in the south",
+    "The Museum Shows Maps From Four Centuries",
+    # rules, letters and minutes
+    "The tenant informs the owner of any repairs within ten days.",
+    "Applicants are asked to enclose a copy of their certificate.",
+    "This agreement ends on the last day of June unless it is renewed.",
+    "The minutes of the previous meeting were read and accepted.",
+    "With reference to your letter of 3 May, the form is attached.",
+    "Visitors must leave their bags at the entrance.",
+    "The association has one hundred and twelve members in four sections.",
+    "Payment is due within thirty days of the date of the invoice.",
+    # stories
+    "He rose early, walked down to the shore and waited for the boat.",
+    "The old man had a dog, and the dog had one white ear.",
+    "She counted the steps as she went down: there were forty.",
+    "In the evening they lit the lamp and the boy read aloud.",
+    "Nobody had lived in the mill since the autumn.",
+    "The king's messenger came to the gate and asked for water.",
+    "He is a baker's son who leaves his village and comes to the city.",
+    "The film follows two sisters who run a hotel in the mountains.",
+    # work, at a desk, on a farm and at sea
+    "The function returns a list of names, sorted by date.",
+    "Our team meets on Mondays and plans the work of the week.",
+    "The cows are brought in before dark and milked at five.",
+    "The ship leaves the harbour at high tide with nine men aboard.",
+    "Customers who order before noon get their goods on the next day.",
+    "The sample was heated to 60 degrees and then weighed again.",
+    "We use two kinds of wood for the frame, oak and ash.",
+    "The report compares the figures of both years, region by region.",
+    # what people think and say to each other
+    "I think the second chapter is longer than the first.",
+    "You turn left at the church, and then you can see it.",
+    "Do you take the bus, or do you walk?",
+    "Oh, there you are! We were looking for you in the garden.",
+    "I don't mind where we sit, but my brother likes the window.",
+    "If you ask me, it is about two hours by car.",
+    "“Is it far?” “No, ten minutes if you know the way.”",
+    "Most of us had seen it before, some had not.",
 )
 """Our own, in no style that one would name."""
 
@@ -90,6 +144,7 @@ class OrdinaryText:
         lengths: How many of them each text has.
         mean_hidden: The mean state, (d_model,): it stands in where no text precedes a token.
         mean_embedding: The tokens' mean output embedding, (d_model,).
+        frequency: How often the model expects each token in it, (vocab_size,); sums to 1.
     """
 
     hidden: Tensor
@@ -97,6 +152,7 @@ class OrdinaryText:
     lengths: list[int]
     mean_hidden: Tensor
     mean_embedding: Tensor
+    frequency: Tensor
 
 
 def ordinary_text(lm: LanguageModel) -> OrdinaryText:
@@ -119,6 +175,7 @@ def ordinary_text(lm: LanguageModel) -> OrdinaryText:
             [len(text_ids) - 1 for text_ids in ids],
             hidden.mean(dim=0),
             lm.output_embedding[targets].float().mean(dim=0),
+            _frequency(lm, hidden),
         )
     return text
 
@@ -164,3 +221,11 @@ def expectations(lm: LanguageModel) -> Expectations:
             (hidden.T @ hidden).cpu().double() / len(hidden),
         )
     return found
+
+
+def _frequency(lm: LanguageModel, hidden: Tensor) -> Tensor:
+    """Return the mean next-word probability, (vocab_size,), float32."""
+    total = torch.zeros(lm.vocab_size, device=lm.device)
+    for states in hidden.split(tokens_per_chunk(lm)):
+        total += next_word(lm, states).float().sum(dim=0)
+    return total / len(hidden)

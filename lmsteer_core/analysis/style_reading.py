@@ -6,10 +6,12 @@ adds next to nothing, however much it carries the style; and rare words, capital
 move under any W. So a style is read from the move of a token's own logit, which is not divided by
 what else could have stood there,
 
-    s(x_t) = h_t · W (e_{x_t} − ē)
+    s(x_t) = w(x_t) (h_t · W (e_{x_t} − ē) − b),    w(v) = a / (a + p(v))
 
-in nats per ε, with ē the mean embedding of ordinary text. What ordinary text scores is taken off,
-and how far it spreads is the unit in which steers and lengths compare. Punctuation scores nothing.
+in nats per ε, with ē the mean embedding of ordinary text and b such that ordinary text totals 0.
+How far ordinary text spreads is the unit in which steers and lengths compare. w is smooth inverse
+frequency (Arora et al. 2017, with their a): a word that stands everywhere, p(v) of all words, tells
+little of a style, wherever it moves. Punctuation weighs nothing.
 
 Where a steer has a `Reader`, its factors take the place of W, and a text's total is the log-odds of
 the label + against the label −.
@@ -36,7 +38,10 @@ CLEAR = 2.0
 
 # Weak, so that a steer or model that nobody uses any more is freed.
 _BASE_RATES: WeakKeyDictionary[Steer, BaseRate] = WeakKeyDictionary()
-_IS_WORD: WeakKeyDictionary[LanguageModel, Tensor] = WeakKeyDictionary()
+_WEIGHTS: WeakKeyDictionary[LanguageModel, Tensor] = WeakKeyDictionary()
+
+_COMMON = 1e-3
+"""Frequency at which a word weighs half: a of the published weighting."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class BaseRate:
     """What the words of ordinary text score under a steer, in nats.
 
     Attributes:
-        mean: Of a word's tokens.
-        deviation: Their standard deviation.
+        mean: Of a token, weighted; it is taken off, so that ordinary text totals 0.
+        deviation: The standard deviation of a word's tokens, weighted.
         text_deviation: The standard deviation of a text's total around its mean, divided by the
             root of the number of its tokens; it exceeds `deviation` where neighbours score alike.
     """
@@ -61,7 +66,7 @@ class StyleReading:
 
     Attributes:
         name: The steer's name.
-        scores: s(x_t) above ordinary text's mean per token, in nats; punctuation has 0.
+        scores: s(x_t) per token, in nats; punctuation has 0.
         base_rate: What ordinary text scores.
         n_words: Tokens that are no punctuation.
     """
@@ -112,13 +117,14 @@ def read_styles(lm: LanguageModel, read: ReadText, steers: Sequence[Steer]) -> l
     ordinary = ordinary_text(lm)
     token_ids = torch.tensor(read.token_ids, device=lm.device)
     hidden = torch.cat([ordinary.mean_hidden[None], read.hidden])
-    words = word_tokens(lm)[token_ids]
+    weights = token_weights(lm)[token_ids]
+    n_words = int((weights > 0).sum())
     readings = []
     for steer in steers:
         check_fingerprint(steer, lm.output_embedding, lm.model_id)
         rate = base_rate(lm, steer)
-        scores = (_raw_scores(lm, steer, hidden, token_ids) - rate.mean) * words
-        readings.append(StyleReading(steer.name, scores.tolist(), rate, int(words.sum())))
+        scores = (_raw_scores(lm, steer, hidden, token_ids) - rate.mean) * weights
+        readings.append(StyleReading(steer.name, scores.tolist(), rate, n_words))
     return readings
 
 
@@ -127,12 +133,14 @@ def base_rate(lm: LanguageModel, steer: Steer) -> BaseRate:
     rate = _BASE_RATES.get(steer)
     if rate is None:
         text = ordinary_text(lm)
-        words = word_tokens(lm)[text.token_ids]
+        weights = token_weights(lm)[text.token_ids]
         raw = _raw_scores(lm, steer, text.hidden, text.token_ids)
-        mean, deviation = raw[words].mean(), raw[words].std()
-        totals = torch.stack([t.sum() for t in ((raw - mean) * words).split(text.lengths)])
-        counts = torch.stack([w.sum() for w in words.split(text.lengths)]).clamp_min(1)
-        spread = (totals / counts.sqrt()).std()
+        mean = (weights * raw).sum() / weights.sum()
+        scores = (raw - mean) * weights
+        deviation = scores[weights > 0].std()
+        totals = torch.stack([part.sum() for part in scores.split(text.lengths)])
+        counts = torch.stack([(part > 0).sum() for part in weights.split(text.lengths)])
+        spread = (totals / counts.clamp_min(1).sqrt()).std()
         rate = BaseRate(float(mean), float(deviation), float(torch.maximum(spread, deviation)))
         _BASE_RATES[steer] = rate
     return rate
@@ -147,15 +155,19 @@ def _raw_scores(lm: LanguageModel, steer: Steer, hidden: Tensor, token_ids: Tens
     return ((hidden @ left) * (embedded @ right.T)).sum(dim=1) * scale
 
 
-def word_tokens(lm: LanguageModel) -> Tensor:
-    """Return which tokens hold a letter, a digit, an emoji or a part of one, (vocab_size,)."""
-    known = _IS_WORD.get(lm)
-    if known is None:
-        known = _IS_WORD[lm] = torch.tensor(
+def token_weights(lm: LanguageModel) -> Tensor:
+    """Return how much each token counts, (vocab_size,), in [0, 1].
+
+    Punctuation has 0: what holds no letter, digit, emoji or part of one.
+    """
+    weights = _WEIGHTS.get(lm)
+    if weights is None:
+        is_word = torch.tensor(
             [
                 any(c.isalnum() or unicodedata.category(c) == "So" for c in text)
                 for text in lm.token_texts
             ],
             device=lm.device,
         )
-    return known
+        weights = _WEIGHTS[lm] = is_word * _COMMON / (_COMMON + ordinary_text(lm).frequency)
+    return weights

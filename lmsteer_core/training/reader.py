@@ -1,6 +1,7 @@
 """Fit the factors that read a style to labelled text; W, which writes, stays as it is.
 
-A text's total is S = Σ_t h_t · (c W + L R) (e_{x_t} − ē) over its words, and σ(S) is how probably
+A text's total is S = Σ_t w(x_t) h_t · (c W + L R) (e_{x_t} − ē) over its words, w as in
+`style_reading.py`, and σ(S) is how probably
 it is labelled +. What is maximised is the labels' likelihood, from states that are read once. The
 steer's own W, from its descriptions, is the prior: c is what its totals alone are worth in
 log-odds of the labels, and L R learns what it misses, kept small by a ridge in the metric of
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lmsteer_core.analysis.ordinary_text import ordinary_text
-from lmsteer_core.analysis.style_reading import word_tokens
+from lmsteer_core.analysis.style_reading import token_weights
 from lmsteer_core.models.batched import hidden_states
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.reader import Reader
@@ -137,9 +138,10 @@ def fit_reader(
 
     def loss_of(words: _Words, prior_totals: Tensor, labels: Tensor) -> Tensor:
         texts = torch.randint(len(words.lengths), (settings.batch_size,), generator=random)
-        hidden, embedded, owner, is_word = words.of(texts)
-        learned = _scores(hidden, embedded, left, right) - (space.moment * (left @ right.T)).sum()
-        totals = prior_totals[texts].index_add(0, owner, learned * is_word)
+        hidden, embedded, owner, weights = words.of(texts)
+        mean = (space.moment * (left @ right.T)).sum()
+        learned = _scores(hidden, embedded, left, right) - mean * weights
+        totals = prior_totals[texts].index_add(0, owner, learned)
         return nn.functional.binary_cross_entropy_with_logits(totals, (1 + labels[texts]) / 2)
 
     for _ in range(settings.n_steps):
@@ -185,27 +187,27 @@ def _worth(totals: Tensor, labels: Tensor) -> float:
 
 @dataclass(frozen=True)
 class _Words:
-    """A corpus in the metric of ordinary text; punctuation has no embedding there."""
+    """A corpus in the metric of ordinary text; embeddings are weighted, punctuation's to 0."""
 
     hidden: Tensor
     embedded: Tensor
-    is_word: Tensor
+    weights: Tensor
     lengths: Tensor
     starts: Tensor
 
     def totals(self, left: Tensor, right: Tensor, mean: float) -> Tensor:
         """Return every text's total under whitened factors, (n_texts,)."""
         owner = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
-        scores = (_scores(self.hidden, self.embedded, left, right) - mean) * self.is_word
+        scores = _scores(self.hidden, self.embedded, left, right) - mean * self.weights
         return torch.zeros(len(self.lengths)).index_add(0, owner, scores)
 
     def of(self, texts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the words of some texts: states, embeddings, whose they are, and which count."""
+        """Return the words of some texts: states, embeddings, whose they are, and weights."""
         lengths = self.lengths[texts]
         owner = torch.repeat_interleave(torch.arange(len(texts)), lengths)
         offsets = torch.arange(len(owner)) - (lengths.cumsum(0) - lengths)[owner]
         at = self.starts[texts][owner] + offsets
-        return self.hidden[at], self.embedded[at], owner, self.is_word[at]
+        return self.hidden[at], self.embedded[at], owner, self.weights[at]
 
 
 class _Space:
@@ -214,26 +216,27 @@ class _Space:
     def __init__(self, lm: LanguageModel, plain: Corpus) -> None:
         """Measure the second moments of text without a style."""
         self._embedding = lm.output_embedding.float().cpu()
-        self._is_word = word_tokens(lm).float().cpu()
+        self._weights = token_weights(lm).cpu()
         self._mean_embedding = ordinary_text(lm).mean_embedding.cpu()
         hidden, embedded = plain.hidden.cpu(), self._embedded(plain.token_ids.cpu())
         self._hidden = _whitening(hidden, _HIDDEN_RIDGE)
         self._embedded_by = _whitening(embedded, _EMBEDDING_RIDGE)
         text = ordinary_text(lm)
         hidden, embedded = text.hidden.cpu(), self._embedded(text.token_ids.cpu())
-        n_words = self._is_word[text.token_ids.cpu()].sum()
-        self.moment = (hidden @ self._hidden[0]).T @ (embedded @ self._embedded_by[0]) / n_words
+        total_weight = self._weights[text.token_ids.cpu()].sum()
+        self.moment = (hidden @ self._hidden[0]).T @ (embedded @ self._embedded_by[0])
+        self.moment /= total_weight
 
     def _embedded(self, token_ids: Tensor) -> Tensor:
-        is_word = self._is_word[token_ids][:, None]
-        return (self._embedding[token_ids] - self._mean_embedding) * is_word
+        centred = self._embedding[token_ids] - self._mean_embedding
+        return centred * self._weights[token_ids][:, None]
 
     def words(self, corpus: Corpus) -> _Words:
         ids, lengths = corpus.token_ids.cpu(), corpus.lengths.cpu()
         return _Words(
             corpus.hidden.cpu() @ self._hidden[0],
             self._embedded(ids) @ self._embedded_by[0],
-            self._is_word[ids],
+            self._weights[ids],
             lengths,
             lengths.cumsum(0) - lengths,
         )

@@ -10,7 +10,7 @@ from lmsteer_core.analysis.logits import moved_logits
 from lmsteer_core.analysis.ordinary_text import SENTENCES, ordinary_text
 from lmsteer_core.analysis.reading import read_text
 from lmsteer_core.analysis.spans import UnitKind, units
-from lmsteer_core.analysis.style_reading import StyleReading, base_rate, read_styles
+from lmsteer_core.analysis.style_reading import StyleReading, base_rate, read_styles, token_weights
 
 TEXT = "The soup was cold 🍲, but we loved the view. We stayed!"
 
@@ -34,8 +34,18 @@ def test_a_score_is_the_move_of_the_tokens_own_logit_against_ordinary_text(
     ordinary = ordinary_text(small)
     mean_move = read.hidden @ style.matrix() @ ordinary.mean_embedding
     expected = own - mean_move - base_rate(small, style).mean
+    expected *= token_weights(small)[read.token_ids[1:]]
     (reading,) = read_styles(small, read, [style])
     assert reading.scores[1:] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_words_weigh_less_the_oftener_they_are_expected(lm: LanguageModel) -> None:
+    the, wonderful, comma = (lm.token_ids(text)[0] for text in (" the", " wonderful", ","))
+    weights = token_weights(lm)
+    assert weights[comma] == 0
+    assert weights[the] < 0.05
+    assert weights[wonderful] > 0.9
+    assert float(ordinary_text(lm).frequency.sum()) == pytest.approx(1, abs=1e-3)
 
 
 def test_ordinary_text_totals_zero(small: LanguageModel, style: Steer) -> None:

@@ -33,16 +33,18 @@ _SAVE_JS = call_js("page.save")
 _ABOUT = Markup(
     "<p>A token's score is how far the style moves its own logit, less what ordinary text gets, "
     "in σ: how far the words of ordinary text spread. So styles and lengths compare, and plain "
-    "text stays plain. What it cannot see: irony, a negation in another clause, whether a topic "
-    "or a tone is meant. The paper's log P₊ − log P₋ is the other choice.</p>"
+    "text stays plain; words that stand in every text count for little. What it cannot see: "
+    "irony, a negation in another clause, whether a topic or a tone is meant. The paper's "
+    "log P₊ − log P₋ is the other choice.</p>"
 )
 _EQUATION = (
-    "score(xₜ) = hₜ · W (eₓₜ − ē) − its mean in ordinary text; "
+    "score(xₜ) = w(xₜ) (hₜ · W (eₓₜ − ē) − b) with w(v) = 0.001 / (0.001 + p(v)); "
     "evidence(xₜ) = log P(xₜ | x₁ … xₜ₋₁; ε = 1) − log P(xₜ | x₁ … xₜ₋₁; ε = −1) and "
     "P(ε | x) ∝ Πₜ P(xₜ | x₁ … xₜ₋₁; ε)",
     (
-        "hₜ is the state before the token, e its output embedding and ē ordinary text's mean; "
-        "steers that learned from labelled text read with factors of their own in place of W. "
+        "hₜ is the state before the token, e its output embedding, ē ordinary text's mean, p how "
+        "often ordinary text has the token, and b such that ordinary text totals 0; steers that "
+        "learned from labelled text read with factors of their own in place of W. "
         "xₜ is the t-th token of the text; every ε of the grid from −5 to 5 has the same weight "
         "before the text is read. Totals grow with the length of a text, so the curve narrows: it "
         "says which ε foresees this wording best, not how sure a reader would be."
