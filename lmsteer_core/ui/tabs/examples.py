@@ -37,8 +37,7 @@ EXAMPLE_TEXTS = (
     ExampleText(
         "A change of mind",
         "The kitchen was dirty, the waiter was rude and the soup was cold. Still, the view over "
-        "the bay was wonderful, the bread was warm, and the children laughed all evening. We "
-        "would love to come back.",
+        "the bay was fine and the bread was warm. We may come back.",
         "sentiment",
         "words",
         "Complaint first, praise after, and both rest on a few words. Choose sentences to see the "
@@ -60,8 +59,8 @@ EXAMPLE_TEXTS = (
         "I have to get up early tomorrow.",
         "shakespeare",
         "words",
-        "thee, thou and art are what a reader would mark. Of the answer, thanks and get speak for "
-        "our own time.",
+        "thee, thou and art are what a reader would mark. Of the answer, get speaks for our own "
+        "time; thanks is taken for the lord's.",
     ),
     ExampleText(
         "Insult and thanks",
@@ -69,8 +68,8 @@ EXAMPLE_TEXTS = (
         "clown.",
         "detoxification",
         "words",
-        "The insult rests on idiot and stupid, the thanks on appreciate. It errs too: clown stays "
-        "plain, and pathetic reads as clean.",
+        "The insult rests on nobody, idiot and stupid, the thanks on appreciate and thoughtful. It "
+        "errs too: clown and Shut stay plain.",
         second="Thank you for the thoughtful comment, I really appreciate your help.",
     ),
     ExampleText(
@@ -98,7 +97,7 @@ EXAMPLE_TEXTS = (
     ),
     ExampleText(
         "Plain text",
-        "The train to the coast leaves at nine. It stops at two small stations and arrives before "
+        "The train to the coast leaves at nine. It passes two small stations and arrives before "
         "lunch; tickets are sold in the hall.",
         "sentiment",
         "words",

@@ -56,17 +56,16 @@ def test_then_and_now_are_told_apart(workbench, lm) -> None:
     example = seen(workbench, lm, "Then and now", "words")
     assert [word for word, _ in example.units[:3]] == ["thee", "thou", "art"]
     words = dict(example.units)
-    assert words["thanks"] < -4 and words["get"] < -4
+    assert words["get"] < -4 and words["thanks"] > 1
     assert max(example.styles.values(), key=lambda s: abs(s.strength)).name == "shakespeare"
 
 
 def test_an_insult_and_thanks_are_told_apart(workbench, lm) -> None:
     insult = seen(workbench, lm, "Insult and thanks", "words")
     thanks = seen(workbench, lm, "Insult and thanks", "words", second=True)
-    assert insult.units[0][0] == "idiot" and dict(insult.units)["stupid"] < -4
-    assert abs(dict(insult.units)["clown"]) < 2.5
-    assert dict(insult.units)["pathetic"] > 1
-    assert thanks.units[0][0] == "appreciate"
+    assert {word for word, _ in insult.units[:3]} == {"nobody", "idiot", "stupid"}
+    assert all(abs(dict(insult.units)[word]) < 2 for word in ("clown", "Shut"))
+    assert [word for word, _ in thanks.units[:2]] == ["appreciate", "thoughtful"]
     assert insult.strength < -2 < 2 < thanks.strength
 
 
