@@ -119,6 +119,11 @@ class Workbench:
         """What writes the texts that begin now."""
         return self._lm.decoder
 
+    @property
+    def is_accelerated(self) -> bool:
+        """Whether a faster decoder than torch writes the texts that begin now."""
+        return self._lm.decoder is not self._lm.reference
+
     def wait_for_decoder(self, seconds: float) -> None:
         """Return once the decoder is chosen that writes from then on, or after some time."""
         wait([self._chosen] if self._chosen else [], seconds)

@@ -166,6 +166,18 @@ async function copy(text) {
 }
 
 /** @param {Event} event */
+async function copyCode(event) {
+  const button = targetWithin(event, "[data-copy]");
+  const code = button?.closest("figure")?.querySelector("code")?.textContent;
+  if (!button || !code) return;
+  await copy(code);
+  button.textContent = "Copied";
+  setTimeout(() => {
+    button.textContent = "Copy";
+  }, TOLD_MS);
+}
+
+/** @param {Event} event */
 async function share(event) {
   const button = targetWithin(event, "[data-share]");
   if (!button) return;
@@ -180,7 +192,8 @@ async function share(event) {
     return;
   }
   const isOpen = button.getAttribute("aria-expanded") === "true";
-  button.setAttribute("aria-expanded", String(!isOpen));
+  for (const each of document.querySelectorAll("[data-share][aria-expanded]"))
+    each.setAttribute("aria-expanded", String(each === button && !isOpen));
   if (isOpen) delete document.body.dataset.share;
   else {
     document.body.dataset.share = button.dataset.share;
@@ -192,4 +205,5 @@ async function share(event) {
 export function start() {
   addEventListener("hashchange", () => location.reload());
   document.addEventListener("click", share);
+  document.addEventListener("click", copyCode);
 }

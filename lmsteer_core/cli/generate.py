@@ -25,6 +25,12 @@ def add_generate(verbs: Verbs) -> None:
     parser.add_argument("--temperature", type=float, default=0.9, metavar="T")
     parser.add_argument("--top-p", type=float, default=0.95, metavar="P")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument(
+        "--decoder",
+        choices=["auto", "torch"],
+        default="torch",
+        help="what writes the texts: torch, or as in the app the fastest faithful one here",
+    )
 
 
 def run_generate(args: argparse.Namespace) -> Result:
@@ -37,6 +43,8 @@ def run_generate(args: argparse.Namespace) -> Result:
     if not 1 <= args.samples <= 255:
         raise InputError(f"--samples must be between 1 and 255, not {args.samples}.")
     with open_workbench(args) as workbench:
+        if args.decoder == "auto":
+            workbench.accelerate().result()
         steers = {name: find_steer(workbench, name) for name in epsilons}
         if workbench.prompt_tokens(args.prompt, sampling.max_new_tokens)[1]:
             sys.stderr.write(

@@ -19,7 +19,7 @@ from lmsteer_core.ui.page.jobs import CLOSING
 from lmsteer_core.ui.page.live_feed import FeedMiddleware
 from lmsteer_core.ui.page.modules import HEAD, module_route
 from lmsteer_core.ui.page.theme import theme
-from lmsteer_core.ui.share import BUTTONS, create_qr_panel
+from lmsteer_core.ui.share import BUTTONS, create_panels
 from lmsteer_core.ui.starting import StartingPage, cannot_serve
 from lmsteer_core.ui.tabs.compose.tab import create_compose_tab
 from lmsteer_core.ui.tabs.evidence import create_evidence_tab
@@ -91,10 +91,10 @@ def build_app(workbench: Workbench) -> gr.Blocks:
         delete_cache=(3600, 86400),
     ) as demo:
         gr.HTML(_header(workbench.model_id))
-        create_qr_panel()
         for problem in workbench.problems:
             gr.HTML(widgets.note(f"A steer was passed over: {problem}", "warning"))
         page = Page.create(workbench, demo)
+        create_panels(page)
         with page.tabs:
             with gr.Tab("Steer", id="steer"):
                 create_steer_tab(page)

@@ -13,7 +13,7 @@ import gradio as gr
 
 from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.events import QUIET, call_js
-from lmsteer_core.ui.page.link import Choice
+from lmsteer_core.ui.page.link import Choice, Reading
 from lmsteer_core.ui.page.links import Links
 from lmsteer_core.ui.page.page_steers import PageSteers
 from lmsteer_core.ui.page.request import session_of
@@ -88,22 +88,32 @@ class Page:
         """Let events run one after the other once a page is there and shows what its link says."""
         self._openers.append(steps)
 
+    def read(
+        self, session: str, fragment: str, *, unlocked: bool = False
+    ) -> tuple[Reading, dict[Any, Any]]:
+        """Return what a link says on a page, and what restores it; as `Links.read`."""
+        steers = {name: self.steers.steer(session, name) for name in self.steers.names(session)}
+        tabs = {"tab": Choice({tab.id: tab.id for tab in self._tabs})}
+        slots = self.steers.slots(session)
+        model_id = self.workbench.model_id
+        return self.links.read(fragment, steers, slots, model_id, tabs, unlocked=unlocked)
+
+    @property
+    def _tabs(self) -> list[Any]:
+        return [tab for tab in self.tabs.children if isinstance(tab, gr.Tab)]
+
     def open(self) -> None:
         """Add what happens when a page is opened; all tabs must be there."""
         token, fragment, kept, slots = (gr.Textbox(visible=False) for _ in range(4))
-        tabs: list[Any] = [tab for tab in self.tabs.children if isinstance(tab, gr.Tab)]
+        tabs = self._tabs
         for tab in tabs:
             tab.select(None, None, None, js=call_js("link.keep", "tab", tabs[0].id, tab.id))
-        tab_ids = {"tab": Choice({tab.id: tab.id for tab in tabs})}
 
         def arrive(request: gr.Request, token: str, fragment: str) -> dict[Any, Any]:
             session = session_of(request)
             self.visits.arrive(session, token)
             own = self.steers.by_name(session)
-            steers = {name: self.steers.steer(session, name) for name in self.steers.names(session)}
-            reading, updates = self.links.read(
-                fragment, steers, self.steers.slots(session), self.workbench.model_id, tab_ids
-            )
+            reading, updates = self.read(session, fragment)
             if own:
                 updates[self.announcement] = self.announce(next(reversed(own)))
             if "tab" in reading.values:

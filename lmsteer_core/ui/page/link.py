@@ -139,12 +139,13 @@ class Epsilon:
     range: Number
     name: str | None = None
     chosen_by: str = ""
+    is_unlocked: bool = False
 
     def read(self, texts: Sequence[str], steers: Mapping[str, Steer], others: Values) -> float:
         """Return ε."""
         value = self.range.read(texts, steers, others)
         steer = steers.get(self.name or others.get(self.chosen_by) or "")
-        if steer and value < steer.card.lowest(value, unlocked=False):
+        if steer and value < steer.card.lowest(value, self.is_unlocked):
             raise InputError(
                 f"must not be below 0: the − pole of {steer.name} is locked, and only you can "
                 "unlock it"

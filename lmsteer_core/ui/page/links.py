@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -109,6 +109,8 @@ class Links:
         slots: Sequence[Steer | None],
         model_id: str,
         more: Mapping[str, Kind],
+        *,
+        unlocked: bool = False,
     ) -> tuple[Reading, dict[Any, Any]]:
         """Return what a link says, and the updates that restore it.
 
@@ -118,6 +120,7 @@ class Links:
             slots: Which of them are in the page's slots.
             model_id: The app's model.
             more: Kinds of keys that stand for no widget.
+            unlocked: Whether ε may lead to locked poles.
         """
         own = {
             f"{STEER_PREFIX}{steer.name}": _Field(slider, Epsilon(_epsilons(slider), steer.name))
@@ -126,6 +129,9 @@ class Links:
         }
         fields = {**self._fields, **own}
         kinds = {**{key: field.kind for key, field in fields.items()}, **more}
+        for key, kind in kinds.items():
+            if isinstance(kind, Epsilon):
+                kinds[key] = replace(kind, is_unlocked=unlocked)
         reading = read_link(fragment, kinds, self.openings, steers, model_id)
         updates: dict[Any, Any] = {
             fields[key].component: fields[key].update(value, list(steers))

@@ -23,7 +23,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.markup.format import epsilon_text, visible
 from lmsteer_core.workbench import Workbench
 
-_N_LINES = 8
+N_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Chart:
                 epsilons=grid,
                 ranked=grid,
                 n_ranked=n_ranked,
-                top=_N_LINES,
+                top=N_LINES,
                 follow=question.followed,
             )
 

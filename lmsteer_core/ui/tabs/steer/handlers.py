@@ -27,6 +27,7 @@ from lmsteer_core.ui.tabs.steer.settings import (
     ContinuumSettings,
     SliderSettings,
     chosen_steers,
+    continuum_grid,
 )
 
 
@@ -133,10 +134,7 @@ class SteerHandlers:
 
         def write(is_wanted: Wanted) -> Iterator[LiveView]:
             steer = self._page.steers.steer(session_of(request), settings.steer_name)
-            low, high = steer.card.epsilon_range
-            low = steer.card.lowest(low, settings.unlocked)
-            n_lines = int(settings.n_lines)
-            grid = [round(low + (high - low) * i / (n_lines - 1), 2) for i in range(n_lines)]
+            grid = continuum_grid(steer.card, int(settings.n_lines), settings.unlocked)
             yield from live_text.continuum(
                 self._page.workbench,
                 settings.prompt,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from lmsteer_core.errors import InputError
 from lmsteer_core.generation.sampling import Sampling
+from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.page.page_steers import N_SLOTS, PageSteers
 
@@ -72,6 +73,13 @@ class ContinuumSettings(WritingSettings):
 
     steer_name: str | None
     n_lines: float
+
+
+def continuum_grid(card: SteerCard, n_lines: int, unlocked: bool) -> list[float]:
+    """Return the ε of a continuum's lines: from one end of the useful range to the other."""
+    low, high = card.epsilon_range
+    low = card.lowest(low, unlocked)
+    return [round(low + (high - low) * i / (n_lines - 1), 2) for i in range(n_lines)]
 
 
 class ChosenSteers(NamedTuple):

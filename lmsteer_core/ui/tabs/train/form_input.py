@@ -51,7 +51,7 @@ class FormInput:
         if self.mode == DESCRIPTIONS:
             return Descriptions(self.positive, self.negative)
         if self.mode == EXAMPLES:
-            return Examples(_texts(self.more), _texts(self.less))
+            return Examples(split_texts(self.more), split_texts(self.less))
         if not self.path:
             raise InputError("Choose a CSV or JSONL file with the columns text and label first.")
         used = sampled(self._labelled(self.path))
@@ -97,7 +97,7 @@ class FormInput:
         if not (self.more.strip() and self.less.strip()):
             return ""
         self.source()
-        n_more, n_less = len(_texts(self.more)), len(_texts(self.less))
+        n_more, n_less = len(split_texts(self.more)), len(split_texts(self.less))
         return widgets.note(f"{n_more} texts to be more like, {n_less} to be less like.")
 
     def _preview_file(self) -> str:
@@ -138,7 +138,7 @@ def sampled(labelled: Labelled) -> Labelled:
     )
 
 
-def _texts(field: str) -> list[str]:
+def split_texts(field: str) -> list[str]:
     """Return paragraphs where empty lines part them, else lines."""
     field = field.strip()
     parts = re.split(r"\n\s*\n", field) if re.search(r"\n\s*\n", field) else field.split("\n")

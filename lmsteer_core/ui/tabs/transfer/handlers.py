@@ -26,7 +26,7 @@ from lmsteer_core.ui.page.wiring import Updates
 from lmsteer_core.ui.tabs.transfer.markup import ONE_MODEL, Carried, fit_table, model_heading
 from lmsteer_core.ui.tabs.transfer.second_model import SecondModel
 
-_SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=30, seed=3)
+SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=30, seed=3)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class TransferHandlers:
             lowest = carried.steer.card.lowest(-epsilon, unlocked=False)
             grid = sorted({lowest, 0.0, epsilon})
             sides = [
-                live_text.Continuum(opened, strength.prompt, steer, grid, _SAMPLING, elem_id)
+                live_text.Continuum(opened, strength.prompt, steer, grid, SAMPLING, elem_id)
                 for opened, steer, elem_id in (
                     (carried.source, carried.steer, "transfer-source"),
                     (carried.target, carried.new_steer, "transfer-target"),
