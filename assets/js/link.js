@@ -179,7 +179,7 @@ async function copyCode(event) {
 
 /** @param {Event} event */
 async function share(event) {
-  const button = targetWithin(event, "[data-share]");
+  const button = targetWithin(event, "button[data-share]");
   if (!button) return;
   if (button.dataset.share === "link") {
     await copy(viewAddress());
