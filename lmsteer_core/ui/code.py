@@ -18,7 +18,7 @@ from lmsteer_core.ui.tabs.next_word.chart import N_LINES
 from lmsteer_core.ui.tabs.steer.settings import DRIVE, continuum_grid
 from lmsteer_core.ui.tabs.train.form_input import DESCRIPTIONS, EXAMPLES, split_texts
 from lmsteer_core.ui.tabs.transfer.handlers import SAMPLING as TRANSFER_TEXT
-from lmsteer_core.ui.tabs.words.lens import N_DIMS, SVD
+from lmsteer_core.ui.tabs.words.lens import DEFAULT_LABEL, N_DIMS, READINGS
 
 State = Mapping[str, Any]
 """What the widgets hold, by the keys of a link."""
@@ -148,19 +148,22 @@ def _words(state: State, place: Place) -> list[Recipe]:
     title, name = "Dimensions and their words", state["words.steer"]
     if name not in place.cards:
         return [Recipe(title, note="Choose a steer first.")]
-    is_svd, raw = state["words.reading"] == SVD, state["words.raw"]
+    label, raw = state["words.reading"], state["words.raw"]
+    reading, _ = READINGS[label]
     lines = [
         f"shown = workbench.word_map({_named(name, place)}, n_dims={N_DIMS}, raw={raw!r}, "
-        f"of_displacements={not is_svd!r})",
+        f"reading={reading!r})",
         "for dimension in shown.dimensions:",
         "    print(dimension)",
     ]
     python = _python(lines, place, [name])
-    if raw or not is_svd:
-        note = "Only the library shows raw tokens and the components of W e."
-        return [Recipe(title, python, note=note)]
-    curl, note = _endpoint("words", [name, N_DIMS, _N_WORDS], [name], place)
-    command = ["words", *_model(place), "--dims", str(N_DIMS), "--top", str(_N_WORDS), "--json"]
+    if raw:
+        return [Recipe(title, python, note="Only the library shows raw tokens.")]
+    curl, note = "", "The HTTP API reads by divergence alone."
+    if label == DEFAULT_LABEL:
+        curl, note = _endpoint("words", [name, N_DIMS, _N_WORDS], [name], place)
+    shown = ["--reading", reading, "--dims", str(N_DIMS), "--top", str(_N_WORDS), "--json"]
+    command = ["words", *_model(place), *shown]
     cli = _unpacked([name], place) + _command(command, _on_disk(name, place))
     return [Recipe(title, python, curl, cli, note)]
 
