@@ -93,8 +93,10 @@ def build_app(workbench: Workbench) -> gr.Blocks:
         gr.HTML(_header(workbench.model_id))
         for problem in workbench.problems:
             gr.HTML(widgets.note(f"A steer was passed over: {problem}", "warning"))
+        panels = gr.Column()
         page = Page.create(workbench, demo)
-        create_panels(page)
+        with panels:
+            create_panels(page)
         with page.tabs:
             with gr.Tab("Steer", id="steer"):
                 create_steer_tab(page)
@@ -135,10 +137,11 @@ def launch_options() -> dict[str, Any]:
 
 def _header(model_id: str) -> Markup:
     return Markup(
-        '<header class="masthead"><div><h1>LM-Steer Workbench</h1>'
+        '<header class="masthead"><div><h1>LM-Steer Workbench</h1> '
+        '<span class="model">model <b>{}</b></span>'
         "<p>A steer moves every output word embedding: "
-        "<code>e′ = (I + ε W) e</code>. Drag ε and watch the style change.</p></div>"
-        '<div class="aside"><span class="model">model <b>{}</b></span>{}'
+        "<code>e′ = (I + ε W) e</code>. Drag ε, watch the style.</p></div>"
+        '<div class="aside">{}'
         '<button type="button" class="runs-open" aria-haspopup="dialog">Runs '
         "<span>0</span></button>"
         '<button type="button" class="mode" aria-label="Switch between light and dark">◐</button>'
