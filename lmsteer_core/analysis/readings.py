@@ -29,7 +29,8 @@ from lmsteer_core.steers.steer import Steer
 Reading = Literal["divergence", "svd", "pca", "varimax", "ica", "sparse"]
 READINGS: tuple[Reading, ...] = get_args(Reading)
 DEFAULT: Reading = "divergence"
-"""The one whose words hang together best; see benchmarks/readability.py."""
+"""Its sizes say what a dimension does. ICA's words hang together better; see
+benchmarks/readability.py."""
 
 _LEAST_SIZE = 1e-6
 """Singular values below this share of the largest are rounding."""
