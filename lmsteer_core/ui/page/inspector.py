@@ -39,7 +39,7 @@ def create_inspector() -> None:
     """Add the hidden fields and the event by which the page's drawer is filled."""
     message, send = _message_field("inspector-message")
     answer = gr.Textbox(visible="hidden", label="Answer", elem_id="inspector-answer")
-    send.click(inspect, message, answer, **LOOK).then(
+    send.click(explain, message, answer, **LOOK).then(
         None, [message, answer], None, js=call_js("inspector.show"), api_visibility="private"
     )
 
@@ -70,7 +70,7 @@ def _message_field(elem_id: str) -> tuple[gr.Textbox, gr.Button]:
     return field, gr.Button("Ask", visible="hidden", elem_id=f"{elem_id}-go")
 
 
-def inspect(request: gr.Request, message: str) -> str:
+def explain(request: gr.Request, message: str) -> str:
     """Return what the drawer shows of a token, as HTML.
 
     Args:

@@ -37,11 +37,12 @@ EXAMPLE_TEXTS = (
     ExampleText(
         "A change of mind",
         "The kitchen was dirty, the waiter was rude and the soup was cold. Still, the view over "
-        "the bay was fine and the bread was warm. We may come back.",
+        "the bay was wonderful, the bread was warm, and the children laughed all evening. We "
+        "would love to come back.",
         "sentiment",
         "words",
         "Complaint first, praise after, and both rest on a few words. Choose sentences to see the "
-        "turn; the text as a whole stays within what ordinary text has.",
+        "turn; the praise weighs more, and most of that is one word, wonderful.",
     ),
     ExampleText(
         "Two worlds in one text",

@@ -14,7 +14,7 @@ from markupsafe import escape
 from lmsteer_core import LanguageModel, inspect_token
 from lmsteer_core.errors import InputError
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.inspector import inspect
+from lmsteer_core.ui.page.inspector import explain
 from lmsteer_core.ui.page.written import WRITTEN, Place
 from lmsteer_core.ui.tabs.steer.handlers import SteerHandlers
 from lmsteer_core.ui.tabs.steer.settings import SIDE_BY_SIDE, ContinuumSettings, SliderSettings
@@ -77,7 +77,7 @@ def test_the_drawer_tells_what_the_library_does(
     page: Page, small: LanguageModel, panel: str
 ) -> None:
     place = last_whole(panel)
-    html = inspect(REQUEST, message_of(panel, place))
+    html = explain(REQUEST, message_of(panel, place))
     steer = page.steers.by_name("a")["joy"]
     ids = [*small.encode(SETTINGS.prompt)[0], *shown(panel)[: place + 1]]
     found = inspect_token(small, ids, -1, [(steer, 2.0)])
@@ -99,12 +99,12 @@ def test_dimensions_are_named_by_their_words_unless_the_steer_is_locked(
     joy = page.steers.by_name("a")["joy"]
     (first, *_) = small_workbench.dimensions(joy, n_words=1)
     name = f"1: {first.negative[0]} ↔ {first.positive[0]}"
-    html = inspect(REQUEST, message_of("steered", 1))
+    html = explain(REQUEST, message_of("steered", 1))
     assert numbers(html, str(escape(name)))
     locked = dataclasses.replace(joy, card=dataclasses.replace(joy.card, notice="It offends."))
     (text,) = WRITTEN._of_pages["a"]["steered"]
     WRITTEN.put("a", {"steered": [dataclasses.replace(text, steers={"joy": locked})]})
-    html = inspect(REQUEST, message_of("steered", 1))
+    html = explain(REQUEST, message_of("steered", 1))
     assert "↔" not in html
     assert numbers(html, "dimension 1")
 
@@ -123,10 +123,10 @@ def test_what_the_page_does_not_show_is_one_sentence() -> None:
         ({"more": 1}, "no token of this page"),
         ({"word": "x" * 5_000}, "no token of this page"),
     ):
-        assert says in inspect(REQUEST, json.dumps(known | change))
+        assert says in explain(REQUEST, json.dumps(known | change))
     for text in ("", "{", "[]", "<script>"):
-        assert "no token of this page" in inspect(REQUEST, text)
-    assert "no longer held" in inspect(STRANGER, json.dumps(known))
+        assert "no token of this page" in explain(REQUEST, text)
+    assert "no longer held" in explain(STRANGER, json.dumps(known))
 
 
 def test_the_same_token_chosen_again_gives_the_same_text(handlers: SteerHandlers) -> None:
@@ -155,7 +155,7 @@ def test_both_columns_go_on_from_the_token_that_was_chosen(
         assert ids[: place + 1] == [*before[:place], choice]
         assert place + 1 < len(ids) <= place + 1 + SETTINGS.n_tokens
     # The branch can be looked at, too.
-    assert "shift of log p" in inspect(REQUEST, message_of("steered", place))
+    assert "shift of log p" in explain(REQUEST, message_of("steered", place))
 
 
 def test_no_text_goes_on_from_its_end_or_a_token_that_is_none(
@@ -181,9 +181,9 @@ def test_a_line_of_the_continuum_has_its_own_epsilon(handlers: SteerHandlers) ->
     }
     lines = ContinuumSettings(**writing, steer_name="joy", n_lines=5)
     assert [*handlers.write_continuum(REQUEST, lines)]
-    assert numbers(inspect(REQUEST, message_of("continuum", 0, text=0)), "joy −3")
-    assert "Every ε is 0" in inspect(REQUEST, message_of("continuum", 0, text=2))
-    assert numbers(inspect(REQUEST, message_of("continuum", 0, text=4)), "joy +3")
+    assert numbers(explain(REQUEST, message_of("continuum", 0, text=0)), "joy −3")
+    assert "Every ε is 0" in explain(REQUEST, message_of("continuum", 0, text=2))
+    assert numbers(explain(REQUEST, message_of("continuum", 0, text=4)), "joy +3")
 
 
 def test_a_page_that_is_closed_is_forgotten(handlers: SteerHandlers) -> None:

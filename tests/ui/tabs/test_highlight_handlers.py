@@ -14,7 +14,7 @@ from markupsafe import escape
 
 from lmsteer_core.analysis.word_effects import MAX_WORDS, word_effects
 from lmsteer_core.ui.page.context import Page
-from lmsteer_core.ui.page.inspector import inspect
+from lmsteer_core.ui.page.inspector import explain
 from lmsteer_core.ui.page.written import WRITTEN, Place
 from lmsteer_core.ui.tabs.highlight.analysis import ORDINARY, PAPER
 from lmsteer_core.ui.tabs.highlight.handlers import (
@@ -69,7 +69,7 @@ def test_every_token_and_word_can_be_asked_about(handlers, small) -> None:
                 : len(small.prefix_ids) + start + 1
             ]
             assert small.tokenizer.decode(ids[: int(at) + 1]).endswith(word)
-            assert "shift of log p" in inspect(REQUEST, json.dumps(asked))
+            assert "shift of log p" in explain(REQUEST, json.dumps(asked))
     assert (
         "data-place"
         not in handlers.show_units(REQUEST, UnitSettings("sentences", BY_PLACE, ORDINARY.name))[0]
