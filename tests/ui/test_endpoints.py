@@ -91,9 +91,12 @@ def test_nothing_else_is_public_and_all_say_what_they_are_for(client: Client) ->
 
 def test_a_locked_pole_needs_an_unlock(client: Client) -> None:
     settings = ["My life is", {"detoxification": -0.5}, 2, 0.9, 0.95, 3]
-    for args, name in ((settings, "/generate"), (["detoxification", 1, 3], "/words")):
-        with pytest.raises(AppError, match="is locked"):
-            client.predict(*args, api_name=name)
+    words = ["detoxification", 1, 3]
+    with pytest.raises(AppError, match="is locked"):
+        client.predict(*settings, api_name="/generate")
+    locked, opened = (client.predict(*words, *u, api_name="/words") for u in ((), (True,)))
+    assert locked != opened  # the pole's own words are left out, and no other
+    for args, name in ((settings, "/generate"), (words, "/words")):
         with pytest.raises(AppError, match="true or false"):
             client.predict(*args, "false", api_name=name)
         assert client.predict(*args, True, api_name=name)
