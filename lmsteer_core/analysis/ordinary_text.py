@@ -144,7 +144,6 @@ class OrdinaryText:
         lengths: How many of them each text has.
         mean_hidden: The mean state, (d_model,): it stands in where no text precedes a token.
         mean_embedding: The tokens' mean output embedding, (d_model,).
-        frequency: How often the model expects each token in it, (vocab_size,); sums to 1.
     """
 
     hidden: Tensor
@@ -152,7 +151,6 @@ class OrdinaryText:
     lengths: list[int]
     mean_hidden: Tensor
     mean_embedding: Tensor
-    frequency: Tensor
 
 
 def ordinary_text(lm: LanguageModel) -> OrdinaryText:
@@ -175,7 +173,6 @@ def ordinary_text(lm: LanguageModel) -> OrdinaryText:
             [len(text_ids) - 1 for text_ids in ids],
             hidden.mean(dim=0),
             lm.output_embedding[targets].float().mean(dim=0),
-            _frequency(lm, hidden),
         )
     return text
 
@@ -201,8 +198,8 @@ class Expectations:
 
 def expectations(lm: LanguageModel) -> Expectations:
     """Return what the model expects in ordinary text, on the CPU, once for each model."""
-    found = _EXPECTED.get(lm)
-    if found is None:
+    expected = _EXPECTED.get(lm)
+    if expected is None:
         hidden = ordinary_text(lm).hidden
         probability = torch.zeros(lm.vocab_size, dtype=torch.float64)
         mean_squares = torch.zeros(lm.d_model, lm.d_model, dtype=torch.float64)
@@ -214,18 +211,10 @@ def expectations(lm: LanguageModel) -> Expectations:
         probability /= len(hidden)
         embedding = lm.output_embedding.float()
         weighted = embedding * probability.float().to(embedding)[:, None]
-        found = _EXPECTED[lm] = Expectations(
+        expected = _EXPECTED[lm] = Expectations(
             probability.float(),
             weighted.sum(dim=0).cpu(),
             (weighted.T @ embedding).cpu().double() - mean_squares / len(hidden),
             (hidden.T @ hidden).cpu().double() / len(hidden),
         )
-    return found
-
-
-def _frequency(lm: LanguageModel, hidden: Tensor) -> Tensor:
-    """Return the mean next-word probability, (vocab_size,), float32."""
-    total = torch.zeros(lm.vocab_size, device=lm.device)
-    for states in hidden.split(tokens_per_chunk(lm)):
-        total += next_word(lm, states).float().sum(dim=0)
-    return total / len(hidden)
+    return expected

@@ -28,7 +28,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from lmsteer_core.analysis.ordinary_text import ordinary_text
+from lmsteer_core.analysis.ordinary_text import expectations, ordinary_text
 from lmsteer_core.analysis.reading import ReadText
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.steers.steer import Steer, check_fingerprint
@@ -169,5 +169,6 @@ def token_weights(lm: LanguageModel) -> Tensor:
             ],
             device=lm.device,
         )
-        weights = _WEIGHTS[lm] = is_word * _COMMON / (_COMMON + ordinary_text(lm).frequency)
+        frequency = expectations(lm).probability.to(lm.device)
+        weights = _WEIGHTS[lm] = is_word * _COMMON / (_COMMON + frequency)
     return weights

@@ -7,7 +7,7 @@ from support.models import NEUTRAL, make_steer
 from lmsteer_core import LanguageModel, Steer, SteerError
 from lmsteer_core.analysis.evidence import evidence
 from lmsteer_core.analysis.logits import moved_logits
-from lmsteer_core.analysis.ordinary_text import SENTENCES, ordinary_text
+from lmsteer_core.analysis.ordinary_text import SENTENCES, expectations, ordinary_text
 from lmsteer_core.analysis.reading import read_text
 from lmsteer_core.analysis.spans import UnitKind, units
 from lmsteer_core.analysis.style_reading import StyleReading, base_rate, read_styles, token_weights
@@ -45,7 +45,7 @@ def test_words_weigh_less_the_oftener_they_are_expected(lm: LanguageModel) -> No
     assert weights[comma] == 0
     assert weights[the] < 0.05
     assert weights[wonderful] > 0.9
-    assert float(ordinary_text(lm).frequency.sum()) == pytest.approx(1, abs=1e-3)
+    assert float(expectations(lm).probability.sum()) == pytest.approx(1, abs=1e-3)
 
 
 def test_ordinary_text_totals_zero(small: LanguageModel, style: Steer) -> None:
