@@ -123,11 +123,10 @@ def is_word(text: str) -> bool:
 
 def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
     ids, words = [], []
-    special = {i for i, token in lm.tokenizer.added_tokens_decoder.items() if token.special}
     used = expectations(lm).probability >= _LEAST_PROBABILITY
     for token_id in used.nonzero()[:, 0].tolist():
         text = lm.token_texts[token_id]
-        if token_id in special or not lm.tokenizer.convert_ids_to_tokens(token_id):
+        if token_id in lm.special_ids or not lm.tokenizer.convert_ids_to_tokens(token_id):
             continue
         if raw or is_word(text):
             ids.append(token_id)

@@ -164,8 +164,15 @@ class LanguageModel:
 
     @cached_property
     def end_ids(self) -> frozenset[int]:
-        """Tokens that end a text, or an answer in a chat."""
-        return end_ids(self.tokenizer, self.model.generation_config.eos_token_id)
+        """Tokens with a logit that end a text, or an answer in a chat."""
+        known = end_ids(self.tokenizer, self.model.generation_config.eos_token_id)
+        return frozenset(i for i in known if i < self.vocab_size)
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Tokens with a logit that the tokenizer keeps for its own use and no text holds."""
+        added = self.tokenizer.added_tokens_decoder.items()
+        return frozenset(i for i, token in added if token.special and i < self.vocab_size)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Return E h (and the head's bias), (…, vocab_size), in the dtype of `hidden`.

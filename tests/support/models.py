@@ -127,3 +127,13 @@ def make_plain(lm: LanguageModel, texts: Sequence[str] = NEUTRAL) -> PlainText:
 def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     """Return ‖found − expected‖ / ‖expected‖."""
     return ((found.double() - expected.double()).norm() / expected.double().norm()).item()
+
+
+def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Return the cosine of two tensors as vectors."""
+    return float((a * b).sum() / a.norm() / b.norm())
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Return seeded normal noise in float64."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

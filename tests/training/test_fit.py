@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.models import D_MODEL, make_plain, make_steer, make_tiny, relative_error
+from support.models import D_MODEL, cosine, make_plain, make_steer, make_tiny, noise, relative_error
 
 from lmsteer_core import Cancelled, LanguageModel
 from lmsteer_core.training import fit as fitting
@@ -16,16 +16,8 @@ GENTLE = Damping(1e-3, 1e-3)
 SILENT = frozenset({5, 11, 40})
 
 
-def noise(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def quiet(_share, _what):
     pass
-
-
-def cosine(a, b):
-    return float((a * b).sum() / a.norm() / b.norm())
 
 
 @pytest.fixture(params=["llama", "gptj", "gemma3"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.models import make_plain, make_steer, make_tiny, relative_error
+from support.models import cosine, make_plain, make_steer, make_tiny, noise, relative_error
 
 from lmsteer_core import LanguageModel
 from lmsteer_core.training.neutral_text import curvature_of
@@ -20,10 +20,6 @@ from lmsteer_core.training.projection import (
 D_MODEL = 32
 
 
-def noise(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def definite(seed):
     """A covariance with a wide spectrum."""
     factor = noise(D_MODEL, D_MODEL, seed=seed) * torch.logspace(
@@ -35,10 +31,6 @@ def definite(seed):
 @pytest.fixture
 def curvature():
     return Curvature(definite(1), definite(2), torch.zeros(0, D_MODEL, dtype=torch.float64))
-
-
-def cosine(a, b):
-    return ((a * b).sum() / a.norm() / b.norm()).item()
 
 
 def test_full_rank_projection_is_the_damped_inverse_on_both_sides(curvature):

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from support.models import NEUTRAL, TINY_CONFIGS, make_plain, make_steer, relative_error
+from support.models import NEUTRAL, TINY_CONFIGS, cosine, make_plain, make_steer, relative_error
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -27,10 +27,6 @@ OTHER_TEXTS = [
 
 def silent(_share, _what):
     return None
-
-
-def cosine(a, b):
-    return float((a * b).sum() / a.norm() / b.norm())
 
 
 @pytest.fixture(scope="module")

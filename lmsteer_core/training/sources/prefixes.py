@@ -38,7 +38,8 @@ def taught_shift(
         silent_ids: Tokens without a shift; special tokens have none either.
         progress: Told how far it is.
     """
-    silent = sorted({*silent_ids, *_special_ids(lm)})
+    # A style has no say in where a text or a turn ends.
+    silent = sorted({*silent_ids, *lm.special_ids, *lm.end_ids})
     halves = torch.zeros(2, lm.d_model, lm.d_model, dtype=torch.float64, device=lm.device)
     said = torch.zeros(lm.vocab_size, device=lm.device)
     toward: dict[int, Tensor] = {}
@@ -73,13 +74,6 @@ def taught_shift(
     )
     mean = halves / torch.tensor(n_tokens, device=lm.device).clamp_min(1)[:, None, None]
     return Shift(mean, lesson=lesson)
-
-
-def _special_ids(lm: LanguageModel) -> set[int]:
-    """Return the tokens that are no text: a style has no say in where a text or a turn ends."""
-    added = lm.tokenizer.added_tokens_decoder.items()
-    special = {*lm.end_ids, *(i for i, token in added if token.special)}
-    return {i for i in special if i < lm.vocab_size}
 
 
 def log_odds(lm: LanguageModel, prefixes: tuple[list[int], list[int]]) -> StyleScore:
