@@ -197,8 +197,9 @@ def test_the_words_tab_lists_words_and_draws_both_charts(steer) -> None:
     steer.page.wait_for_function(f"{points} > 5000")
     steer.page.get_by_label("PCA of W e").check()
     steer.page.wait_for_function(
-        "document.querySelector('#word-map').innerText.includes('component 1')"
+        "document.querySelector('#words-about').innerText.includes('principal axes of the moves')"
     )
+    assert "dimension 1" in steer.page.inner_text("#word-map")
 
 
 def test_offensive_words_are_behind_a_notice(steer) -> None:
@@ -206,10 +207,12 @@ def test_offensive_words_are_behind_a_notice(steer) -> None:
     steer.page.wait_for_selector("#dimensions tbody tr")
     steer.page.get_by_label("Steer", exact=True).locator("visible=true").click()
     steer.page.get_by_role("option", name="detoxification").click()
-    steer.page.wait_for_function("!document.querySelector('#dimensions tbody tr')")
+    minus = "document.querySelector('#dimensions tbody td.minus')?.innerText"
+    steer.page.wait_for_selector("#words-about .note.warning")
+    steer.page.wait_for_function(f"{minus} === ''")
     box = steer.page.get_by_label("Show offensive words (for research)")
     box.check()
-    steer.page.wait_for_selector("#dimensions tbody tr")
+    steer.page.wait_for_function(minus)
 
 
 def test_stop_ends_a_running_generation(steer) -> None:

@@ -290,9 +290,9 @@ def test_odd_texts_are_shown_as_they_are(tab: Tab) -> None:
 
 
 def test_what_is_shown_can_be_saved(tab: Tab, tmp_path: Path) -> None:
-    text = "=cmd, -a “lovely” <script>day</script>\n+1 好"
+    text = "=cmd, -a “wonderful” <script>day</script>\n+1 好"
     tab.highlight(text)
-    tab.wait_for("lovely")
+    tab.wait_for("“wonderful” <script>")
     tab.page.wait_for_function(DONE)
     rows = list(
         csv.DictReader(io.StringIO(tab.saved("csv", tmp_path).decode("utf-8-sig"), newline=""))
