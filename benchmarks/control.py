@@ -45,6 +45,8 @@ class Control:
         perplexity: exp(−mean log-probability of a token under the unsteered model).
         distinct_2: Distinct word pairs over all word pairs.
         repeated: Share of words that the same continuation already used.
+        tokens: Mean length in tokens.
+        ended: Share that ended before they were cut off.
     """
 
     epsilon: float
@@ -54,6 +56,8 @@ class Control:
     perplexity: float
     distinct_2: float
     repeated: float
+    tokens: float
+    ended: float
 
 
 def judge_by_name(name: str, data: Path | None = None) -> Judge:
@@ -102,6 +106,7 @@ def measure(done: Sequence[Generated], judge: Judge, epsilon: float) -> Control:
     texts = [row.text for row in done]
     scores = np.asarray(judge.score(texts), dtype=float)
     repeated, distinct_2 = repetition(texts)
+    lengths = np.asarray([len(row.tokens) for row in done])
     return Control(
         epsilon,
         float(scores.mean()),
@@ -110,6 +115,8 @@ def measure(done: Sequence[Generated], judge: Judge, epsilon: float) -> Control:
         perplexity(done),
         distinct_2,
         repeated,
+        float(lengths.mean()),
+        float((lengths < SAMPLING.max_new_tokens).mean()),
     )
 
 
@@ -140,6 +147,7 @@ def main() -> None:
     print(f"{steer.name}, {len(prompts)} prompts, judge {options.judge}")
     print(
         f"    ε  {'score':>15}  share ≥ {judge.threshold:g}  perplexity   ratio  dist-2  repeated"
+        "  tokens  ended"
     )
     unsteered = 0.0
     for epsilon in [0.0, *(e for e in options.epsilons if e)]:
@@ -149,7 +157,7 @@ def main() -> None:
         print(
             f"{epsilon:+5.2f}  {row.score:+.3f} ± {row.error:.3f}  {row.share:12.3f}  "
             f"{row.perplexity:10.2f}  {row.perplexity / unsteered:6.2f}  "
-            f"{row.distinct_2:6.3f}  {row.repeated:8.3f}",
+            f"{row.distinct_2:6.3f}  {row.repeated:8.3f}  {row.tokens:6.1f}  {row.ended:5.2f}",
             flush=True,
         )
         for sample in done[: options.samples]:

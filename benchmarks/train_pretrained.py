@@ -295,6 +295,8 @@ def figures(
                 "perplexity_under_base_model": round(row.perplexity, 2),
                 "distinct_word_pairs_share": round(row.distinct_2, 3),
                 "repeated_words_share": round(row.repeated, 3),
+                "tokens_mean": round(row.tokens, 1),
+                "ended_early_share": round(row.ended, 3),
             }
             print(f"{steer.name}, {kind} prompts: {row}", flush=True)
     return found
@@ -350,7 +352,7 @@ def readme(card: SteerCard, style: Style, flags: str) -> str:
                     f"| {kind} | {key.rpartition('_')[2]} | {row['judge_score_mean']:.3f} ± "
                     f"{row['judge_score_standard_error']:.3f} | "
                     f"{row['perplexity_under_base_model']:.1f} | "
-                    f"{row['repeated_words_share']:.3f} |"
+                    f"{row['repeated_words_share']:.3f} | {row['tokens_mean']:.1f} |"
                 )
     pairs = "\n".join(f"- + {plus}\n- − {minus}" for plus, minus in style.descriptions)
     low, high = card.epsilon_range
@@ -371,9 +373,9 @@ def readme(card: SteerCard, style: Style, flags: str) -> str:
             "",
             (
                 "| prompts | ε | judge's mean ± standard error | base model's "
-                "perplexity | repeated words |"
+                "perplexity | repeated words | tokens |"
             ),
-            "|---|---|---|---|---|",
+            "|---|---|---|---|---|---|",
             *rows,
             "",
             (
