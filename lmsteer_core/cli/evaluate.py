@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 _FULL = {"n_prompts": None, "samples": 25, "strengths": None}
 _QUICK = {"n_prompts": 24, "samples": 2, "strengths": (1.5, 3.0)}
 READING = "reading"
-_QUICK_METHODS = ("lm-steer-labels", "word-offsets", "additive")
-"""Beside those that need no labelled text: what is made within a minute or two."""
+_QUICK_METHODS = (
+    "unsteered",
+    "lm-steer-descriptions",
+    "prompt-prefix",
+    "lm-steer-labels",
+    "word-offsets",
+    "additive",
+)
+"""What is made and writes within a minute or two."""
 
 
 def add_evaluate(verbs: Verbs) -> None:
@@ -222,15 +229,20 @@ def _sections(text: str) -> list[str]:
 
 
 def _methods(args: argparse.Namespace, task: Task) -> list[str]:
-    from lmsteer_core.evaluation.methods.registry import MAKERS, NEED_NO_TEXT, check_methods
+    from lmsteer_core.evaluation.methods.registry import (
+        MAKERS,
+        NEED_NO_TEXT,
+        ON_REQUEST,
+        check_methods,
+    )
 
     if args.methods:
         check_methods(args.methods)
         return list(dict.fromkeys(["unsteered", *args.methods]))
     return [
         key
-        for key in MAKERS
-        if key in NEED_NO_TEXT or (task.texts and (not args.quick or key in _QUICK_METHODS))
+        for key in (_QUICK_METHODS if args.quick else MAKERS)
+        if key not in ON_REQUEST and (task.texts or key in NEED_NO_TEXT)
     ]
 
 

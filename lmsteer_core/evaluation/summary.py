@@ -89,6 +89,7 @@ def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
     sweep = scores.sweep(key)
     return {
         **facts,
+        "training_seconds": _number(facts["training_seconds"]),
         "key": key,
         "steps": settings["training_steps"].get(key),
         "ours": key in OURS,

@@ -141,16 +141,10 @@ class Objective:
             whitened: X, (d_model, d_model), float64.
         """
         w = self._root_b @ whitened @ self._root_a
-        total, gradient = 0.0, torch.zeros_like(whitened)
-        moves = (self._hidden.double() @ w).to(self._hidden.dtype)
-        for (h, move), taught in zip(self._chunks(self._hidden, moves), self._taught, strict=True):
-            move = move.detach().requires_grad_()  # noqa: PLW2901
-            said = self._log_softmax(self._product(h), self._product(move))
-            loss = (taught.exp() * (taught - said)).sum() / 2
-            loss.backward()
-            total += float(loss.detach())
-            assert move.grad is not None
-            gradient += h.double().T @ move.grad.double()
+        total, slopes = self.divergence((self._hidden.double() @ w).to(self._hidden.dtype))
+        gradient = torch.zeros_like(whitened)
+        for h, slope in self._chunks(self._hidden, slopes):
+            gradient += h.double().T @ slope.double()
         n_tokens = len(self._hidden)
         gradient = self._root_b @ gradient @ self._root_a / n_tokens
         undamped = (
@@ -162,6 +156,23 @@ class Objective:
         )
         total = total / n_tokens + float((whitened * (whitened - undamped)).sum()) / 2
         return total, without_ends(gradient + whitened - undamped, self._curvature, self._damping)
+
+    def divergence(self, moves: Tensor) -> tuple[float, Tensor]:
+        """Return Σ_t ½ Σ_± KL(p_± ‖ softmax(E (h ± move))) and its gradient by the moves.
+
+        Args:
+            moves: What is added to h at the + pole, (n_tokens, d_model).
+        """
+        total, slopes = 0.0, []
+        for (h, move), taught in zip(self._chunks(self._hidden, moves), self._taught, strict=True):
+            move = move.detach().requires_grad_()  # noqa: PLW2901
+            said = self._log_softmax(self._product(h), self._product(move))
+            loss = (taught.exp() * (taught - said)).sum() / 2
+            loss.backward()
+            total += float(loss.detach())
+            assert move.grad is not None
+            slopes.append(move.grad)
+        return total, torch.cat(slopes)
 
     def _chunks(self, *rows: Tensor) -> Iterator[tuple[Tensor, ...]]:
         return zip(*(r.split(self._chunk) for r in rows), strict=True)

@@ -28,7 +28,7 @@ from lmsteer_core.evaluation.methods.learning import (
     recipe_of,
     trained,
 )
-from lmsteer_core.evaluation.methods.prompt_prefix import PREFIX
+from lmsteer_core.evaluation.methods.prompting import PREFIX
 from lmsteer_core.generation.generate import Generated, Row, generate
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.batched import token_ids

@@ -1,4 +1,4 @@
-"""Decoding-time experts: DExperts and GeDi, from the two adapters that LoRA trained.
+"""What decides together while decoding: DExperts, GeDi and contrastive prompting.
 
 An `Ensemble` is a decoder made of models. All read the same tokens, each with its own keys and
 values, and their next-token logits become one; rows, random numbers and prompts are handled by
@@ -57,9 +57,9 @@ class Ensemble:
     pads = True
     rounds_singly = False
 
-    def __init__(self, lm: LanguageModel, adapted: Adapted) -> None:
+    def __init__(self, lm: LanguageModel, positive: LanguageModel, negative: LanguageModel) -> None:
         """Take three models of one vocabulary."""
-        self._members = (lm, adapted.positive, adapted.negative)
+        self._members = (lm, positive, negative)
         # not a new one, which would hook the base model's head again
         self.language_model = copy.copy(lm)
         self.language_model.decoder = self.language_model.reference = self
@@ -97,7 +97,8 @@ class Ensemble:
         memory.caches = [output.cache for output in outputs]
         if None in memory.caches:
             raise ModelError(
-                "DExperts and GeDi need a model that keeps a cache; leave them out here."
+                "Ensembles need a model that keeps a cache; leave DExperts, GeDi and contrastive "
+                "prompting out here."
             )
         base, positive, negative = (
             member.finish(output.product[:, : member.vocab_size])
@@ -118,7 +119,7 @@ class DExpertsModel(Ensemble):
         self, lm: LanguageModel, adapted: Adapted, alpha: float, sampling: Sampling
     ) -> None:
         """Combine at α, negative for the − pole; the sampling's nucleus is the base model's."""
-        super().__init__(lm, adapted)
+        super().__init__(lm, adapted.positive, adapted.negative)
         self._alpha, self._sampling = alpha, sampling
 
     def combine(
@@ -163,7 +164,7 @@ class GeDiModel(Ensemble):
 
         What is read beyond `n_prompt` tokens counts.
         """
-        super().__init__(lm, adapted)
+        super().__init__(lm, adapted.positive, adapted.negative)
         self._omega, self._n_prompt = omega, n_prompt
 
     def combine(

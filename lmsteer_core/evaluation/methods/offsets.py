@@ -18,12 +18,15 @@ from lmsteer_core.models.batched import batches, expected_embedding, next_word, 
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
 from lmsteer_core.training.calibration import FULL_EPSILON, TARGET_KL, scale_to_divergence
+from lmsteer_core.training.fit import AMPLIFICATION, DAMPING, Lesson, Objective
 from lmsteer_core.training.neutral_text import neutral_text
-from lmsteer_core.training.projection import Damping
+from lmsteer_core.training.projection import Curvature, Damping, inverse_roots
+from lmsteer_core.training.sources.descriptions import Descriptions
 from lmsteer_core.training.sources.labelled_text import LabelledText
 
 _MAX_TEXT_TOKENS = 256
 _N_KL_TOKENS = 200
+_N_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,43 @@ def additive(lm: LanguageModel, task: Task, folder: Path, progress: Progress) ->
     return Offset(
         lm, "additive vector", lm.output_embedding.float() @ u.to(lm.device), lm.d_model, seconds
     )
+
+
+def additive_from_descriptions(
+    lm: LanguageModel, task: Task, folder: Path, progress: Progress
+) -> Offset:
+    """Return one vector u from the two descriptions, fitted to the amplified teacher as W is."""
+
+    def make() -> Tensor:
+        fast = lm.for_batches
+        plain = neutral_text(fast, progress=progress)
+        lesson = Descriptions(task.positive, task.negative).shift(fast, plain, progress).lesson
+        assert lesson is not None
+        u = fit_vector(fast, lesson, plain.curvature)
+        return u.mul_(_scale(lm, lm.output_embedding.float() @ u))
+
+    u, seconds = kept_tensor(folder, "vector", make)
+    offset = lm.output_embedding.float() @ u.to(lm.device)
+    return Offset(lm, "additive vector, descriptions", offset, lm.d_model, seconds)
+
+
+def fit_vector(lm: LanguageModel, lesson: Lesson, curvature: Curvature) -> Tensor:
+    """Return the u that minimises what `fit` minimises, with u in the place of Wᵀ h, (d_model,)."""
+    objective = Objective(lm, lesson, curvature, AMPLIFICATION, DAMPING)
+    root, _ = inverse_roots(curvature, DAMPING)
+    undamped = root @ curvature.embedding @ root
+    whitened = torch.zeros_like(root[0], requires_grad=True)
+    solver = torch.optim.LBFGS([whitened], max_iter=_N_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        x = whitened.detach()
+        total, slopes = objective.divergence((root @ x).to(lesson.hidden).expand_as(lesson.hidden))
+        away = x - undamped @ x
+        whitened.grad = root @ slopes.double().mean(dim=0) + away
+        return torch.tensor(total / len(slopes) + float(x @ away) / 2, dtype=torch.float64)
+
+    solver.step(closure)
+    return (root @ whitened.detach()).float()
 
 
 def _mean_shift(lm: LanguageModel, source: LabelledText, progress: Progress) -> Tensor:

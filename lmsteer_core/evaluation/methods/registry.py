@@ -9,14 +9,21 @@ from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.methods.activation_addition import make_activation_addition
 from lmsteer_core.evaluation.methods.base import Maker, unsteered
 from lmsteer_core.evaluation.methods.budget import BUDGETS, PUBLISHED
+from lmsteer_core.evaluation.methods.contrastive import contrastive
 from lmsteer_core.evaluation.methods.dapt import make_dapt
 from lmsteer_core.evaluation.methods.ensembles import make_dexperts, make_gedi
 from lmsteer_core.evaluation.methods.input_steer import make_input_steer
 from lmsteer_core.evaluation.methods.lora import make_lora
-from lmsteer_core.evaluation.methods.offsets import additive, word_offsets
-from lmsteer_core.evaluation.methods.prompt_prefix import prompt_prefix
+from lmsteer_core.evaluation.methods.offsets import (
+    additive,
+    additive_from_descriptions,
+    word_offsets,
+)
+from lmsteer_core.evaluation.methods.prompting import chat_prompt, prompt_and_steer, prompt_prefix
 from lmsteer_core.evaluation.methods.steers import (
+    combined_steer,
     official_steer,
+    shipped_steer,
     steer_from_descriptions,
     steer_from_labels,
 )
@@ -35,14 +42,31 @@ HEAD_METHODS: dict[str, Maker] = {
     "unsteered": unsteered,
     "lm-steer-labels": steer_from_labels,
     "lm-steer-descriptions": steer_from_descriptions,
+    "lm-steer-combined": combined_steer,
+    "lm-steer-shipped": shipped_steer,
     "lm-steer-official": official_steer,
     PUBLISHED: functools.partial(official_steer, budget=BUDGETS[PUBLISHED]),
     "word-offsets": word_offsets,
     "additive": additive,
+    "additive-descriptions": additive_from_descriptions,
     "prompt-prefix": prompt_prefix,
+    "chat-prompt": chat_prompt,
+    "prompt-and-steer": prompt_and_steer,
+    "contrastive": contrastive,
 }
-NEED_NO_TEXT = frozenset({"unsteered", "lm-steer-descriptions", "prompt-prefix"})
-OURS = frozenset({"lm-steer-labels", "lm-steer-descriptions"})
+ON_REQUEST = frozenset({"lm-steer-shipped", "chat-prompt"})
+"""What not every model has: compared where it is asked for by name."""
+NEED_NO_TEXT = ON_REQUEST | {
+    "unsteered",
+    "lm-steer-descriptions",
+    "additive-descriptions",
+    "prompt-prefix",
+    "prompt-and-steer",
+    "contrastive",
+}
+OURS = frozenset(
+    {"lm-steer-labels", "lm-steer-descriptions", "lm-steer-combined", "lm-steer-shipped"}
+)
 
 MAKERS: dict[str, Maker] = {**HEAD_METHODS, **BASELINES}
 

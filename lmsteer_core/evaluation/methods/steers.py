@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lmsteer_core.errors import InputError
 from lmsteer_core.evaluation.methods.base import STRENGTHS
 from lmsteer_core.evaluation.methods.budget import BUDGETS, Budget
 from lmsteer_core.evaluation.methods.kept import kept_steer
@@ -14,6 +16,8 @@ from lmsteer_core.generation.generate import Generated, Row, generate
 from lmsteer_core.generation.sampling import Sampling
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
+from lmsteer_core.resources import PRETRAINED_STEERS
+from lmsteer_core.steers.library import discover
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.training.official_recipe import train_official
 from lmsteer_core.training.sources.descriptions import Descriptions
@@ -64,6 +68,30 @@ def steer_from_descriptions(
     source = Descriptions(task.positive, task.negative)
     steer, seconds = kept_steer(folder, lambda: train(lm, task.name, source, progress=progress))
     return Steered(lm, "LM-Steer, descriptions", steer, seconds)
+
+
+def combined_steer(lm: LanguageModel, task: Task, folder: Path, progress: Progress) -> Steered:
+    """Return our steer of both, as those that ship are made: 70 % descriptions, 30 % labels."""
+    parts = (Descriptions(task.positive, task.negative), 0.7), (task.labelled(), 0.3)
+    steer, seconds = kept_steer(folder, lambda: train(lm, task.name, parts, progress=progress))
+    return Steered(lm, "LM-Steer, combined", steer, seconds)
+
+
+def shipped_steer(lm: LanguageModel, task: Task, _folder: Path, _progress: Progress) -> Steered:
+    """Return the steer of the task's name that ships for the model.
+
+    It is made of several pairs of descriptions and of labelled text; how long that took is not
+    known here.
+
+    Raises:
+        InputError: If none ships.
+    """
+    shipped, _ = discover([PRETRAINED_STEERS], lm.output_embedding, lm.model_id)
+    if task.name not in shipped:
+        raise InputError(
+            f"No steer '{task.name}' ships for {lm.model_id}; leave lm-steer-shipped out."
+        )
+    return Steered(lm, "LM-Steer, shipped", shipped[task.name], math.nan)
 
 
 def official_steer(

@@ -58,7 +58,7 @@ def glance_table(summary: Summary) -> Table:
                 f"{m['n_parameters']:,}",
                 f"{m['share_of_model']:.3%}",
                 f"{m['steps'] or '–'}",
-                f"{m['training_seconds']:.0f} s",
+                "–" if m["training_seconds"] is None else f"{m['training_seconds']:.0f} s",
                 f"{m['decoding_time_ratio']:.2f}",
             ]
         )

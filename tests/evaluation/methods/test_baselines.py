@@ -16,6 +16,7 @@ from torch import Tensor
 from lmsteer_core import Cancelled, InputError, LanguageModel, ModelError, Row, Sampling, generate
 from lmsteer_core.evaluation.methods.activation_addition import _learn
 from lmsteer_core.evaluation.methods.budget import Budget
+from lmsteer_core.evaluation.methods.contrastive import Contrastive, _BehindPrefix
 from lmsteer_core.evaluation.methods.dapt import make_dapt
 from lmsteer_core.evaluation.methods.ensembles import DExperts, GeDi, make_dexperts
 from lmsteer_core.evaluation.methods.input_steer import InputTraining
@@ -25,6 +26,7 @@ from lmsteer_core.evaluation.methods.registry import BASELINES
 from lmsteer_core.evaluation.task import Task
 from lmsteer_core.generation.draw import draw_rows
 from lmsteer_core.generation.generate import live_rows
+from lmsteer_core.models.decoder import padded
 
 GOOD = [
     "what a warm and lovely day",
@@ -461,6 +463,37 @@ def test_gedis_posterior_is_bayes_rule_over_the_continuation(methods, model, ome
     sampling = replace(SAMPLING, max_new_tokens=4)
     expected = [alone(row, model, sampling, next_logits) for row in MANY]
     assert ids(methods["gedi"].continue_rows(MANY, omega, sampling)) == expected
+
+
+@pytest.mark.parametrize("gamma", [3.0, -3.0])
+def test_contrastive_prompting_is_its_formula(model, gamma):
+    method = Contrastive(model, TASK.positive, TASK.negative)
+    behind = [model.encode(f"This is {pole}:\n\n")[0] for pole in (TASK.positive, TASK.negative)]
+
+    def next_logits(prompt, written):
+        base, plus, minus = (
+            log_probabilities(model, prefix + prompt, written)[-1] for prefix in ([], *behind)
+        )
+        return (base + gamma / 2 * (plus - minus))[None]
+
+    expected = [alone(row, model, SAMPLING, next_logits) for row in MANY]
+    assert ids(method.continue_rows(MANY, gamma, SAMPLING)) == expected
+    assert ids(method.continue_rows(MANY, 0.0, SAMPLING)) == ids(
+        generate(model, MANY, {}, SAMPLING)
+    )
+
+
+def test_what_begins_a_text_is_not_read_behind_a_prefix(model):
+    start, prefix = 2, [9, 4, 7]
+    ids_, mask = padded([[start, 5, 6, 8], [start, 3]], model.device)
+    behind = _BehindPrefix(model.reference, prefix, 1)
+    first = behind.read(ids_, mask, None)
+    more = torch.tensor([[11], [12]])
+    then = behind.read(more, torch.cat([mask, torch.ones_like(more)], dim=1), first.cache)
+    whole = [[*prefix, 5, 6, 8, 11], [*prefix, 3, 12]]
+    for row, text in enumerate(whole):
+        read = model.reference.read(*padded([text], model.device), None)
+        assert torch.allclose(then.hidden[row], read.hidden[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("ensemble", ["dexperts", "gedi"])

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 import torch
-from support.models import make_steer
+from support.models import cosine, make_steer, noise
 
 from lmsteer_core import InputError, LanguageModel, Row, Sampling, Steer, generate
 from lmsteer_core.evaluation.judges import load_judge
@@ -15,11 +15,12 @@ from lmsteer_core.evaluation.methods import kept, offsets, steers
 from lmsteer_core.evaluation.methods.base import Composable, Unsteered
 from lmsteer_core.evaluation.methods.budget import Budget
 from lmsteer_core.evaluation.methods.offsets import Offset
-from lmsteer_core.evaluation.methods.prompt_prefix import Prefixed
+from lmsteer_core.evaluation.methods.prompting import PREFIX
 from lmsteer_core.evaluation.methods.registry import HEAD_METHODS, NEED_NO_TEXT
 from lmsteer_core.evaluation.methods.steers import Steered
 from lmsteer_core.evaluation.task import TASKS, Task
 from lmsteer_core.resources import PRETRAINED_STEERS
+from lmsteer_core.training.fit import Lesson
 from lmsteer_core.training.projection import Damping
 
 PRETRAINED = PRETRAINED_STEERS / "smollm2-135m-instruct"
@@ -53,6 +54,16 @@ def quick(brief, small_plain, monkeypatch) -> None:  # noqa: ARG001
         )
 
 
+@pytest.fixture(autouse=True)
+def shipped(small, monkeypatch, tmp_path_factory) -> Steer:
+    """A steer that ships for the tiny model."""
+    folder = tmp_path_factory.mktemp("shipped")
+    steer = make_steer(small.output_embedding, name="sentiment", model_id="tiny", norm=0.4)
+    steer.save(folder / "tiny" / "sentiment")
+    monkeypatch.setattr(steers, "PRETRAINED_STEERS", folder)
+    return steer
+
+
 def texts(method, strength, sampling=SAMPLING):
     done = method.continue_rows(ROWS, strength, sampling)
     assert [found.row for found in done] == ROWS or isinstance(method, Steered)
@@ -76,8 +87,8 @@ def test_strength_0_is_the_model_itself_and_what_is_made_is_kept(
     assert texts(method, 0.0) == texts(Unsteered(small), 0.0)
     again = made(name, small, task, tmp_path)
     assert again.name == method.name
-    assert again.training_seconds == method.training_seconds
-    farther = 1 if name == "prompt-prefix" else 3  # a random model is hard to move
+    assert again.training_seconds == pytest.approx(method.training_seconds, nan_ok=True)
+    farther = 1 if method.strengths == (1.0,) else 3  # a random model is hard to move
     for strength in (farther * s for s in method.strengths[-1:]):
         assert texts(again, strength) == texts(method, strength)
         assert texts(method, strength) != texts(method, 0.0)
@@ -188,17 +199,66 @@ def test_a_steers_parameters_are_the_numbers_in_its_factors(small: LanguageModel
     assert Steered(small, "a", steer, 0.0).n_parameters == 2 * 4 * small.d_model
 
 
-def test_a_prefix_changes_what_is_read_and_keeps_the_dice(small: LanguageModel) -> None:
-    method = Prefixed(small, "a lovely text", "an awful text about everything that went wrong")
+@pytest.mark.parametrize("name", ["prompt-prefix", "chat-prompt"])
+def test_words_before_the_prompt_change_what_is_read_and_keep_the_dice(name, small, task, tmp_path):
+    method = made(name, small, task, tmp_path)
     assert texts(method, 1.0) != texts(method, -1.0)
     hot = Sampling(temperature=10.0, top_p=1.0, max_new_tokens=8)  # the dice decide nearly alone
     bare = [*itertools.chain(*texts(method, 0.0, hot))]
     for strength in (1.0, -1.0):
         behind = [*itertools.chain(*texts(method, strength, hot))]
         assert sum(a == b for a, b in zip(bare, behind, strict=True)) >= 12
-    alone = generate(small, [Row("This is a lovely text: We walked", seed_offset=1)], {}, SAMPLING)
+    behind_all = Row("", seed_offset=1, prompt_ids=tuple(method.behind("We walked", 1)))
+    alone = generate(small, [behind_all], {}, SAMPLING)
     with_bare_dice = method.continue_rows(ROWS[1:2], 1.0, SAMPLING)
     assert alone[0].tokens != with_bare_dice[0].tokens
+
+
+def test_a_chat_prompt_asks_for_the_pole_and_begins_the_answer(lm, task, tmp_path):
+    method = made("chat-prompt", lm, task, tmp_path)
+    for sign, pole in ((1, task.positive), (-1, task.negative)):
+        ids = method.behind("The kitchen table", sign)
+        assert ids[-3:] == lm.token_ids("The kitchen table")
+        read = lm.tokenizer.decode(ids)
+        assert f"Write {pole}." in read
+        assert read.endswith("assistant\nThe kitchen table")
+
+
+def test_a_chat_prompt_needs_a_chat_template(small, task, tmp_path, monkeypatch):
+    monkeypatch.setattr(small.tokenizer, "chat_template", None)
+    with pytest.raises(InputError, match="has no chat template"):
+        made("chat-prompt", small, task, tmp_path)
+
+
+def test_a_prefix_and_a_steer_are_both_at_once_and_the_steer_is_the_neighbour_s(
+    small, task, tmp_path
+):
+    ours = made("lm-steer-descriptions", small, task, tmp_path / "lm-steer-descriptions")
+    both = made("prompt-and-steer", small, task, tmp_path / "prompt-and-steer")
+    assert both.training_seconds == ours.training_seconds
+    cold = dataclasses.replace(SAMPLING, temperature=0.0)  # no random numbers, which differ
+    rows = [Row(PREFIX.format(task.positive) + row.prompt) for row in ROWS]
+    behind = ours.continue_rows(rows, 9.0, cold)
+    assert texts(both, 9.0, cold) == [[token.id for token in row.tokens] for row in behind]
+    assert texts(both, 9.0, cold) != texts(ours, 9.0, cold)
+
+
+def test_a_shipped_steer_is_found_by_the_task_and_a_missing_one_named(
+    small, task, tmp_path, shipped
+):
+    found = made("lm-steer-shipped", small, task, tmp_path)
+    assert torch.equal(found.steer.left, shipped.left)
+    with pytest.raises(InputError, match="No steer 'other' ships for tiny"):
+        made("lm-steer-shipped", small, dataclasses.replace(task, name="other"), tmp_path)
+
+
+def test_a_vector_that_the_teacher_adds_everywhere_is_found(small, small_plain):
+    hidden = torch.cat(small_plain.hidden)
+    planted = 0.3 * noise(small.d_model).float()
+    lesson = Lesson(hidden, planted.expand_as(hidden), torch.ones(small.vocab_size), frozenset())
+    found = offsets.fit_vector(small, lesson, small_plain.curvature)
+    moved, expected = (small.output_embedding.float() @ u for u in (found, planted))
+    assert cosine(moved - moved.mean(), expected - expected.mean()) > 0.95
 
 
 @pytest.mark.parametrize(("method", "strength"), [("unsteered", 1.0), ("prompt-prefix", 0.5)])
