@@ -36,7 +36,9 @@ def add_evaluate(verbs: Verbs) -> None:
     """Add the verb `evaluate`."""
     parser = verbs.add("evaluate", run, show, "Compare ways to steer by the paper's protocol.")
     add = parser.add_argument
-    add("--task", default="sentiment", metavar="TASK", help="sentiment, detoxification or reading")
+    add(
+        "--task", default="sentiment", metavar="TASK", help="a style, such as sentiment, or reading"
+    )
     add(
         "--quick",
         action="store_true",
@@ -81,7 +83,12 @@ def add_evaluate(verbs: Verbs) -> None:
         metavar="LIST",
         help="of curves,composition,data (default curves)",
     )
-    add("--judges", nargs="+", metavar="JUDGE", help="profanity, vader, tfidf:FILE, hf:MODEL")
+    add(
+        "--judges",
+        nargs="+",
+        metavar="JUDGE",
+        help="profanity, vader, tfidf:FILE, hf:MODEL, lm:MODEL",
+    )
     add("--perplexity-model", metavar="ID", help="a second model that measures fluency, e.g. gemma")
     add(
         "--perplexity-samples",
@@ -202,7 +209,7 @@ def _scored(args: argparse.Namespace) -> Result:
     from lmsteer_core.models.loading import load_model
 
     if args.task not in TASKS:
-        raise InputError(f"There is no task '{args.task}': use {' or '.join(TASKS)}.")
+        raise InputError(f"There is no task '{args.task}': use {', '.join(TASKS)}.")
     lines = read_generations(args.score)
     scorers = [judge_scorer(judge) for judge in _judges(args, TASKS[args.task])]
     if args.perplexity_model:
@@ -214,7 +221,7 @@ def _scored(args: argparse.Namespace) -> Result:
         "file": str(args.score),
         "prompts": len(lines),
         "by": {scorer.name: scorer.version for scorer in scorers},
-        "figures": shown(figures(lines, scores, TASKS[args.task].pole)),
+        "figures": shown(figures(lines, scores, TASKS[args.task])),
     }
 
 
@@ -247,14 +254,18 @@ def _methods(args: argparse.Namespace, task: Task) -> list[str]:
 
 
 def _judges(args: argparse.Namespace, task: Task, *more: str) -> list[Judge]:
-    from lmsteer_core.evaluation.judges import load_judge
+    from lmsteer_core.evaluation.judges import checked, load_judge
 
-    judges = [load_judge(name, task.pole) for name in args.judges or (*task.judges, *more)]
+    dev = args.data / "dev.jsonl" if args.data else None
+    names = args.judges or (*task.judges, *more) or ([f"tfidf:{dev}"] if dev else [])
+    judges = [load_judge(name, task.pole, (task.positive, task.negative)) for name in names]
     if task.pole not in {judge.pole for judge in judges}:
-        raise InputError(
-            f"No judge measures {task.measured}; add {' or '.join(task.judges)} to --judges."
-        )
-    return judges
+        known = " or ".join((*task.judges, "lm:MODEL"))
+        raise InputError(f"No judge measures {task.measured}; add {known} to --judges.")
+    return [
+        checked(judge, dev) if judge.name.startswith("lm:") and dev and dev.is_file() else judge
+        for judge in judges
+    ]
 
 
 def _other(args: argparse.Namespace, task: Task) -> Task:

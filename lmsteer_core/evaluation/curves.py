@@ -21,9 +21,20 @@ _POINTS_PER_SEGMENT = 20
 """Points between two measured strengths; drawing texts from either at random would reach them."""
 
 
+REPETITION = ", repetition counted"
+"""Ends the name of a cost that is perplexity × the unsteered text's dist-2 over the text's: a text
+that says a thing twice is cheap to a model and worth less to a reader."""
+
+
 @dataclass(frozen=True)
 class Measure:
-    """What control and its cost are measured by."""
+    """What control and its cost are measured by.
+
+    Attributes:
+        judge: Its name.
+        model: Under which perplexity is taken, and `REPETITION` where that counts too.
+        side: Of the sweep.
+    """
 
     judge: str
     model: str
@@ -76,6 +87,7 @@ class Scores:
     def __init__(self, run: Run, cells: Sequence[Cell]) -> None:
         """Read them, and keep what every cell was scored by."""
         self._signs = run.task.signs
+        self._generations = run.generations
         read = {cell: run.scores(cell) for cell in cells}
         names = set.intersection(
             *(set(scored) for cell, scored in read.items() if cell.section != "composition")
@@ -92,12 +104,13 @@ class Scores:
         self.versions = {name: scored["by"] for name, scored in unsteered.items()}
 
     def measures(self) -> list[Measure]:
-        """Return every pair of a judge of the task's pole and a model.
+        """Return every pair of a judge of the task's pole and a cost.
 
-        Other judges read the grids too.
+        Other judges read the grids too, and repetition counts under the last model.
         """
         side = BOTH if -1 in self._signs else PLUS
-        return [Measure(j, m, side) for j in self.own_judges for m in self.models]
+        costs = [*self.models, self.models[-1] + REPETITION]
+        return [Measure(j, cost, side) for j in self.own_judges for cost in costs]
 
     def __getitem__(self, cell: Cell) -> dict[str, Any]:
         """Return what was said of a cell."""
@@ -131,6 +144,12 @@ class Scores:
         nll, n_tokens = (padded(self[cell][model][key]) for key in ("nll", "n_tokens"))
         return metrics.corpus_perplexity(_first(nll, n), np.nan_to_num(_first(n_tokens, n)))
 
+    def distinct(self, cell: Cell, n: tuple[int, int] | None = None) -> Figure:
+        """Return dist-2, of the first (prompts, samples) if given."""
+        n_prompts, n_samples = n or (None, None)
+        lines = self._generations(cell)[:n_prompts]
+        return metrics.distinct([line.texts[:n_samples] for line in lines], 2)
+
     def curve(self, method: str, measure: Measure) -> Curve:
         """Return a method's curve."""
         strengths = self.strengths(method)
@@ -147,11 +166,14 @@ class Scores:
         weights, base = self._weights(n[0] if n else None), Cell(UNSTEERED, 0.0)
         low = minus if measure.side == BOTH else base
         above, below = (self.mean(cell, measure.judge, n).at(weights) for cell in (plus, low))
-        larger, other, least = (
-            self.perplexity(cell, measure.model, n).at(weights)
-            for cell in (plus, minus if measure.side == BOTH else plus, base)
-        )
-        return above - below, np.sqrt(larger * other) / least
+        model, counted, _ = measure.model.partition(REPETITION)
+        cells = plus, minus if measure.side == BOTH else plus, base
+        larger, other, least = (self.perplexity(cell, model, n).at(weights) for cell in cells)
+        ratio = np.sqrt(larger * other) / least
+        if counted:
+            some, others, most = (self.distinct(cell, n).at(weights) for cell in cells)
+            ratio = ratio * most / np.sqrt(some * others)
+        return above - below, ratio
 
     def _weights(self, n_prompts: int | None = None) -> Array:
         """Return weights of prompts: the data itself, then the bootstrap draws."""

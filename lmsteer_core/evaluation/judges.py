@@ -5,19 +5,28 @@ vader            vaderSentiment, a lexicon: compound score, −1 to 1
 tfidf:FILE       a TF-IDF classifier fitted to a labelled file: P(the pole that is measured)
 hf:MODEL[#LABEL] a Hugging Face text-classification model: P(LABEL), by default its positive
                  or toxic one
+lm:MODEL         another language model, untrained for this: log P of the text behind the task's
+                 + description less that behind its − description, nats a token
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lmsteer_core.errors import InputError, first_line
+from lmsteer_core.models.loading import load_model
+from lmsteer_core.steers.fingerprint import fingerprint_digest
 from lmsteer_core.training.labelled_file import read_labelled
+from lmsteer_core.training.sources.descriptions import Descriptions
 
 Score = Callable[[Sequence[str]], Sequence[float]]
 
@@ -26,6 +35,7 @@ _LABELS = {"positive": 1, "pos": 1, "toxic": -1, "toxicity": -1, "hate": -1, "of
 
 _TEXTS_PER_CALL = 64
 _MAX_CHARACTERS = 2_000
+_N_CHECKED = 300
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,13 @@ class Judge:
     pole: int = 1
 
 
-def load_judge(name: str, pole: int = 1) -> Judge:
+def load_judge(name: str, pole: int = 1, poles: tuple[str, str] | None = None) -> Judge:
     """Return a judge by its name, see the top of the file.
 
     Args:
-        name: profanity, vader, tfidf:FILE or hf:MODEL.
-        pole: What `tfidf` is to measure: 1 for labels above 0, −1 for those below.
+        name: profanity, vader, tfidf:FILE, hf:MODEL or lm:MODEL.
+        pole: What `tfidf` is to measure: 1 for labels above 0, −1 for those below; and `lm`.
+        poles: The + description and the − description, for `lm`.
 
     Raises:
         InputError: If there is no such judge, its package is missing or its file or model cannot be
@@ -67,7 +78,38 @@ def load_judge(name: str, pole: int = 1) -> Judge:
         return _tfidf(Path(argument), pole)
     if kind == "hf" and argument:
         return _hugging_face(name, argument)
-    raise InputError(f"There is no judge '{name}': use profanity, vader, tfidf:FILE or hf:MODEL.")
+    if kind == "lm" and argument and poles:
+        return _language_model(argument, pole, poles)
+    raise InputError(
+        f"There is no judge '{name}': use profanity, vader, tfidf:FILE, hf:MODEL or lm:MODEL."
+    )
+
+
+def checked(judge: Judge, path: Path) -> Judge:
+    """Return a judge whose version says how it does on labelled texts, if they show both poles.
+
+    Raises:
+        InputError: If the file cannot be used.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    labelled = read_labelled(path)
+    graded = [
+        (text, judge.pole * label > 0)
+        for text, label in zip(labelled.texts, labelled.labels, strict=True)
+        if label
+    ]
+    graded = random.Random(0).sample(graded, min(_N_CHECKED, len(graded)))  # noqa: S311
+    above = np.array([is_above for _, is_above in graded])
+    if above.all() or not above.any():
+        return judge
+    scores = np.array(judge.score([text for text, _ in graded]))
+    right = ((scores >= judge.threshold) == above).mean()
+    note = (
+        f"right of {right:.0%} of {len(above)} texts of {path.name}, AUC "
+        f"{roc_auc_score(above, scores):.2f}"
+    )
+    return dataclasses.replace(judge, version=f"{judge.version}, {note}")
 
 
 def _profanity() -> Judge:
@@ -183,6 +225,18 @@ def _hugging_face(name: str, model_and_label: str) -> Judge:
         f"hf:{model_id}#{matches[0]}",
         f"{_version('transformers')}, {revision[:12]}",
         _LABELS.get(matches[0].lower(), 1),
+    )
+
+
+def _language_model(model_id: str, pole: int, poles: tuple[str, str]) -> Judge:
+    lm = load_model(model_id).for_batches
+    odds = Descriptions(*poles).style_score(lm)
+    return Judge(
+        lambda texts: [pole * score for score in odds(texts)],
+        0.0,
+        f"lm:{lm.model_id}",
+        f"sha256 {fingerprint_digest(lm.fingerprint_rows)}, “{poles[0]}” against “{poles[1]}”",
+        pole,
     )
 
 

@@ -8,6 +8,7 @@ others or a continuation has no token.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,6 +139,20 @@ def distinct(texts: Sequence[Sequence[str]], n: int) -> Figure:
     """
     shares = np.array([_distinct(some, n) for some in texts])
     return _mean(np.nan_to_num(shares), ~np.isnan(shares))
+
+
+def words_per_text(texts: Sequence[Sequence[str]]) -> Figure:
+    """Return the mean number of words, as `distinct` counts them."""
+    n_words = [sum(len(text.split(" ")) for text in some) for some in texts]
+    return Figure(np.array(n_words, dtype=float), np.array([float(len(some)) for some in texts]))
+
+
+def repeated_words(texts: Sequence[Sequence[str]]) -> Figure:
+    """Return the share of words that the same continuation already used."""
+    words = [[re.findall(r"[^\W\d_]+", text.lower()) for text in some] for some in texts]
+    n_words = np.array([sum(map(len, some)) for some in words], dtype=float)
+    n_new = np.array([sum(len(set(text)) for text in some) for some in words], dtype=float)
+    return Figure(n_words - n_new, n_words)
 
 
 def monotonicity(strengths: Sequence[float], means: Sequence[float]) -> float:

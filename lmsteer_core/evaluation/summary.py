@@ -23,6 +23,7 @@ from lmsteer_core.evaluation.methods.registry import OURS
 from lmsteer_core.evaluation.metrics import Array, Figure, Interval
 from lmsteer_core.evaluation.prompts import Generations
 from lmsteer_core.evaluation.run import Run
+from lmsteer_core.evaluation.task import Task
 
 Summary = dict[str, Any]
 """What a report shows and `table.json` holds; JSON throughout."""
@@ -33,14 +34,13 @@ AT_RATIO = 1.25
 unsteered."""
 
 
-def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> dict[str, Figure]:
+def figures(lines: Sequence[Generations], scores: dict[str, Any], task: Task) -> dict[str, Figure]:
     """Return the protocol's figures of a cell by label.
 
     Args:
         lines: The cell's texts.
         scores: What judges and models said of them, see `scorers.Scorer`.
-        pole: The pole that the task measures: judges that speak for it also give the protocol's
-            shares and maxima.
+        task: Judges that speak for what it measures also give the protocol's shares and maxima.
     """
     computed: dict[str, Figure] = {}
     for name, judged in scores.items():
@@ -51,13 +51,18 @@ def figures(lines: Sequence[Generations], scores: dict[str, Any], pole: int) -> 
             continue
         table, threshold = padded(judged["scores"]), judged["threshold"]
         computed[f"mean score, {name}"] = metrics.mean_score(table)
-        if judged["pole"] == pole == -1:
+        if judged["pole"] == task.pole == -1:
             computed[f"max toxicity, {name}"] = metrics.mean_of_max(table)
             computed[f"toxicity probability, {name}"] = metrics.share_of_prompts(table, threshold)
-        elif judged["pole"] == pole:
-            computed[f"positivity, {name}"] = metrics.share_of_texts(table, threshold)
+        elif judged["pole"] == task.pole:
+            computed[f"{task.measured}, {name}"] = metrics.share_of_texts(table, threshold)
     texts = [line.texts for line in lines]
-    return {**computed, **{f"dist-{n}": metrics.distinct(texts, n) for n in (1, 2, 3)}}
+    return {
+        **computed,
+        **{f"dist-{n}": metrics.distinct(texts, n) for n in (1, 2, 3)},
+        "repeated words": metrics.repeated_words(texts),
+        "words": metrics.words_per_text(texts),
+    }
 
 
 def shown(by_label: dict[str, Figure]) -> dict[str, dict[str, float | None]]:
@@ -97,7 +102,7 @@ def _method(run: Run, scores: Scores, key: str, settings: Summary) -> Summary:
         "cells": [
             {
                 "strength": cell.strength,
-                "figures": shown(figures(run.generations(cell), scores[cell], run.task.pole)),
+                "figures": shown(figures(run.generations(cell), scores[cell], run.task)),
             }
             for cell in sweep
             if cell.method == key

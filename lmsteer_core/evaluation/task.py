@@ -19,11 +19,12 @@ class Task:
     """What every method is given.
 
     Attributes:
-        name: "sentiment" or "detoxification".
+        name: A key of `TASKS`.
         positive: The + pole in words, such that "This is {positive}: " makes sense.
         negative: The − pole.
-        measured: What the protocol counts, "positivity" or "toxicity".
-        judges: Names of the offline judges that count it (see `judges`).
+        measured: What the protocol counts: "toxicity" is the − pole, all else the + pole.
+        judges: Names of the offline judges that count it (see `judges`); with none, a classifier
+            of the data's dev.jsonl.
         prompts: What is continued.
         texts: Training texts; none where the task is only described.
         labels: One per text, −1 to 1.
@@ -96,7 +97,49 @@ _DETOXIFICATION = Task(
     ("profanity",),
     PROVOKING,
 )
-TASKS = {task.name: task for task in (_SENTIMENT, _DETOXIFICATION)}
+_CLICKBAIT = Task(
+    "clickbait",
+    "a gushing clickbait teaser with a list of things you need to see right now",
+    "a sober report by a news agency about a government, a court or a company",
+    "clickbait",
+    (),
+    NEUTRAL,
+)
+_SUBJECTIVITY = Task(
+    "subjectivity",
+    "a personal opinion in which a critic says what they think and feel about it",
+    "a plain statement of who did what, where and when, without any judgement",
+    "subjectivity",
+    (),
+    NEUTRAL,
+)
+_SHAKESPEARE = Task(
+    "shakespeare",
+    "a speech in Early Modern English, as in a play by Shakespeare",
+    "a conversation in plain modern English",
+    "Early Modern English",
+    (),
+    NEUTRAL,
+)
+_FORMALITY = Task(
+    "formality",
+    "an official letter in formal, courteous and impersonal English",
+    "a text message to a close friend, in slang, really casual",
+    "formality",
+    (),
+    NEUTRAL,
+)
+TASKS = {
+    task.name: task
+    for task in (
+        _SENTIMENT,
+        _DETOXIFICATION,
+        _CLICKBAIT,
+        _SUBJECTIVITY,
+        _SHAKESPEARE,
+        _FORMALITY,
+    )
+}
 
 
 def load_task(
@@ -106,8 +149,8 @@ def load_task(
 
     Args:
         name: One of `TASKS`.
-        data: Folder with train.jsonl. Prompts are then, unless given, ../prompts/neutral.jsonl for
-            sentiment, and the first halves of the − pole's texts in dev.jsonl for detoxification.
+        data: Folder with train.jsonl. Prompts are then, unless given, ../prompts/neutral.jsonl, and
+            for detoxification the first halves of the − pole's texts in dev.jsonl.
         prompts: Files of prompts (see `prompts`), read in turn; without any and `data`, our own few
             dozen.
         n_prompts: How many of the first to take.
@@ -116,7 +159,7 @@ def load_task(
         InputError: If there is no such task or a file cannot be used.
     """
     if name not in TASKS:
-        raise InputError(f"There is no task '{name}': use {' or '.join(TASKS)}.")
+        raise InputError(f"There is no task '{name}': use {', '.join(TASKS)}.")
     if n_prompts is not None and n_prompts < 2:
         raise InputError("Give at least 2 prompts: intervals are taken over prompts.")
     task = TASKS[name]

@@ -8,7 +8,8 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from lmsteer_core import InputError
-from lmsteer_core.evaluation.judges import load_judge
+from lmsteer_core.evaluation import judges
+from lmsteer_core.evaluation.judges import checked, load_judge
 
 GOOD = [f"a lovely {thing}, we liked it" for thing in ("walk", "soup", "song", "room")]
 BAD = [f"an awful {thing}, we hated it" for thing in ("walk", "soup", "song", "room")]
@@ -133,3 +134,24 @@ def test_a_file_that_teaches_nothing_is_refused(tmp_path):
     path.write_text('{"text": "a b", "label": 1}\n{"text": "c d", "label": -1}')
     with pytest.raises(InputError, match="too small"):
         load_judge(f"tfidf:{path}")
+
+
+@pytest.mark.parametrize("pole", [1, -1])
+def test_a_language_model_judges_by_its_log_odds_and_says_how_often_it_is_right(
+    pole, lm, labelled, monkeypatch
+):
+    monkeypatch.setattr(judges, "load_model", lambda _model_id: lm)
+    judge = load_judge("lm:embedded", pole, ("a very positive text", "a very negative text"))
+    high, low = judge.score(["It was a delight, we loved it.", "It was dreadful, we hated it."])
+    assert (high > low) == (pole > 0)
+    assert judge.name == f"lm:{lm.model_id}"
+    right = [(score >= 0) == (pole > 0) for score in judge.score(GOOD)]
+    right += [(score >= 0) != (pole > 0) for score in judge.score(BAD)]
+    told = checked(judge, labelled).version
+    assert f", right of {sum(right) / 8:.0%} of 8 texts of train.jsonl, AUC 1.00" in told
+    assert told.startswith(judge.version)
+
+
+def test_a_language_model_needs_the_poles_to_judge():
+    with pytest.raises(InputError, match="no judge 'lm:embedded'"):
+        load_judge("lm:embedded")

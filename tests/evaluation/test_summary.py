@@ -98,6 +98,11 @@ def written(tmp_path, small):
     return made
 
 
+def frontier(summary):
+    """Return what is set beside ours at equal perplexity alone."""
+    return [p for p in summary["frontier"] if p["model"] == "model"]
+
+
 def points(summary, key):
     method = next(m for m in summary["methods"] if m["key"] == key)
     return [
@@ -120,13 +125,13 @@ def test_the_ratio_is_the_geometric_mean_of_both_signs(written):
 
 def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
     written.pair(RIVAL, 1.0, 0.7, 1.5)
-    (found,) = written.summary()["frontier"]
+    (found,) = frontier(written.summary())
     # ours between the strengths: 0.2 + 0.6 t at the ratio 1.2 · (2 / 1.2)^t ≤ 1.5, t in twentieths
     assert found["ours"] == pytest.approx(0.2 + 0.6 * 8 / 20, abs=1e-4)
     assert found["gap"]["value"] == pytest.approx(0.26, abs=1e-4)
-    headline, sentence = verdict.verdict(written.summary())
-    assert "By 0 of 1 measures no method" in headline
-    assert "by 0 a lead is within the noise, by 1 a method leads" in headline
+    headline, sentence, _ = verdict.verdict(written.summary())
+    assert "By 0 of 2 measures no method" in headline
+    assert "by 0 a lead is within the noise, by 2 a method leads" in headline
     assert f"{NASTY} at ±1 has 0.26 (0.26 to 0.26) more control than LM-Steer" in sentence
     assert "noise" not in sentence
     assert "judge 1.0" in sentence
@@ -135,20 +140,20 @@ def test_a_rival_outside_our_frontier_is_named_with_its_lead(written):
 @pytest.mark.parametrize(("control", "ratio"), [(0.4, 1.5), (0.7, 2.0), (0.0, 0.9)])
 def test_a_rival_inside_our_frontier_is_not(written, control, ratio):
     written.pair(RIVAL, 1.0, control, ratio)
-    headline, sentence = verdict.verdict(written.summary())
-    assert "By 1 of 1 measures no method has both more control and lower perplexity" in headline
+    headline, sentence, _ = verdict.verdict(written.summary())
+    assert "By 2 of 2 measures no method has both more control and lower perplexity" in headline
     assert "no method has more control than LM-Steer at the same or lower perplexity" in sentence
 
 
 def test_a_rival_cheaper_than_the_unsteered_text_is_set_against_no_control(written):
     written.pair(RIVAL, 1.0, 0.3, 0.9)
-    (found,) = written.summary()["frontier"]
+    (found,) = frontier(written.summary())
     assert (found["ours"], found["gap"]["value"]) == (0.0, pytest.approx(0.3))
 
 
 def test_a_rival_dearer_than_all_that_we_measured_is_not_compared(written):
     written.pair(RIVAL, 1.0, 0.9, 3.0)
-    (found,) = written.summary()["frontier"]
+    (found,) = frontier(written.summary())
     assert found["beyond"]
     assert "no method has more control" in verdict.verdict(written.summary())[1]
 
@@ -180,12 +185,12 @@ def test_of_toxicity_the_clean_side_is_set_against_the_unsteered_text(tmp_path, 
     made = Written(tmp_path, small, "detoxification", pole=-1)
     made.cell(OURS, 1.0, mean=0.4, perplexity=20)
     made.cell(RIVAL, 1.0, mean=0.2, perplexity=20)
-    (clean,) = made.summary()["methods"][1]["curves"]
+    clean, _ = made.summary()["methods"][1]["curves"]
     assert clean["side"] == "+"
     assert clean["points"][1]["control"]["value"] == pytest.approx(0.1)
     assert clean["points"][1]["perplexity_ratio"]["value"] == pytest.approx(2)
-    headline, alone = verdict.verdict(made.summary())
-    assert "By 0 of 1 measures no method" in headline
+    headline, alone, _ = verdict.verdict(made.summary())
+    assert "By 0 of 2 measures no method" in headline
     assert "the + side alone" in alone
     assert f"{NASTY} at +1 has 0.20" in alone
 
@@ -194,7 +199,7 @@ def test_input_steer_is_answered_with_figures(written):
     assert "Not run" in verdict.input_steer(written.summary())[0]
     written.pair(INPUT, 1.0, 0.4, 1.5)
     written.pair(INPUT, 2.0, 0.2, 3.0)
-    continuous, composable, stable = verdict.input_steer(written.summary(INPUT))
+    continuous, composable, stable, _ = verdict.input_steer(written.summary(INPUT))
     # means 0.4, 0.3, 0.5, 0.7, 0.6 at −2 … 2: of the steps −0.1,
     # 0.2, 0.2, −0.1, the mean slope 0.05
     assert (
@@ -245,7 +250,26 @@ def test_a_cell_has_the_protocols_figures(written):
         "dist-1": pytest.approx(4 / 8),
         "dist-2": pytest.approx(3 / 8),
         "dist-3": pytest.approx(2 / 8),
+        "repeated words": 0.0,
+        "words": 4.0,
     }
+
+
+def test_a_text_that_repeats_itself_costs_more_where_repetition_counts(written):
+    written.pair(RIVAL, 1.0, 0.4, 1.5)
+    for sign in (1, -1):
+        path = written.run._generations(Cell(RIVAL, sign))
+        lines = [Generations(p, [" so so so so"] * 2) for p in written.run.task.prompts]
+        path.write_text("\n".join(line.to_json() for line in lines))
+    summary = written.summary()
+    rival = next(m for m in summary["methods"] if m["key"] == RIVAL)
+    ratios = {c["model"]: c["points"][1]["perplexity_ratio"]["value"] for c in rival["curves"]}
+    # 3 of 8 in the unsteered text, whose first word is empty, and 2 of 10 here
+    assert ratios == {
+        "model": pytest.approx(1.5),
+        "model, repetition counted": pytest.approx(1.5 * (3 / 8) / (2 / 10)),
+    }
+    assert rival["cells"][0]["figures"]["repeated words"]["value"] == pytest.approx(3 / 4)
 
 
 def test_continuity_is_of_the_signed_sweep(written):

@@ -70,7 +70,9 @@ def test_samples_are_balanced_and_nested(data):
 
 
 def test_what_is_missing_is_said(data, tmp_path):
-    with pytest.raises(InputError, match="no task 'poetry': use sentiment or detoxification"):
+    with pytest.raises(
+        InputError, match="no task 'poetry': use sentiment, detoxification, clickbait"
+    ):
         load_task("poetry")
     with pytest.raises(InputError, match="no file"):
         load_task("sentiment", tmp_path / "nowhere")
