@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.control import PRETRAINED, continuations, judge_by_name, measure
+from benchmarks.train_readers import read_with
 from lmsteer_core import (
     Combined,
     Descriptions,
@@ -30,6 +31,7 @@ from lmsteer_core import (
 from lmsteer_core.evaluation.judges import Judge
 from lmsteer_core.evaluation.prompts import read_prompts
 from lmsteer_core.models.packages import EMBEDDED
+from lmsteer_core.steers.reader import READER_FILE
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.sources.source import Source
 
@@ -337,8 +339,20 @@ def main() -> None:
         )
         metrics = {**steer.card.metrics, **figures(lm, steer, style, source, options.data)}
         card = dataclasses.replace(steer.card, metrics=metrics, data=data_line(source, style))
-        folder = dataclasses.replace(steer, card=card).save(out / name)
-        (folder / "README.md").write_text(readme(card, style, "".join(flags)), encoding="utf-8")
+        steer = with_reader(dataclasses.replace(steer, card=card), out / name)
+        folder = steer.save(out / name)
+        (folder / "README.md").write_text(
+            readme(steer.card, style, "".join(flags)), encoding="utf-8"
+        )
+
+
+def with_reader(steer: Steer, folder: Path) -> Steer:
+    """Return a steer with the reader of the one that it replaces, which was learned beside W."""
+    if not (folder / READER_FILE).is_file():
+        return steer
+    before = Steer.load(folder)
+    card = dataclasses.replace(steer.card, reading=before.card.reading)
+    return dataclasses.replace(steer, card=card, reader=before.reader)
 
 
 def readme(card: SteerCard, style: Style, flags: str) -> str:
@@ -383,6 +397,7 @@ def readme(card: SteerCard, style: Style, flags: str) -> str:
                 f"--only {card.name}{flags}`"
             ),
             "",
+            *([read_with(card), ""] if card.reading else []),
         ]
     )
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.control import PRETRAINED
 from lmsteer_core import LanguageModel, Steer, load_model
 from lmsteer_core.evaluation.prompts import read_prompts
-from lmsteer_core.steers.card import CARD_FILE
+from lmsteer_core.steers.card import CARD_FILE, SteerCard
 from lmsteer_core.training.labelled_file import read_labelled
 from lmsteer_core.training.reader import Corpus, Settings, fit_reader, read_corpus
 
@@ -59,14 +59,18 @@ def main() -> None:
             if other != name:
                 plain = plain + store.of(other).unlabelled(N_OTHERS)
         fit_reader(lm, steer, labelled, plain, SETTINGS.get(name, Settings())).save(folder)
-        source = f"{len(labelled.lengths)} labelled texts"
-        card = dataclasses.replace(steer.card, reading=source)
+        card = dataclasses.replace(steer.card, reading=f"{len(labelled.lengths)} labelled texts")
         (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         readme = folder / "README.md"
         text = readme.read_text(encoding="utf-8").split(READ_WITH)[0].rstrip()
-        command = f"python -m benchmarks.train_readers --data DATA --only {name}"
-        readme.write_text(f"{text}\n\n{READ_WITH}{source}: `{command}`\n", encoding="utf-8")
-        print(name, source, flush=True)
+        readme.write_text(f"{text}\n\n{read_with(card)}\n", encoding="utf-8")
+        print(name, card.reading, flush=True)
+
+
+def read_with(card: SteerCard) -> str:
+    """Return what a steer's README says of its reader."""
+    command = f"python -m benchmarks.train_readers --data DATA --only {card.name}"
+    return f"{READ_WITH}{card.reading}: `{command}`"
 
 
 class Corpora:
