@@ -204,8 +204,9 @@ NEXT_WORD_EXAMPLES = (
         "Thee and you",
         "shakespeare",
         "I will not speak with",
-        "“you” gives way to “him” and “them”. “thee” grows hundreds of times over where the steer "
-        "is useful, yet rises into sight only beyond: tick the logarithmic scale to see it climb.",
+        "“you” gives way to “them” and “him”, and at the end of the useful range to “thee”, which "
+        "has grown hundreds of times over before it is seen: tick the logarithmic scale to see it "
+        "climb.",
         2.0,
         ("thee",),
     ),
@@ -325,8 +326,8 @@ PLANE_EXAMPLES = (
         "pirate",
         (1.5, 2.2),
         "crew",
-        "The boardroom alone puts him in charge of a “project”, the pirate alone of a “ship”; "
-        "where both moves add up it is the “crew”: a team, and at sea.",
+        "The boardroom alone puts him in charge of a “company”, the pirate alone of a “ship”; "
+        "where both moves add up the “crew” comes within reach: a team, and at sea.",
     ),
     PlaneExample(
         "No good pirates",
