@@ -6,16 +6,13 @@ import pytest
 import torch
 
 from lmsteer_core.analysis.dimensions import Dimension, Place
-from lmsteer_core.resources import PRETRAINED_STEERS
-from lmsteer_core.steers.card import CARD_FILE, SteerCard
+from lmsteer_core.steers.card import SteerCard
 from lmsteer_core.ui.colours import POSITIVE
 from lmsteer_core.ui.figures.spectrum import spectrum
 from lmsteer_core.ui.figures.word_map import word_map
 from lmsteer_core.ui.markup.dimensions import dimension_table
 from lmsteer_core.ui.tabs.words import markup
-
-SENTIMENT = PRETRAINED_STEERS / "smollm2-135m-instruct/sentiment"
-N_DIMS = SteerCard.from_json((SENTIMENT / CARD_FILE).read_text(encoding="utf-8")).rank
+from lmsteer_core.ui.tabs.words.lens import N_DIMS
 
 CHART = "document.querySelector('#word-map .js-plotly-plot')"
 NOTES = f"{CHART}?.layout.annotations"
