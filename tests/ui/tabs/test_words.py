@@ -64,8 +64,10 @@ def test_the_first_view_has_both_poles_a_spectrum_and_thousands_of_words(words) 
     assert words.page.evaluate(f"{CHART}.data[0].type") == "scattergl"
     assert words.page.evaluate(f"{CHART}.data[0].x.length") > 5000
     words.page.wait_for_selector("#spectrum .js-plotly-plot .bars path", state="attached")
-    shares = words.page.locator("#dimensions tbody tr:last-child .num").all_inner_texts()
-    assert shares[1] == "100%"
+    rows = words.page.locator("#dimensions tbody tr").all()
+    sums = [int(row.locator(".num").nth(1).inner_text().rstrip("%")) for row in rows]
+    assert sums == sorted(sums)
+    assert 50 < sums[0] < 90 < sums[-1] < 100  # a few dimensions hold the style, not all of it
 
 
 def test_the_overlap_of_steers_is_symmetric_with_one_on_the_diagonal(words) -> None:
