@@ -15,6 +15,8 @@ from threading import Thread
 from types import MappingProxyType
 from typing import Any, Self
 
+from torch import Tensor
+
 from lmsteer_core.analysis.dimension_page import DimensionPage, dimension_page
 from lmsteer_core.analysis.dimensions import Dimension, dimension_steer, dimensions
 from lmsteer_core.analysis.evidence import Weighed, profiling
@@ -24,8 +26,16 @@ from lmsteer_core.analysis.plane import Plane, plane, styles
 from lmsteer_core.analysis.reading import ReadText, reading
 from lmsteer_core.analysis.style_reading import StyleReading, read_styles
 from lmsteer_core.analysis.token_scores import scoring
+from lmsteer_core.analysis.word_clusters import WordClusters, clustering
 from lmsteer_core.analysis.word_effects import WordEffect, splitting
 from lmsteer_core.analysis.word_map import WordMap, word_map
+from lmsteer_core.analysis.word_plane import (
+    WordPlane,
+    neighbourhood_plane,
+    principal_plane,
+    word_frequencies,
+    word_shifts,
+)
 from lmsteer_core.analysis.word_space import (
     Analogy,
     Axis,
@@ -443,6 +453,30 @@ class Workbench:
         """Return `word_map.word_map`, without `unlock` without a locked pole's words."""
         options.setdefault("plus_only", steer.card.is_locked and not unlock)
         return self._engine.call(lambda: word_map(self._lm, steer, **options))
+
+    def word_clusters(self) -> WordClusters:
+        """Return `word_clusters.clustering`."""
+        return finished(self._engine.work(clustering(self._lm)))
+
+    def word_shifts(self, steer: Steer | None, *, unlock: bool = False) -> Tensor:
+        """Return `word_plane.word_shifts`, without `unlock` without a locked pole's words."""
+        is_hidden = steer is not None and steer.card.is_locked and not unlock
+        return self._engine.call(lambda: word_shifts(self._lm, steer, plus_only=is_hidden))
+
+    def principal_plane(self, steer: Steer | None = None) -> WordPlane:
+        """Return `word_plane.principal_plane`."""
+        return self._engine.call(lambda: principal_plane(self._lm, steer))
+
+    def neighbourhood_plane(self) -> WordPlane:
+        """Return `word_plane.neighbourhood_plane`; the first time takes minutes, beside the engine.
+
+        Read the words by another call first, so that the model is not used beside the engine.
+        """
+        return neighbourhood_plane(self._lm)
+
+    def whole_words(self) -> tuple[list[str], Tensor]:
+        """Return all words of the `vocabulary` with their mean probabilities in ordinary text."""
+        return self._engine.call(lambda: word_frequencies(self._lm))
 
     def dimension_page(
         self, steer: Steer, i: int, *, unlock: bool = False, **options: Any

@@ -11,8 +11,9 @@ import * as live from "./live.js";
 import * as nextWord from "./next_word.js";
 import * as page from "./page.js";
 import * as runs from "./runs.js";
+import * as wordMap from "./word_map.js";
 import * as words from "./words.js";
 
-for (const view of [page, link, compose, inspector, nextWord, runs, words]) view.start();
+for (const view of [page, link, compose, inspector, nextWord, runs, words, wordMap]) view.start();
 
-export { compose, highlight, inspector, link, live, nextWord, page, words };
+export { compose, highlight, inspector, link, live, nextWord, page, wordMap, words };

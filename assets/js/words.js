@@ -1,6 +1,6 @@
 /** The word map: ε moves every point and the arrows of pinned words, without asking the server. */
 
-import { clamp, enter, oncePerFrame } from "./shared.js";
+import { clamp, enter, oncePerFrame, targetWithin } from "./shared.js";
 
 /**
  * Where a word is at ε = 0, and what ε = 1 adds: x, y, Δx, Δy.
@@ -86,7 +86,14 @@ export function withWord(list, word) {
   return words ? `${words.replace(/,$/, "")}, ${word}` : word;
 }
 
+const SETTLED_MS = 600;
+
 let epsilon = 2;
+let touched = Number.NEGATIVE_INFINITY;
+/** @type {number | null} */
+let told = null;
+/** @type {((epsilon: number) => void)[]} */
+const followers = [];
 let isDrawing = false;
 /** @type {{ layout?: PlotlyLayout, state?: string }} */
 let drawn = {};
@@ -100,6 +107,8 @@ async function draw() {
   const table = document.querySelector("#words-places [data-pins]");
   const { map, pins } = table?.dataset ?? {};
   if (!window.Plotly || !chart?.data?.length || !pins || chart.layout.meta !== map) return;
+  const { top, bottom } = chart.getBoundingClientRect();
+  if (bottom < 0 || top > innerHeight) return; // drawn when it is scrolled to
   const state = `${epsilon} ${pins}`;
   if (isDrawing || (drawn.layout === chart.layout && drawn.state === state)) return;
   isDrawing = true;
@@ -134,15 +143,23 @@ async function draw() {
 const drawSoon = oncePerFrame(draw);
 
 /**
- * Pin the word that was clicked, by the box of pinned words.
+ * Pin the word that was clicked.
  *
  * @param {PlotlyPoint} point
  */
 function pin(point) {
+  pinWord(new DOMParser().parseFromString(point.text, "text/html").body.textContent.trim());
+}
+
+/**
+ * Pin a word, by the box of pinned words.
+ *
+ * @param {string} word
+ */
+export function pinWord(word) {
   /** @type {HTMLTextAreaElement | null} */
   const box = document.querySelector("#words-pins textarea, #words-pins input");
   if (!box) return;
-  const word = new DOMParser().parseFromString(point.text, "text/html").body.textContent.trim();
   enter(box, withWord(box.value, word));
   setTimeout(() => document.getElementById("words-find")?.click());
 }
@@ -166,18 +183,49 @@ function zoom(event) {
 }
 
 /**
- * Move every word to where ε puts it.
+ * Move every word to where ε puts it, as Gradio tells it.
  *
  * @param {number | null} value Null while the slider's number box is empty.
  */
 export function move(value) {
+  // A slider in motion is followed by itself; Gradio tells where it was.
+  const wait = touched + SETTLED_MS - performance.now();
+  told = value;
+  if (wait <= 0) follow(value);
+  else setTimeout(() => told === value && move(value), wait);
+}
+
+/** @param {number | null} value */
+function follow(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return;
   epsilon = value;
   drawSoon();
+  for (const tell of followers) tell(epsilon);
 }
 
-/** Watch the page: Gradio builds the chart when its tab is opened and anew for other words. */
+/** Return ε of the maps. */
+export function epsilonNow() {
+  return epsilon;
+}
+
+/**
+ * Call a function with every new ε.
+ *
+ * @param {(epsilon: number) => void} tell
+ */
+export function onMove(tell) {
+  followers.push(tell);
+}
+
+/** Follow the slider, and watch the page: Gradio builds the chart when its tab is opened and anew for other words. */
 export function start() {
+  document.addEventListener("input", (event) => {
+    const field = targetWithin(event, "#words-epsilon input, #full-map-epsilon input");
+    if (!(field instanceof HTMLInputElement) || !field.value) return;
+    touched = performance.now();
+    follow(Number(field.value));
+  });
+  document.addEventListener("scroll", drawSoon, { passive: true, capture: true });
   new MutationObserver(drawSoon).observe(document, { childList: true, subtree: true });
   drawSoon();
 }

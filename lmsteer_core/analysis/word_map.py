@@ -33,6 +33,7 @@ class WordMap:
         positions: Where a word is drawn at ε = 0, (n_words, n_dims).
         moves: What ε = 1 adds to its position, (n_words, n_dims): its score on each dimension.
         shifts: How ε = 1 moves its logit in ordinary text, (n_words,), in nats.
+        shown: Their indices in the `vocabulary`, (n_words,).
     """
 
     dimensions: list[Dimension]
@@ -42,6 +43,7 @@ class WordMap:
     positions: Tensor
     moves: Tensor
     shifts: Tensor
+    shown: Tensor
 
 
 def word_map(
@@ -77,4 +79,5 @@ def word_map(
         centred_scores(lm, axes.T, raw=raw)[shown],
         centred_scores(lm, found.writes[:n_dims].T, raw=raw)[shown],
         shifts[shown],
+        shown,
     )

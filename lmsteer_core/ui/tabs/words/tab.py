@@ -14,6 +14,7 @@ from lmsteer_core.ui.markup import widgets
 from lmsteer_core.ui.page.context import Page
 from lmsteer_core.ui.page.events import LOOK, QUIET, Inputs, call_js
 from lmsteer_core.ui.tabs.examples import WORDS_EXAMPLES, WordsExample
+from lmsteer_core.ui.tabs.words.full_map import create_full_map
 from lmsteer_core.ui.tabs.words.handlers import FindSettings, LensSettings, WordsHandlers
 from lmsteer_core.ui.tabs.words.lens import DEFAULT_LABEL, N_DIMS, READINGS
 
@@ -99,6 +100,15 @@ def create_words_tab(page: Page) -> None:
     hint = gr.HTML(elem_id="words-hint")
     choice = _create_choice(names)
     shown = _create_map()
+    create_full_map(
+        page,
+        shown.epsilon,
+        steer_name=choice.steer_name,
+        reading=choice.reading,
+        across=shown.across,
+        up=shown.up,
+        unlocked=choice.unlock,
+    )
     tables = _create_tables()
 
     page.links.keep_steer("words.steer", choice.steer_name)
