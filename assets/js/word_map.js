@@ -5,13 +5,13 @@
 
 import { download, oncePerFrame, targetWithin } from "./shared.js";
 import { csv, parsePlane, parseVocabulary, tableRows } from "./word_map_data.js";
-import { clusterColour } from "./word_map_look.js";
+import { corner, keep, release } from "./word_map_keep.js";
+import { listClusters, listWords } from "./word_map_lists.js";
 import { MapView } from "./word_map_view.js";
-import { wordAtPoint } from "./word_pointer.js";
+import { wordOf } from "./word_pointer.js";
 import { epsilonNow, onMove, pinWord } from "./words.js";
 
 const REST_MS = 200;
-const N_LISTED = 200;
 /** Texts and lists of words; a word of a label or a button is not meant. */
 const TEXTS = ".gen, .nw-words, .snippets, .read, .spans, table, .inspector-lists, .selection li";
 const SIDES = /** @type {const} */ (["left", "right"]);
@@ -64,7 +64,7 @@ const actions = {
   select(words, isMore) {
     state.selected = new Set(isMore ? [...state.selected, ...words] : words);
     for (const view of views.values()) view.dress();
-    list();
+    listSelection();
   },
   light(word) {
     if (state.lit === word) return;
@@ -86,53 +86,15 @@ function chosen() {
   return plane ? [...plane.order].reverse().filter((i) => state.selected.has(i)) : [];
 }
 
-/** List the selected words, and tell their number. */
-function list() {
-  const panel = document.querySelector("#full-map .selection");
-  if (!(panel instanceof HTMLElement)) return;
-  const words = chosen();
-  const [plane] = shownPlanes();
-  const mean = words.reduce((sum, i) => sum + plane.style[i], 0) / (words.length || 1);
-  const shift = plane?.steer ? `; ε = 1 moves their logits by ${mean.toFixed(3)} on average` : "";
-  const rest =
-    words.length > N_LISTED ? ` The first ${N_LISTED} are listed; the files hold all.` : "";
-  const told = words.length
-    ? `${words.length} of ${state.vocabulary.words.length} words${shift.replace("-", "−")}.${rest}`
-    : "No word is selected. Draw around some, or choose the name of a cluster.";
-  const status = panel.querySelector("[role=status]");
-  if (status) status.textContent = told;
-  /** @type {NodeListOf<HTMLButtonElement>} */
-  const buttons = panel.querySelectorAll("button[data-save], button[data-clear]");
-  for (const button of buttons) button.disabled = !words.length;
-  const items = words.slice(0, N_LISTED).map((i) => {
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dir = "auto";
-    button.textContent = state.vocabulary.words[i];
-    button.dataset.pin = String(i);
-    item.append(button);
-    return item;
-  });
-  panel.querySelector("ol")?.replaceChildren(...items);
+/** List the selected words. */
+function listSelection() {
+  listWords(state.vocabulary, chosen(), shownPlanes()[0]);
 }
 
-/** List the clusters, for those whose names do not fit on a map. */
-function listClusters() {
-  const { cluster, clusters } = state.vocabulary;
-  const counts = clusters.map(() => 0);
-  for (const c of cluster) counts[c]++;
-  const isDark = document.body.classList.contains("dark");
-  const buttons = clusters.map((name, c) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dir = "auto";
-    button.dataset.cluster = String(c);
-    button.textContent = `${name} (${counts[c]})`;
-    button.style.borderColor = state.colour === "Cluster" ? `rgb(${clusterColour(c, isDark)})` : "";
-    return button;
-  });
-  document.querySelector("#full-map .clusters p")?.replaceChildren(...buttons);
+/** List the selected words, and the clusters. */
+function list() {
+  listSelection();
+  listClusters(state.vocabulary, state.colour);
 }
 
 /**
@@ -159,12 +121,12 @@ function attach() {
     figure.hidden = !plane;
     if (!plane) continue;
     let view = views.get(side);
+    if (side === "left") corner()?.remove(); // Gradio has built its place anew
     if (view?.figure !== figure) {
       view = new MapView(figure, state, actions);
       views.set(side, view);
       new ResizeObserver(redraw).observe(view.stage);
       list();
-      listClusters();
     }
     if (view.plane !== plane) view.show(plane);
   }
@@ -200,7 +162,6 @@ export function show(vocabulary, left, right) {
   Object.assign(sent, { vocabulary, left, right });
   attach();
   list();
-  listClusters();
 }
 
 /**
@@ -218,7 +179,7 @@ export function set(colour, drag, extras) {
   const box = document.querySelector("#full-map .full-maps");
   if (box instanceof HTMLElement) box.dataset.drag = drag;
   for (const view of views.values()) view.dress();
-  listClusters();
+  list();
 }
 
 /**
@@ -249,7 +210,7 @@ function light(word) {
 
 /** @param {Event} event */
 function click(event) {
-  const data = targetWithin(event, "#full-map button")?.dataset;
+  const data = targetWithin(event, ":is(#full-map, .kept-map) button")?.dataset;
   if (!data) return;
   const { cluster } = state.vocabulary;
   if (data.cluster !== undefined) {
@@ -260,6 +221,11 @@ function click(event) {
   else if (data.save) save(data.save);
   else if (data.sight !== undefined) actions.select(views.get("left")?.enclosed() ?? [], false);
   else if (data.clear !== undefined) actions.select([], false);
+  else if (data.release !== undefined) release();
+  else if (data.keep !== undefined) {
+    const figure = views.get("left")?.figure;
+    if (figure && !corner()) keep(figure);
+  }
 }
 
 /** Follow ε, the pointer and the theme; and the page, which Gradio builds as its tabs are opened. */
@@ -268,14 +234,14 @@ export function start() {
     state.epsilon = epsilon;
     redraw();
   });
-  /** @type {Point | null} */
+  /** @type {PointerEvent | null} */
   let pointer = null;
   const lightSoon = oncePerFrame(() => {
-    if (pointer && state.vocabulary.words.length) light(wordAtPoint(...pointer));
+    if (pointer && state.vocabulary.words.length) light(wordOf(pointer));
   });
   const follow = (/** @type {PointerEvent} */ event) => {
     if (!targetWithin(event, TEXTS)) return;
-    pointer = [event.clientX, event.clientY];
+    pointer = event;
     lightSoon();
   };
   document.addEventListener("pointermove", follow);
@@ -294,5 +260,3 @@ export function start() {
     attributeFilter: ["class"],
   });
 }
-
-/** @typedef {import("./word_map_data.js").Point} Point */

@@ -32,7 +32,8 @@ export function wantedNames(state, plane, clusterPlaces) {
   const { vocabulary, epsilon, lit, pinned, selected, hasNames } = state;
   /** @type {(i: number, kind: Name["kind"]) => Name} */
   const named = (i, kind) => {
-    const shift = plane.steer ? ` ${plane.style[i].toFixed(2).replace("-", "−")}` : "";
+    const sign = plane.style[i] < 0 ? "−" : "+";
+    const shift = plane.steer ? ` ${sign}${Math.abs(plane.style[i]).toFixed(2)}` : "";
     const text = `${vocabulary.words[i]}${kind === "lit" ? shift : ""}`;
     return { key: `${kind} ${text}`, text, kind, at: pointAt(plane, i, epsilon) };
   };

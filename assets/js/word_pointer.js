@@ -32,12 +32,13 @@ function caretAt(x, y) {
 }
 
 /**
- * Return the word under a point of the window, or "".
+ * Return the word that an event points at, or "": the word under the pointer, or an element's only one.
  *
- * @param {number} x
- * @param {number} y
+ * @param {PointerEvent} event
  */
-export function wordAtPoint(x, y) {
+export function wordOf({ target, clientX: x, clientY: y }) {
+  const text = target instanceof Element ? (target.textContent ?? "").trim() : "";
+  if (wordAround(text, 0)?.[1] === text.length) return text;
   const caret = caretAt(x, y);
   if (!(caret?.node instanceof Text)) return "";
   const found = wordAround(caret.node.data, caret.offset);

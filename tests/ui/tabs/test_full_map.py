@@ -167,12 +167,21 @@ def test_a_click_pins_a_word_on_all_maps(full) -> None:
 
 def test_a_word_on_another_tab_lights_up_here(full) -> None:
     full.page.get_by_role("tab", name="Next word", exact=True).click()
-    word = full.page.locator(".nw-words:visible .word", has_text="wonderful").first
-    word.wait_for()
-    word.hover()
+    full.page.locator(".nw-words:visible .word", has_text="stunning").first.hover()
     full.page.get_by_role("tab", name="Words", exact=True).click()
     full.page.locator("#full-map").scroll_into_view_if_needed()
-    full.page.wait_for_selector(f"{lit()} >> text=wonderful")
+    full.page.wait_for_selector(f"{lit()} >> text=stunning")
+
+
+def test_a_map_can_be_kept_in_sight_and_lights_up_at_once(full) -> None:
+    full.page.click("#full-map [data-keep]")
+    full.page.get_by_role("tab", name="Next word", exact=True).click()
+    full.page.locator(".nw-words:visible .word", has_text="terrible").first.hover()
+    full.page.wait_for_selector(".kept-map .name.lit >> text=terrible")
+    full.page.click(".kept-map [data-release]")
+    full.page.wait_for_selector(".kept-map", state="detached")
+    full.page.get_by_role("tab", name="Words", exact=True).click()
+    full.page.wait_for_selector("#full-map [data-map=left] .stage")
 
 
 def test_colours_axes_and_the_second_map_are_a_choice_away(full) -> None:

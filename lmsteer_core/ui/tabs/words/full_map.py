@@ -27,15 +27,17 @@ _MAP = """<figure class="full-map" data-map="{0}" hidden>
 MAPS = f"""<div class="full-maps" data-drag="Move">
 {_MAP.format("left")}{_MAP.format("right")}
 </div>
-<p class="legend">▲ blue gains with +ε, ▼ orange loses, grey hardly changes. Pinch or Ctrl + wheel
-zooms, a double-click shows all; so do + and − and 0 on the keys, and the arrows move. A click pins
-a word. A word that you point at in a text or a list of words, on any tab, is ringed here.</p>
+<p class="legend"><b></b> Beside a word that is pointed at stands what ε = 1 adds to its logit.
+Pinch or Ctrl + wheel zooms, a double-click shows all; so do + and − and 0 on the keys, and the
+arrows move. A click pins a word. A word that you point at in a text or a list of words, on any tab,
+is ringed here.</p>
 <div class="selection">
   <p role="status"></p>
   <p><button type="button" class="try" data-sight>Select what is in sight</button>
   <button type="button" class="try" data-clear disabled>Clear</button>
   <button type="button" class="try" data-save="csv" disabled>Save as CSV</button>
-  <button type="button" class="try" data-save="json" disabled>Save as JSON</button></p>
+  <button type="button" class="try" data-save="json" disabled>Save as JSON</button>
+  <button type="button" class="try" data-keep>Keep the map in sight on other tabs</button></p>
   <ol></ol>
 </div>
 <details class="clusters"><summary>The clusters</summary><p></p></details>"""
