@@ -1,6 +1,6 @@
 /**
- * Many points on a canvas, blended pixel by pixel into an array. Where a browser has no graphics card
- * to itself this takes a millisecond where WebGL takes twenty, and it is the same picture everywhere
+ * Many points on a canvas, blended pixel by pixel into an array. Without a
+ * graphics card it is four times as fast as WebGL, and the same picture everywhere
  * (benchmarks/word_map.py).
  */
 
