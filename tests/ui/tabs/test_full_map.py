@@ -196,7 +196,7 @@ def test_colours_axes_and_the_second_map_are_a_choice_away(full) -> None:
     full.page.wait_for_selector("#full-map [data-map=right]", state="hidden")
     choose(full, "Axes", "Principal axes of all words")
     full.page.wait_for_selector("#full-map [data-map=left] figcaption >> text=principal axis 1")
-    choose(full, "Axes", "The steer's dimensions, as chosen above")
+    choose(full, "Axes", "The steer's dimensions")
     choose(full, "Beside it", "Principal axes of all words")
     full.page.wait_for_selector("#full-map [data-map=right]", state="visible")
 
@@ -214,3 +214,12 @@ def test_another_steer_keeps_the_selection(full) -> None:
         arg=before,
     )
     status_says(full, f"text.startsWith('{count} of ')")
+
+
+def test_both_maps_fit_a_phone(visit_at) -> None:
+    visit = visit_at(390, 844, "/#tab=words&words.full=1")
+    visit.page.wait_for_selector("#full-map [data-map=right] figcaption >> text=→")
+    visit.page.locator("#full-map [data-keep]").scroll_into_view_if_needed()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.page.context.close()
+    assert visit.complaints == []

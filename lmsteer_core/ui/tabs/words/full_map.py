@@ -37,7 +37,7 @@ is ringed here.</p>
   <button type="button" class="try" data-clear disabled>Clear</button>
   <button type="button" class="try" data-save="csv" disabled>Save as CSV</button>
   <button type="button" class="try" data-save="json" disabled>Save as JSON</button>
-  <button type="button" class="try" data-keep>Keep the map in sight on other tabs</button></p>
+  <button type="button" class="try" data-keep>Keep in sight on other tabs</button></p>
   <ol></ol>
 </div>
 <details class="clusters"><summary>The clusters</summary><p></p></details>"""
@@ -84,16 +84,16 @@ def create_full_map(page: Page, epsilon: gr.Slider, **chosen: Any) -> None:
                 value="Style",
                 label="Colour",
                 elem_id="full-map-colour",
-                min_width=120,
-                scale=1,
+                min_width=140,
+                scale=2,
             )
             drag = gr.Dropdown(
                 [("moves the map", "Move"), ("selects words", "Select")],
                 value="Move",
                 label="A drag",
                 elem_id="full-map-drag",
-                min_width=160,
-                scale=1,
+                min_width=180,
+                scale=2,
             )
             extras = gr.CheckboxGroup(
                 ["Density", "Cluster names"],

@@ -21,7 +21,7 @@ from lmsteer_core.ui.page.request import session_of
 from lmsteer_core.ui.tabs.words.full_map_message import plane_message, words_message
 from lmsteer_core.ui.tabs.words.lens import N_DIMS, READINGS
 
-DIMENSIONS = "The steer's dimensions, as chosen above"
+DIMENSIONS = "The steer's dimensions"
 PRINCIPAL = "Principal axes of all words"
 NEIGHBOURHOODS = "Neighbourhoods (t-SNE)"
 NO_SECOND = "No second map"
