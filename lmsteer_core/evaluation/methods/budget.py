@@ -56,6 +56,7 @@ BUDGETS = {
     "lora": _ADAPTERS,
     "dexperts": _ADAPTERS,
     "gedi": _ADAPTERS,
+    "trained-vector": Budget(learning_rate=1e-2),
     "dapt": Budget(learning_rate=5e-5),
 }
 """By the method's key; DExperts and GeDi are made of LoRA's adapters."""

@@ -152,7 +152,7 @@ def fit(
         [p for p in lm.model.parameters() if p.requires_grad], budget.learning_rate
     )
     order = torch.Generator().manual_seed(budget.seed)
-    batches = _batches(len(texts), budget.batch_size, order)
+    batches = batches_of(len(texts), budget.batch_size, order)
     for step, batch in zip(range(1, budget.n_steps + 1), batches, strict=False):
         adam.zero_grad()
         n_targets = sum(len(texts[i]) - 1 for i in batch)
@@ -199,7 +199,8 @@ def _learn(
     return train(lm.for_batches, token_ids(lm, texts, budget.max_tokens), budget, progress)
 
 
-def _batches(n_texts: int, size: int, order: torch.Generator) -> Iterator[list[int]]:
+def batches_of(n_texts: int, size: int, order: torch.Generator) -> Iterator[list[int]]:
+    """Yield batches of indices for ever, every text once before any comes again."""
     while True:
         for batch in torch.randperm(n_texts, generator=order).split(size):
             yield batch.tolist()

@@ -13,6 +13,7 @@ from lmsteer_core.evaluation.methods.contrastive import contrastive
 from lmsteer_core.evaluation.methods.dapt import make_dapt
 from lmsteer_core.evaluation.methods.ensembles import make_dexperts, make_gedi
 from lmsteer_core.evaluation.methods.input_steer import make_input_steer
+from lmsteer_core.evaluation.methods.layer import make_trained_vector, make_transport
 from lmsteer_core.evaluation.methods.lora import make_lora
 from lmsteer_core.evaluation.methods.offsets import (
     additive,
@@ -31,6 +32,8 @@ from lmsteer_core.evaluation.methods.steers import (
 BASELINES: dict[str, Maker] = {
     "input-steer": make_input_steer,
     "activation-addition": make_activation_addition,
+    "trained-vector": make_trained_vector,
+    "activation-transport": make_transport,
     "lora": make_lora,
     "dexperts": make_dexperts,
     "gedi": make_gedi,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from lmsteer_core.evaluation.methods.contrastive import Contrastive, _BehindPref
 from lmsteer_core.evaluation.methods.dapt import make_dapt
 from lmsteer_core.evaluation.methods.ensembles import DExperts, GeDi, make_dexperts
 from lmsteer_core.evaluation.methods.input_steer import InputTraining
+from lmsteer_core.evaluation.methods.layer import line, output_moved
 from lmsteer_core.evaluation.methods.learning import negative_log_likelihood, trained
 from lmsteer_core.evaluation.methods.lora import Adapted, make_lora, with_adapter
 from lmsteer_core.evaluation.methods.registry import BASELINES
@@ -56,7 +58,7 @@ def silent(_share: float, _what: str) -> None:
 
 def make(name: str, lm: LanguageModel, folder: Path, *, task: Task | None = None, progress=silent):
     """Return a method, trained briefly."""
-    settings = {} if name == "activation-addition" else {"budget": BRIEF}
+    settings = {} if name.startswith("activation-") else {"budget": BRIEF}
     return BASELINES[name](lm, task or TASK, folder / name, progress, **settings)
 
 
@@ -324,6 +326,43 @@ def input_training(lm: LanguageModel, labels=(1.0, -1.0, 0.5), **settings) -> In
         **settings,
     }
     return InputTraining(lm, tokens, labels, regularization=0.0, **settings)
+
+
+def test_the_trained_vector_makes_either_pole_likelier_at_its_own_sign(methods):
+    method = methods["trained-vector"]
+
+    def moved_loss(texts, strength):
+        with output_moved(method.twin, method.layer, lambda h: method.moved(h, strength)):
+            return loss(method.twin, texts)
+
+    for texts, sign in ((GOOD, 1.0), (BAD, -1.0)):
+        assert moved_loss(texts, sign) < moved_loss(texts, 0.0) < moved_loss(texts, -sign)
+
+
+def test_transport_carries_a_pole_s_activations_to_the_other_s(methods):
+    method = methods["activation-transport"]
+    means: dict[str, Tensor] = {}
+    for pole, texts in (("good", GOOD), ("bad", BAD)):
+        read = [torch.tensor([method.twin.encode(text)[0]]) for text in texts]
+        caught = [
+            layer_outputs(method.twin, method.layer, lambda t=ids: method.twin.model(t))[0]
+            for ids in read
+        ]
+        means[pole] = torch.stack([h[0].mean(dim=0) for h in caught])
+    carried = method.moved(means["bad"], 1.0)
+    assert torch.allclose(carried.mean(dim=0), means["good"].mean(dim=0), atol=1e-4)
+    half = method.moved(means["bad"], 0.5)
+    torch.testing.assert_close(half, (means["bad"] + carried) / 2)
+    back = method.moved(means["good"], -1.0)
+    assert torch.allclose(back.mean(dim=0), means["bad"].mean(dim=0), atol=1e-4)
+
+
+def test_a_line_is_that_of_least_squares_between_sorted_values():
+    source, target = torch.randn(2, 9, 3).sort(dim=1).values
+    slope, offset = line(source, target)
+    for unit in range(3):
+        expected = np.polyfit(source[:, unit], target[:, unit], 1)
+        assert [float(slope[unit]), float(offset[unit])] == pytest.approx(expected, abs=1e-4)
 
 
 def test_input_steers_gradient_agrees_with_finite_differences(model):
