@@ -43,7 +43,7 @@ class Control:
         error: Its standard error.
         share: Share of continuations at or above the judge's threshold.
         perplexity: exp(−mean log-probability of a token under the unsteered model).
-        distinct_2: Distinct word pairs over all word pairs.
+        distinct_2: Distinct pairs of words or marks over all pairs.
         repeated: Share of words that the same continuation already used.
         tokens: Mean length in tokens.
         ended: Share that ended before they were cut off.

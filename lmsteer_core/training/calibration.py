@@ -39,7 +39,8 @@ class Limits:
     Attributes:
         perplexity: Most times the perplexity under the unsteered model.
         repeated: Most added to the share of words that the same text already used.
-        distinct_2: Most taken from the share of distinct word pairs: texts that all say the same.
+        distinct_2: Most taken from the share of distinct pairs of words or marks: texts that all
+            say the same, or one mark for ever.
         ended: Most added to the share of texts that end before they are cut off.
     """
 
@@ -71,7 +72,7 @@ class Curve:
         style: Mean style score, of every second text.
         perplexity: exp(−mean log-probability of a token under the unsteered model).
         repeated: Share of words that the same continuation already used.
-        distinct_2: Distinct word pairs over all word pairs.
+        distinct_2: Distinct pairs of words or marks over all pairs.
         ended: Share of texts that ended before they were cut off.
     """
 
@@ -183,9 +184,13 @@ def perplexity(done: Sequence[Generated]) -> float:
 
 
 def repetition(texts: Sequence[str]) -> tuple[float, float]:
-    """Return the share of words that a text already used, and that of distinct word pairs."""
+    """Return the share of words that a text already used, and that of distinct pairs.
+
+    A pair is of words or marks: a text may break down to a mark without end, too.
+    """
     words = [re.findall(r"[^\W\d_]+", text.lower()) for text in texts]
-    pairs = [pair for text in words for pair in zip(text, text[1:], strict=False)]
+    parts = [re.findall(r"[^\W\d_]+|[^\w\s]", text.lower()) for text in texts]
+    pairs = [pair for text in parts for pair in zip(text, text[1:], strict=False)]
     n_words = sum(map(len, words))
     n_new = sum(len(set(text)) for text in words)
     return (1 - n_new / n_words if n_words else 0.0), (

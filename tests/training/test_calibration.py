@@ -116,6 +116,13 @@ BREAK = math.log(3) / math.log(1.5)
 """Perplexity breaks at this multiple of the ε at which usefulness ends; repetition at 3 times."""
 
 
+def test_a_text_that_breaks_down_to_one_mark_is_seen():
+    fine = ["You don’t say, and it isn’t late.", "We won’t wait: the tide’s out."]
+    broken = ["You don’t say" + 17 * "’", "We won’t" + 18 * "’"]
+    assert repetition(broken)[1] < repetition(fine)[1] - 0.45
+    assert repetition(["one two", "one two"]) == (0.0, 0.5)
+
+
 @pytest.mark.parametrize(
     ("ends", "by_repetition", "factor", "useful", "collapse"),
     [
