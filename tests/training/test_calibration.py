@@ -191,7 +191,7 @@ def test_a_steer_that_silences_the_model_at_the_end_of_the_grid_breaks_there(sty
     [
         (["one two three"], 0, 1),
         (["a b a b"], 0.5, 2 / 3),
-        (["One two", "one, TWO!"], 0, 0.5),
+        (["One two", "one, TWO!"], 0, 1),
         (["so so so so", "not at all"], 3 / 7, 3 / 5),
         (["in 1999, in_1999"], 0.5, 1),
         (["", "12 !"], 0, 1),
