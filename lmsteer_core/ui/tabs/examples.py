@@ -204,8 +204,8 @@ NEXT_WORD_EXAMPLES = (
         "Thee and you",
         "shakespeare",
         "I will not speak with",
-        "“you” gives way to “them” and “him”, and at the end of the useful range to “thee”, which "
-        "has grown hundreds of times over before it is seen: tick the logarithmic scale to see it "
+        "“you” gives way to “them” and “him”. “thee” grows hundreds of times over where the steer "
+        "is useful, yet comes into sight only at the end: tick the logarithmic scale to see it "
         "climb.",
         2.0,
         ("thee",),
