@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from lmsteer_core.analysis.code_words import code_words
 from lmsteer_core.analysis.ordinary_text import expectations
 from lmsteer_core.errors import InputError, ModelError
 from lmsteer_core.models.batched import next_word
@@ -27,9 +28,14 @@ _ROWS_AT_ONCE = 128
 _LONGEST_QUOTED = 40
 
 _CONTEXT = "I saw the"
+_NOT = {"'t", "’t", "n't", "n’t"}
 _GOES_ON = 0.9
 """Probability that letters follow, above which a token is the beginning of a word: of *murd* it is
 1, of *house* 0.01."""
+
+_CONTRACTS = 0.07
+"""Probability that ’t follows, above which a token is half a contraction: of *weren* it is 0.4, of
+*today*, which ’s follows as often, 0."""
 
 
 # Weak, so that a model that nobody uses any more is freed.
@@ -74,9 +80,9 @@ def word_index(words: Sequence[str], word: str, *, raw: bool = False) -> int | N
 def vocabulary(lm: LanguageModel, *, raw: bool = False) -> Vocabulary:
     """Return the model's whole words by its tokenizer's own word-start convention.
 
-    Fragments, punctuation and tokens that the model hardly ever expects are left out. With `raw`
-    only the last are, and spellings are `token_text`. Tokens that no text is made of, such as those
-    that end one, and padding rows of the embedding are never words.
+    Fragments, punctuation, code (see `code_words`) and tokens that the model hardly ever expects
+    are left out. With `raw` only the last are, and spellings are `token_text`. Tokens that no text
+    is made of, such as those that end one, and padding rows of the embedding are never words.
     """
     cached = _VOCABULARIES.setdefault(lm, {})
     if raw not in cached:
@@ -93,17 +99,21 @@ def are_whole(lm: LanguageModel, token_ids: Sequence[int]) -> list[bool]:
     if new := sorted({i for i in token_ids if i not in known}):
         prefix = [*lm.prefix_ids, *lm.token_ids(_CONTEXT)]
         goes_on = torch.tensor([_continues(text) for text in lm.token_texts], device=lm.device)
+        contracts = torch.tensor([text in _NOT for text in lm.token_texts], device=lm.device)
         for start in range(0, len(new), _ROWS_AT_ONCE):
             some = new[start : start + _ROWS_AT_ONCE]
             hidden = torch.cat([h[-1:] for h in lm.hidden_states([[i] for i in some], prefix)])
-            mass = next_word(lm, hidden).float() @ goes_on.float()
-            known.update(zip(some, (mass < _GOES_ON).tolist(), strict=True))
+            follows = next_word(lm, hidden).float()
+            whole = (follows @ goes_on.float() < _GOES_ON) & (
+                follows @ contracts.float() < _CONTRACTS
+            )
+            known.update(zip(some, whole.tolist(), strict=True))
     return [known[i] for i in token_ids]
 
 
 def _continues(text: str) -> bool:
-    """Return whether a token goes on with the word that it follows, as “er” and “’t” do."""
-    return text[:1] in {"'", "’", "_"} or unicodedata.category(text[:1] or " ")[0] in "LM"
+    """Return whether a token goes on with the word that it follows, as “er” does."""
+    return text[:1] == "_" or unicodedata.category(text[:1] or " ")[0] in "LM"
 
 
 def is_word(text: str) -> bool:
@@ -133,4 +143,8 @@ def _read_vocabulary(lm: LanguageModel, raw: bool) -> Vocabulary:
             words.append(token_text(lm, token_id) if raw else text.strip())
     if len(words) < _LEAST_WORDS:
         raise ModelError(f"The tokenizer of {lm.model_id} has no whole words to list.")
-    return Vocabulary(torch.tensor(ids, dtype=torch.long), words)
+    token_ids = torch.tensor(ids, dtype=torch.long)
+    if raw:
+        return Vocabulary(token_ids, words)
+    said = (~code_words(lm, token_ids)).nonzero()[:, 0]
+    return Vocabulary(token_ids[said], [words[i] for i in said.tolist()])

@@ -312,9 +312,19 @@ def test_what_is_no_word_is_none(text: str) -> None:
 
 
 def test_beginnings_of_words_are_told_from_words(lm: LanguageModel) -> None:
-    words = ["house", "kind", "murd", "horr", "hadn"]
-    ids = [int(vocabulary(lm).token_ids[vocabulary(lm).words.index(word)]) for word in words]
-    assert are_whole(lm, ids) == [True, True, False, False, False]
+    whole = ["house", "kind", "today", "yesterday"]
+    parts = ["murd", "horr", "hadn", "weren", "couldn"]
+    words = vocabulary(lm)
+    ids = [int(words.token_ids[words.words.index(word)]) for word in whole + parts]
+    assert are_whole(lm, ids) == [True] * len(whole) + [False] * len(parts)
+
+
+def test_code_is_no_word_unless_raw_tokens_are_asked_for(lm: LanguageModel) -> None:
+    words, raw = set(vocabulary(lm).words), set(vocabulary(lm, raw=True).words)
+    code = {"kwargs", "ctypes", "hashlib", "cfg", "numpy", "argparse", "json"}
+    assert not code & words
+    assert {f" {word}" for word in code} <= raw
+    assert {"node", "freeze", "merge", "file", "Kabul", "return", "class"} <= words
 
 
 def test_special_tokens_and_padding_are_no_tokens_to_list(lm: LanguageModel) -> None:
