@@ -177,6 +177,7 @@ def test_a_click_pins_a_word_and_other_axes_keep_the_pins(words) -> None:
     words.page.mouse.move(spot[0] - 3, spot[1])
     words.page.mouse.move(spot[0], spot[1])
     words.page.wait_for_selector("#word-map .hoverlayer .hovertext")
+    words.page.wait_for_timeout(500)  # a click while the label is drawn is lost
     words.page.mouse.click(spot[0], spot[1])
     words.page.wait_for_function(f"{NOTES}?.length === 2")
     assert words.page.input_value("#words-pins textarea") == spot[2]
