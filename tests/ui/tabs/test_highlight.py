@@ -327,7 +327,7 @@ def test_two_texts_are_compared(tab: Tab) -> None:
     tab.wait_for("The second text is empty", "highlight-status")
     page.uncheck("#highlight-compare input")
     page.wait_for_function("!document.querySelector('#highlighted-second .gen')?.checkVisibility()")
-    assert not page.locator("#highlight-second textarea").is_visible()
+    page.wait_for_selector("#highlight-second textarea", state="hidden")
 
 
 def test_each_word_is_taken_apart_on_demand(tab: Tab) -> None:
