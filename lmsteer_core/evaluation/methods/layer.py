@@ -26,7 +26,7 @@ from lmsteer_core.errors import ModelError
 from lmsteer_core.evaluation.methods.budget import BUDGETS, Budget
 from lmsteer_core.evaluation.methods.learning import (
     POLES,
-    batches_of,
+    minimise,
     negative_log_likelihood,
     pole_texts,
     recipe_of,
@@ -34,7 +34,7 @@ from lmsteer_core.evaluation.methods.learning import (
 )
 from lmsteer_core.generation.generate import Generated, Row, generate
 from lmsteer_core.generation.sampling import Sampling
-from lmsteer_core.models.batched import like_lengths, token_ids
+from lmsteer_core.models.batched import token_ids
 from lmsteer_core.models.language_model import LanguageModel
 from lmsteer_core.progress import Progress
 
@@ -178,26 +178,13 @@ def _train_vector(
     lm.model.requires_grad_(False)
     texts = token_ids(lm, [text for _, text in labelled], budget.max_tokens)
     vector = torch.zeros(lm.d_model, device=lm.device, requires_grad=True)
-    adam = torch.optim.Adam([vector], budget.learning_rate)
-    order = torch.Generator().manual_seed(budget.seed)
-    steps = zip(
-        range(1, budget.n_steps + 1),
-        batches_of(len(texts), budget.batch_size, order),
-        strict=False,
-    )
-    for step, batch in steps:
-        adam.zero_grad()
-        n_targets, loss = sum(len(texts[i]) - 1 for i in batch), 0.0
-        for group in like_lengths(batch, texts):
-            signs = torch.tensor([[[float(labelled[i][0])]] for i in group], device=lm.device)
-            with output_moved(lm, _middle(lm), lambda h, s=signs: h + (s * vector).to(h)):  # type: ignore[misc]
-                share = negative_log_likelihood(lm, [texts[i] for i in group]) / n_targets
-            share.backward()
-            loss += share.item()
-        adam.step()
-        progress(
-            step / budget.n_steps, f"step {step} of {budget.n_steps}, loss {loss:.3f} nats a token"
-        )
+
+    def loss(group: Sequence[int]) -> Tensor:
+        signs = torch.tensor([[[float(labelled[i][0])]] for i in group], device=lm.device)
+        with output_moved(lm, _middle(lm), lambda h: h + (signs * vector).to(h)):
+            return negative_log_likelihood(lm, [texts[i] for i in group])
+
+    minimise(loss, [vector], texts, budget, progress)
     return {"vector": vector.detach()}
 
 

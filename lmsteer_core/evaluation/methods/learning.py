@@ -148,23 +148,45 @@ def fit(
         progress: Told every step and its loss; whatever it raises stops the training.
         half: Multiply in bf16 what is kept in float32.
     """
-    adam = torch.optim.Adam(
-        [p for p in lm.model.parameters() if p.requires_grad], budget.learning_rate
-    )
+
+    def loss(group: Sequence[int]) -> Tensor:
+        with torch.autocast(lm.device.type, torch.bfloat16, enabled=half):
+            return negative_log_likelihood(lm, [texts[i] for i in group])
+
+    minimise(loss, [p for p in lm.model.parameters() if p.requires_grad], texts, budget, progress)
+
+
+def minimise(
+    loss: Callable[[Sequence[int]], Tensor],
+    parameters: Sequence[Tensor],
+    texts: Sequence[Sequence[int]],
+    budget: Budget,
+    progress: Progress,
+) -> None:
+    """Let parameters learn by Adam to make a loss small, in nats a token.
+
+    Args:
+        loss: Indices of texts of like length → the sum of the loss over their tokens, (), with its
+            gradient.
+        parameters: What learns.
+        texts: Texts as tokens, two at least in each.
+        budget: How long.
+        progress: Told every step and its loss; whatever it raises stops the training.
+    """
+    adam = torch.optim.Adam(parameters, budget.learning_rate)
     order = torch.Generator().manual_seed(budget.seed)
-    batches = batches_of(len(texts), budget.batch_size, order)
+    batches = _batches(len(texts), budget.batch_size, order)
     for step, batch in zip(range(1, budget.n_steps + 1), batches, strict=False):
         adam.zero_grad()
         n_targets = sum(len(texts[i]) - 1 for i in batch)
-        loss = 0.0
+        total = 0.0
         for group in like_lengths(batch, texts):
-            with torch.autocast(lm.device.type, torch.bfloat16, enabled=half):
-                share = negative_log_likelihood(lm, [texts[i] for i in group]) / n_targets
+            share = loss(group) / n_targets
             share.backward()
-            loss += share.item()
+            total += share.item()
         adam.step()
         progress(
-            step / budget.n_steps, f"step {step} of {budget.n_steps}, loss {loss:.3f} nats a token"
+            step / budget.n_steps, f"step {step} of {budget.n_steps}, loss {total:.3f} nats a token"
         )
 
 
@@ -199,7 +221,7 @@ def _learn(
     return train(lm.for_batches, token_ids(lm, texts, budget.max_tokens), budget, progress)
 
 
-def batches_of(n_texts: int, size: int, order: torch.Generator) -> Iterator[list[int]]:
+def _batches(n_texts: int, size: int, order: torch.Generator) -> Iterator[list[int]]:
     """Yield batches of indices for ever, every text once before any comes again."""
     while True:
         for batch in torch.randperm(n_texts, generator=order).split(size):
