@@ -91,6 +91,21 @@ def test_a_style_map_is_drawn_again_for_its_setting_alone(handlers) -> None:
     assert "no steer named" in handlers.draw(stranger, controls)["map_status"]
 
 
+def test_a_style_map_that_was_ended_leaves_the_note_of_what_ended_it(handlers) -> None:
+    controls = replace(CONTROLS, kind=STYLE)
+    writing = handlers.write_map(REQUEST, controls)
+    next(writing)
+    assert "Writing" in next(writing)["map_status"]
+    drawn = handlers.draw(REQUEST, replace(controls, prompt="The bus was"))
+    assert last(writing)["map_status"] == drawn["map_status"]
+    writing = handlers.write_map(REQUEST, controls)
+    next(writing)
+    newer = handlers.write_map(REQUEST, controls)
+    next(newer)
+    assert last(writing)["map_status"] == {"__type__": "update"}
+    assert "not an outside judge" in last(newer)["map_status"]
+
+
 def test_sliders_fit_the_chosen_steers(handlers) -> None:
     fitted = handlers.fit(REQUEST, replace(CONTROLS, up="rude"))
     assert fitted["at_across"]["label"] == "ε of joy"

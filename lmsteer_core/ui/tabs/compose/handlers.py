@@ -72,7 +72,8 @@ class ComposeHandlers:
         self._workbench, self._steers = page.workbench, page.steers
         self._text_runs, self._map_runs = Runs(), Runs()
         self.baselines = Baselines(page.workbench)
-        self._latest_maps: dict[str, Setting] = {}  # by session
+        self._latest_maps: dict[str, Setting] = {}  # by session, until something ends the map
+        self._drawn_notes: dict[str, Any] = {}  # by session
         self._style_maps: dict[str, StyleMap] = {}  # by session
         self._word_plane = functools.lru_cache(maxsize=64)(self._read_plane)
 
@@ -146,28 +147,19 @@ class ComposeHandlers:
                 yield panels, map_note(controls.prompt, _JUDGE)
 
         for panels, status in self._map_runs.follow(request, 1, write):
+            if status == gr.skip() and session not in self._latest_maps:
+                # The last progress may reach the page after the note of what ended the map.
+                status = self._drawn_notes.get(session, status)
             yield {**(panels if "pad" in panels else {}), "map_status": status}
 
     def draw(self, request: gr.Request, controls: Controls) -> Updates:
         """Draw the plane with the map that is asked for, if that takes no writing."""
         try:
-            setting = self._setting(request, controls)
-            heat, note = None, ""
-            style_map = self._style_maps.get(session_of(request))
-            if controls.kind == WORD:
-                word_plane = self._word_plane(setting, controls.word)
-                heat = word_heat(setting, word_plane)
-                note = first_token_note(word_plane, controls.word)
-            elif controls.kind == STYLE and style_map and style_map.setting == setting:
-                heat, note = style_heat(style_map, controls.judge == "up"), _JUDGE
-            elif controls.kind == STYLE:
-                if self._latest_maps.get(session_of(request)) != setting:
-                    self._end_map(request)
-                note = _PRESS_THE_BUTTON
-            panels = map_panels(setting, _shown_point(controls), heat)
-            return {**panels, "map_status": map_note(controls.prompt, note)}
+            drawn = self._drawn(request, controls)
         except LMSteerError as error:
-            return {"map_status": widgets.note(str(error), "error")}
+            drawn = {"map_status": widgets.note(str(error), "error")}
+        self._drawn_notes[session_of(request)] = drawn["map_status"]
+        return drawn
 
     def fit(self, request: gr.Request, controls: Controls) -> Updates:
         """Fit sliders, lock and notice to the chosen steers; what was drawn is out of date."""
@@ -231,8 +223,8 @@ class ComposeHandlers:
         for runs in (self._text_runs, self._map_runs):
             runs.forget(session_of(request))
         self.baselines.forget(session_of(request))
-        self._latest_maps.pop(session_of(request), None)
-        self._style_maps.pop(session_of(request), None)
+        for kept in (self._latest_maps, self._drawn_notes, self._style_maps):
+            kept.pop(session_of(request), None)
 
     def _setting(self, request: gr.Request, controls: Controls) -> Setting:
         session = session_of(request)
@@ -248,6 +240,23 @@ class ComposeHandlers:
         moved = tuple((steer, epsilon) for steer, epsilon in third if epsilon)
         prompt = controls.prompt[-PROMPT_CHARACTERS:]
         return Setting(prompt, across, up, moved, controls.is_unlocked)
+
+    def _drawn(self, request: gr.Request, controls: Controls) -> Updates:
+        setting = self._setting(request, controls)
+        heat, note = None, ""
+        style_map = self._style_maps.get(session_of(request))
+        if controls.kind == WORD:
+            word_plane = self._word_plane(setting, controls.word)
+            heat = word_heat(setting, word_plane)
+            note = first_token_note(word_plane, controls.word)
+        elif controls.kind == STYLE and style_map and style_map.setting == setting:
+            heat, note = style_heat(style_map, controls.judge == "up"), _JUDGE
+        elif controls.kind == STYLE:
+            if self._latest_maps.get(session_of(request)) != setting:
+                self._end_map(request)
+            note = _PRESS_THE_BUTTON
+        panels = map_panels(setting, _shown_point(controls), heat)
+        return {**panels, "map_status": map_note(controls.prompt, note)}
 
     def _fitted_pad(
         self, request: gr.Request, controls: Controls, point: tuple[float, float]
@@ -266,6 +275,7 @@ class ComposeHandlers:
 
     def _end_map(self, request: gr.Request) -> None:
         """End the map being written without a word: what ends it says what is next."""
+        self._latest_maps.pop(session_of(request), None)
         self._map_runs.start(session_of(request), requested_at(request))
 
 
