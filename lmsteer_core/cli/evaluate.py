@@ -75,7 +75,8 @@ def add_evaluate(verbs: Verbs) -> None:
         "--training-steps",
         type=int,
         metavar="N",
-        help="Adam steps of the methods that learn by it (default 200; official 300)",
+        help="Adam steps of the methods that learn by it (default 200; official 300); "
+        "of reading, the official recipe's (default: left out)",
     )
     add(
         "--sections",
@@ -187,9 +188,17 @@ def _read(args: argparse.Namespace, progress: Progress) -> Result:
 
     lm = load_model(args.model)
     steers, _ = discover(steer_folders(), lm.output_embedding, lm.model_id)
-    result = evaluate_reading(lm, list(steers.values()), args.data, progress, args.n_prompts)
     folder = args.out or cache_folder() / "evaluation" / READING
     folder.mkdir(parents=True, exist_ok=True)
+    result = evaluate_reading(
+        lm,
+        list(steers.values()),
+        args.data,
+        progress,
+        args.n_prompts,
+        official=folder / "official" if args.training_steps else None,
+        n_steps=args.training_steps,
+    )
     about = [
         f"How well the steers of {lm.model_id} read. Made by `lmsteer evaluate --task reading`."
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from lmsteer_core.analysis.reading import read_text
 from lmsteer_core.evaluation import reading as reading_module
 from lmsteer_core.evaluation.reading import (
     NEUTRAL,
+    MarkedText,
     _figures,
     _is_hit,
+    _judged,
     evaluate_reading,
     marked_texts,
     tables,
@@ -64,18 +67,37 @@ def test_a_steer_is_read_on_labelled_and_on_marked_text(
     for name in ("dev", "train"):
         content = "\n".join(map(json.dumps, lines))
         (tmp_path / "sentiment" / f"{name}.jsonl").write_text(content, encoding="utf-8")
-    result = evaluate_reading(small, [steer], tmp_path, silent, n_texts=8)
+    kept = tmp_path / "official"
+    result = evaluate_reading(small, [steer], tmp_path, silent, n_texts=8, official=kept, n_steps=2)
+    official = f"{reading_module.OFFICIAL}, 2 steps"
     methods = [row["method"] for row in result["labelled"]]
     assert methods == [
         reading_module.W,
         reading_module.PAPER,
+        official,
         reading_module.CONTRAST,
         reading_module.TFIDF,
     ]
     assert all(row["n"] == 8 for row in result["labelled"])
     assert result["labelled"][-1]["accuracy"] == 1
+    (marked,) = result["marked"]
+    assert set(marked["rivals"]) == set(methods)
+    assert (kept / "sentiment" / "training.json").is_file()
+    without = evaluate_reading(small, [steer], tmp_path, silent, n_texts=8)
+    assert [row["method"] for row in without["labelled"]] == [m for m in methods if m != official]
     page = tables_html("Reading <b>", ["about"], tables(result))
     assert "Reading &lt;b&gt;" in page and "TF-IDF classifier" in page
+
+
+def test_a_judge_leans_on_the_word_whose_leaving_out_costs_most() -> None:
+    text = MarkedText("sentiment", -1, "A dull and friendly film.", ("dull",))
+
+    def judge(texts):
+        return [3.0 * ("friendly" in each) - 4.0 * ("dull" in each) for each in texts]
+
+    assert _judged(text, judge) == (True, True)
+    assert _judged(replace(text, marked=("friendly",)), judge) == (True, False)
+    assert _judged(replace(text, pole=1, marked=("friendly",)), judge) == (False, True)
 
 
 def test_data_without_a_steers_name_is_refused(small: LanguageModel, tmp_path) -> None:
