@@ -27,7 +27,7 @@ _PREFIX = b": lmsteer "
 _PAUSE_SECONDS, _LONG_PAUSE_SECONDS, _N_FEW = 0.04, 0.09, 4
 """Between two updates of a page: while few runs write, and while many do."""
 
-_FLUSH_SECONDS = 1.0
+_FLUSH_SECONDS = 3.0
 
 
 class _Reader:
@@ -131,8 +131,10 @@ class Feeds:
                     news = [view.news(of_view) for view, of_view in sent.items()]
                     if any(news):
                         await send(b"".join(_comment(each) for each in news if each))
-                    for view in over:
-                        view.is_flushed.set()
+                    # Gradio's page closes its stream now and then and opens another.
+                    if reader is feed.readers[-1]:
+                        for view in over:
+                            view.is_flushed.set()
                     with suppress(TimeoutError):
                         await asyncio.wait_for(reader.is_urgent.wait(), self._pause())
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import threading
@@ -110,3 +111,40 @@ def test_a_run_that_is_replaced_does_not_end_its_text_on_the_page() -> None:
     with FEEDS.showing("a", lambda: True) as shown:
         shown.show(view)
     assert not view.is_over
+
+
+def test_a_run_waits_for_the_stream_that_the_page_opened_last() -> None:
+    text = Continuation("p")
+    view = LiveView([LivePanel("steered", [text], Markup().join)], "status")
+
+    async def read_twice() -> tuple[bool, bool]:
+        may_send, ends = asyncio.Event(), (asyncio.Event(), asyncio.Event())
+
+        async def send(comment: bytes, *, number: int) -> None:
+            if number == 1:
+                await may_send.wait()
+            if b'"isOver": true' in comment:
+                ends[number].set()
+
+        pumps = []
+        for number in range(2):
+            pump = FEEDS.pump("c", functools.partial(send, number=number))
+            pumps.append(asyncio.create_task(pump))
+            await asyncio.sleep(0)
+
+        def write() -> None:
+            with FEEDS.showing("c", lambda: False) as shown:
+                shown.show(view)
+
+        run = asyncio.create_task(asyncio.to_thread(write))
+        await ends[0].wait()
+        is_early = view.is_flushed.is_set() or run.done()
+        may_send.set()
+        await ends[1].wait()
+        await run
+        for pump in pumps:
+            pump.cancel()
+        return is_early, view.is_flushed.is_set()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(asyncio.run, read_twice()).result(timeout=30) == (False, True)
