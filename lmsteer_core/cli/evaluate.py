@@ -267,7 +267,7 @@ def _judges(args: argparse.Namespace, task: Task, *more: str) -> list[Judge]:
 
     dev = args.data / "dev.jsonl" if args.data else None
     names = args.judges or (*task.judges, *more) or ([f"tfidf:{dev}"] if dev else [])
-    judges = [load_judge(name, task.pole, (task.positive, task.negative)) for name in names]
+    judges = [load_judge(name, task.pole, task.question) for name in names]
     if task.pole not in {judge.pole for judge in judges}:
         known = " or ".join((*task.judges, "lm:MODEL"))
         raise InputError(f"No judge measures {task.measured}; add {known} to --judges.")

@@ -5,8 +5,8 @@ vader            vaderSentiment, a lexicon: compound score, −1 to 1
 tfidf:FILE       a TF-IDF classifier fitted to a labelled file: P(the pole that is measured)
 hf:MODEL[#LABEL] a Hugging Face text-classification model: P(LABEL), by default its positive
                  or toxic one
-lm:MODEL         another language model, untrained for this: log P of the text behind the task's
-                 + description less that behind its − description, nats a token
+lm:MODEL         another language model, untrained for this: log-odds of the two answers to the
+                 task's question about the text, in nats
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from lmsteer_core.errors import InputError, first_line
+from lmsteer_core.evaluation.likelihood import continuation_nll
+from lmsteer_core.evaluation.task import Question
 from lmsteer_core.models.loading import load_model
 from lmsteer_core.steers.fingerprint import fingerprint_digest
 from lmsteer_core.training.labelled_file import read_labelled
-from lmsteer_core.training.sources.descriptions import Descriptions
 
 Score = Callable[[Sequence[str]], Sequence[float]]
 
@@ -57,13 +58,13 @@ class Judge:
     pole: int = 1
 
 
-def load_judge(name: str, pole: int = 1, poles: tuple[str, str] | None = None) -> Judge:
+def load_judge(name: str, pole: int = 1, question: Question | None = None) -> Judge:
     """Return a judge by its name, see the top of the file.
 
     Args:
         name: profanity, vader, tfidf:FILE, hf:MODEL or lm:MODEL.
         pole: What `tfidf` is to measure: 1 for labels above 0, −1 for those below; and `lm`.
-        poles: The + description and the − description, for `lm`.
+        question: What `lm` is asked.
 
     Raises:
         InputError: If there is no such judge, its package is missing or its file or model cannot be
@@ -78,8 +79,8 @@ def load_judge(name: str, pole: int = 1, poles: tuple[str, str] | None = None) -
         return _tfidf(Path(argument), pole)
     if kind == "hf" and argument:
         return _hugging_face(name, argument)
-    if kind == "lm" and argument and poles:
-        return _language_model(argument, pole, poles)
+    if kind == "lm" and argument and question:
+        return _language_model(argument, pole, question)
     raise InputError(
         f"There is no judge '{name}': use profanity, vader, tfidf:FILE, hf:MODEL or lm:MODEL."
     )
@@ -87,6 +88,9 @@ def load_judge(name: str, pole: int = 1, poles: tuple[str, str] | None = None) -
 
 def checked(judge: Judge, path: Path) -> Judge:
     """Return a judge whose version says how it does on labelled texts, if they show both poles.
+
+    Its threshold becomes the median of the texts' scores, which uses no label: a language model
+    that is asked prefers one of two answers whatever the text is.
 
     Raises:
         InputError: If the file cannot be used.
@@ -104,12 +108,13 @@ def checked(judge: Judge, path: Path) -> Judge:
     if above.all() or not above.any():
         return judge
     scores = np.array(judge.score([text for text, _ in graded]))
-    right = ((scores >= judge.threshold) == above).mean()
+    threshold = float(np.median(scores))
+    right = ((scores >= threshold) == above).mean()
     note = (
-        f"right of {right:.0%} of {len(above)} texts of {path.name}, AUC "
+        f"right of {right:.0%} of {len(above)} texts of {path.name}, split at their median, AUC "
         f"{roc_auc_score(above, scores):.2f}"
     )
-    return dataclasses.replace(judge, version=f"{judge.version}, {note}")
+    return dataclasses.replace(judge, threshold=threshold, version=f"{judge.version}, {note}")
 
 
 def _profanity() -> Judge:
@@ -228,14 +233,23 @@ def _hugging_face(name: str, model_and_label: str) -> Judge:
     )
 
 
-def _language_model(model_id: str, pole: int, poles: tuple[str, str]) -> Judge:
+def _language_model(model_id: str, pole: int, question: Question) -> Judge:
     lm = load_model(model_id).for_batches
-    odds = Descriptions(*poles).style_score(lm)
+
+    def score(texts: Sequence[str]) -> list[float]:
+        asked = [question.asked.format(text=text) for text in texts]
+        plus, minus = (
+            np.array(continuation_nll(lm, asked, [answer] * len(asked))[0])
+            for answer in question.answers
+        )
+        return [float(odds) for odds in pole * (minus - plus)]
+
+    plus, minus = question.answers
     return Judge(
-        lambda texts: [pole * score for score in odds(texts)],
+        score,
         0.0,
         f"lm:{lm.model_id}",
-        f"sha256 {fingerprint_digest(lm.fingerprint_rows)}, “{poles[0]}” against “{poles[1]}”",
+        f"sha256 {fingerprint_digest(lm.fingerprint_rows)}, “{question.asked}”: {plus} or {minus}",
         pole,
     )
 

@@ -15,6 +15,19 @@ from lmsteer_core.training.sources.labelled_text import LabelledText
 
 
 @dataclass(frozen=True)
+class Question:
+    """What another language model is asked of a text, to judge it.
+
+    Attributes:
+        asked: The text, as {text}, and what follows it.
+        answers: How it goes on where the text is of the + pole, and where of the −.
+    """
+
+    asked: str
+    answers: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Task:
     """What every method is given.
 
@@ -26,6 +39,7 @@ class Task:
         judges: Names of the offline judges that count it (see `judges`); with none, a classifier
             of the data's dev.jsonl.
         prompts: What is continued.
+        question: What a language model that judges is asked.
         texts: Training texts; none where the task is only described.
         labels: One per text, −1 to 1.
     """
@@ -36,6 +50,7 @@ class Task:
     measured: str
     judges: tuple[str, ...]
     prompts: Sequence[str]
+    question: Question
     texts: Sequence[str] = ()
     labels: Sequence[float] = ()
 
@@ -88,6 +103,7 @@ _SENTIMENT = Task(
     "positivity",
     ("vader",),
     NEUTRAL,
+    Question("{text}\nSentiment:", (" positive", " negative")),
 )
 _DETOXIFICATION = Task(
     "detoxification",
@@ -96,6 +112,7 @@ _DETOXIFICATION = Task(
     "toxicity",
     ("profanity",),
     PROVOKING,
+    Question("Comment: {text}\nThe comment is", (" polite", " rude")),
 )
 _CLICKBAIT = Task(
     "clickbait",
@@ -104,6 +121,7 @@ _CLICKBAIT = Task(
     "clickbait",
     (),
     NEUTRAL,
+    Question("Headline: {text}\nSource:", (" BuzzFeed", " Reuters")),
 )
 _SUBJECTIVITY = Task(
     "subjectivity",
@@ -112,6 +130,7 @@ _SUBJECTIVITY = Task(
     "subjectivity",
     (),
     NEUTRAL,
+    Question("{text}\nThis is part of a", (" review", " summary")),
 )
 _SHAKESPEARE = Task(
     "shakespeare",
@@ -120,6 +139,9 @@ _SHAKESPEARE = Task(
     "Early Modern English",
     (),
     NEUTRAL,
+    Question(
+        "Text: {text}\nIs the English of the text old or modern? Answer:", (" old", " modern")
+    ),
 )
 _FORMALITY = Task(
     "formality",
@@ -128,6 +150,7 @@ _FORMALITY = Task(
     "formality",
     (),
     NEUTRAL,
+    Question("{text}\nThe tone is", (" formal", " casual")),
 )
 TASKS = {
     task.name: task

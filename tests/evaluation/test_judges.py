@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
@@ -10,6 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from lmsteer_core import InputError
 from lmsteer_core.evaluation import judges
 from lmsteer_core.evaluation.judges import checked, load_judge
+from lmsteer_core.evaluation.task import Question
 
 GOOD = [f"a lovely {thing}, we liked it" for thing in ("walk", "soup", "song", "room")]
 BAD = [f"an awful {thing}, we hated it" for thing in ("walk", "soup", "song", "room")]
@@ -141,17 +143,21 @@ def test_a_language_model_judges_by_its_log_odds_and_says_how_often_it_is_right(
     pole, lm, labelled, monkeypatch
 ):
     monkeypatch.setattr(judges, "load_model", lambda _model_id: lm)
-    judge = load_judge("lm:embedded", pole, ("a very positive text", "a very negative text"))
+    question = Question("{text}\nSentiment:", (" positive", " negative"))
+    judge = load_judge("lm:embedded", pole, question)
     high, low = judge.score(["It was a delight, we loved it.", "It was dreadful, we hated it."])
     assert (high > low) == (pole > 0)
     assert judge.name == f"lm:{lm.model_id}"
-    right = [(score >= 0) == (pole > 0) for score in judge.score(GOOD)]
-    right += [(score >= 0) != (pole > 0) for score in judge.score(BAD)]
-    told = checked(judge, labelled).version
-    assert f", right of {sum(right) / 8:.0%} of 8 texts of train.jsonl, AUC 1.00" in told
-    assert told.startswith(judge.version)
+    graded = checked(judge, labelled)
+    good, bad = judge.score(GOOD), judge.score(BAD)
+    assert graded.threshold == np.median([*good, *bad])
+    right = [(score >= graded.threshold) == (pole > 0) for score in good]
+    right += [(score >= graded.threshold) != (pole > 0) for score in bad]
+    told = f", right of {sum(right) / 8:.0%} of 8 texts of train.jsonl, split at their median, AUC "
+    assert graded.version.startswith(judge.version + told)
+    assert float(graded.version.removeprefix(judge.version + told)) > 0.8
 
 
-def test_a_language_model_needs_the_poles_to_judge():
+def test_a_language_model_needs_a_question_to_judge():
     with pytest.raises(InputError, match="no judge 'lm:embedded'"):
         load_judge("lm:embedded")

@@ -25,7 +25,7 @@ from lmsteer_core.evaluation.methods.layer import line, output_moved
 from lmsteer_core.evaluation.methods.learning import negative_log_likelihood, trained
 from lmsteer_core.evaluation.methods.lora import Adapted, make_lora, with_adapter
 from lmsteer_core.evaluation.methods.registry import BASELINES
-from lmsteer_core.evaluation.task import Task
+from lmsteer_core.evaluation.task import Question, Task
 from lmsteer_core.generation.draw import draw_rows
 from lmsteer_core.generation.generate import live_rows
 from lmsteer_core.models.decoder import padded
@@ -47,6 +47,7 @@ TASK = Task(
     measured="positivity",
     judges=(),
     prompts=(),
+    question=Question("{text}\nThe day is", (" lovely", " dreary")),
     texts=(*GOOD, *BAD),
     labels=(1.0, 0.5, 1.0, 1.0, -1.0, -0.5, -1.0, -1.0),
 )

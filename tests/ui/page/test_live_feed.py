@@ -128,8 +128,8 @@ def test_a_run_waits_for_the_stream_that_the_page_opened_last() -> None:
 
         pumps = []
         for number in range(2):
-            pump = FEEDS.pump("c", functools.partial(send, number=number))
-            pumps.append(asyncio.create_task(pump))
+            sending = functools.partial(send, number=number)
+            pumps.append(asyncio.create_task(FEEDS.pump("c", sending)))
             await asyncio.sleep(0)
 
         def write() -> None:
