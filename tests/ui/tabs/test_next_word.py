@@ -13,7 +13,6 @@ AXIS = "#nextword-epsilon input[type=range]"
 VIEW = "#nextword-view .nw-now"
 CARD = "#steer-next .nw-now"
 SENTIMENT = "#steer-sentiment input[type=range]"
-LONG_MS = 400_000
 
 
 @pytest.mark.parametrize(
@@ -277,20 +276,14 @@ def test_the_card_follows_the_steer_tabs_slider_and_asks_only_for_the_others(sha
     assert data(shared, CARD) == came
 
 
-def test_a_huge_prompt_is_cut_with_a_visible_note(shared) -> None:
+def test_a_long_prompt_is_read_from_its_end_with_a_visible_note(shared) -> None:
     page = shared.page
     page.get_by_role("tab", name="Steer", exact=True).click()
-    page.get_by_role("button", name="Sampling").click()
-    page.get_by_label("number input for New tokens").fill("1")
     before = data(shared, CARD)
-    page.fill("#prompt textarea", "word " * 20_000)
+    page.fill("#prompt textarea", "word " * 500)
     page.click("#generate")
-    wait_for_data(shared, before, CARD)  # while the model reads as much as it can for the text
+    wait_for_data(shared, before, CARD)
     assert "last 2000 characters" in page.inner_text("#steer-next-status")
-    page.wait_for_function(
-        "document.querySelector('#status').textContent.includes('The prompt was cut')",
-        timeout=LONG_MS,
-    )
 
 
 def test_the_view_fits_a_phone(visit_at) -> None:

@@ -61,6 +61,12 @@ def add_locked(page: Page, small: LanguageModel) -> None:
     )
 
 
+def test_a_prompt_beyond_the_context_is_cut_with_a_note(handlers) -> None:
+    huge = dataclasses.replace(SETTINGS, prompt="word " * 20_000)
+    *_, status = last(handlers.write_columns(REQUEST, huge))
+    assert "The prompt was cut" in status
+
+
 def test_both_columns_are_written_and_differ_where_the_slider_stands(handlers) -> None:
     baseline, steered, status = last(handlers.write_columns(REQUEST, SETTINGS))
     assert baseline != steered
