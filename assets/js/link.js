@@ -5,7 +5,7 @@ import { debounced, targetWithin } from "./shared.js";
 
 const VERSION = "1";
 const PAUSE_MS = 300;
-const FIRST_TAB = "steer";
+export const FIRST_TAB = "steer";
 const TOLD_MS = 2500;
 
 /** What the fragment holds besides `v` and `model`. */

@@ -6,6 +6,7 @@
 import * as compose from "./compose.js";
 import * as highlight from "./highlight.js";
 import * as inspector from "./inspector.js";
+import * as lesson from "./lesson.js";
 import * as link from "./link.js";
 import * as live from "./live.js";
 import * as nextWord from "./next_word.js";
@@ -14,6 +15,7 @@ import * as runs from "./runs.js";
 import * as wordMap from "./word_map.js";
 import * as words from "./words.js";
 
-for (const view of [page, link, compose, inspector, nextWord, runs, words, wordMap]) view.start();
+for (const view of [page, link, compose, inspector, nextWord, runs, words, wordMap, lesson])
+  view.start();
 
-export { compose, highlight, inspector, link, live, nextWord, page, wordMap, words };
+export { compose, highlight, inspector, lesson, link, live, nextWord, page, wordMap, words };

@@ -141,7 +141,7 @@ def _header(model_id: str) -> Markup:
         '<span class="model">model <b>{}</b></span>'
         "<p>A steer moves every output word embedding: "
         "<code>e′ = (I + ε W) e</code>. Drag ε, watch the style.</p></div>"
-        '<div class="aside">{}'
+        '<div class="aside">{}<button type="button" data-lesson>Lesson</button>'
         '<button type="button" class="runs-open" aria-haspopup="dialog">Runs '
         "<span>0</span></button>"
         '<button type="button" class="mode" aria-label="Switch between light and dark">◐</button>'

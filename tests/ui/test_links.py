@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from urllib.parse import parse_qsl
 
-import pytest
 from playwright.sync_api import Page
 
 STATE = {
@@ -102,21 +99,6 @@ def test_the_state_of_every_tab_survives_a_reload(open_link) -> None:
         assert {"tab": "transfer", **STATE, **OTHERS}.items() <= address(page).items()
         page.reload()
         page.wait_for_selector("#transfer-go")
-
-
-LECTURE = (Path(__file__).parents[2] / "docs/lecture/plan.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("fragment", re.findall(r"\(http://127.0.0.1:7860/#(\S+)\)", LECTURE))
-def test_a_link_of_the_lecture_opens_what_it_says(fragment, open_link) -> None:
-    state = dict(parse_qsl(fragment))
-    page = open_link(**state).page
-    tab = page.locator("[role=tab][aria-selected=true]")
-    assert tab.first.inner_text().lower().replace(" ", "") in (state["tab"], "newsteer")
-    assert page.locator("#link-notice .note").count() == 0
-    typed = [text for key, text in state.items() if key.endswith(("prompt", "text", "pins"))]
-    fields = page.evaluate(FIELDS)
-    assert set(typed) <= set(fields)
 
 
 def test_a_link_opens_drive_and_leaves_it_to_its_button(open_link) -> None:

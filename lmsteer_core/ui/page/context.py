@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ class Page:
     announcement: gr.State
     _notice: gr.HTML = field(repr=False)
     _versions: Iterator[int] = field(repr=False)
-    _openers: list[tuple[dict[str, Any], ...]] = field(default_factory=list, repr=False)
+    _openers: list[tuple[str, tuple[dict[str, Any], ...]]] = field(default_factory=list, repr=False)
 
     @classmethod
     def create(cls, workbench: Workbench, demo: gr.Blocks) -> Page:
@@ -84,19 +84,26 @@ class Page:
         """Return what an event must put into `announcement` after it changed a page's steers."""
         return Announcement(next(self._versions), newest)
 
-    def when_open(self, *steps: dict[str, Any]) -> None:
-        """Let events run one after the other once a page is there and shows what its link says."""
-        self._openers.append(steps)
+    def when_open(self, tab: str, *steps: dict[str, Any]) -> None:
+        """Let events run one after the other once a tab shows what a link says.
+
+        Args:
+            tab: The tab's id.
+            steps: The arguments of each event.
+        """
+        self._openers.append((tab, steps))
 
     def read(
-        self, session: str, fragment: str, *, unlocked: bool = False
+        self, session: str, fragment: str, *, unlocked: bool = False, whole: str | None = None
     ) -> tuple[Reading, dict[Any, Any]]:
         """Return what a link says on a page, and what restores it; as `Links.read`."""
         steers = {name: self.steers.steer(session, name) for name in self.steers.names(session)}
         tabs = {"tab": Choice({tab.id: tab.id for tab in self._tabs})}
         slots = self.steers.slots(session)
         model_id = self.workbench.model_id
-        return self.links.read(fragment, steers, slots, model_id, tabs, unlocked=unlocked)
+        return self.links.read(
+            fragment, steers, slots, model_id, tabs, unlocked=unlocked, whole=whole
+        )
 
     @property
     def _tabs(self) -> list[Any]:
@@ -132,14 +139,35 @@ class Page:
             **_IN_LINE,
         )
         arrival.then(None, kept, None, js=call_js("link.restored", self.workbench.model_id))
-        for steps in self._openers:
-            event = arrival
-            for step in steps:
-                event = event.then(**step)
+        arrival.then(None, None, None, js=call_js("lesson.turned"))
+        self._run_openers(arrival, [tab.id for tab in tabs])
+        for tab in tabs:
+            self._add_turn(tab.id)
         self.demo.unload(leave)
         self.announcement.change(self._slot_names, None, slots, **QUIET).then(
             None, slots, None, js=call_js("link.nameSlots")
         )
+
+    def _add_turn(self, tab: str) -> None:
+        """Add what a lesson asks for: one tab in the state of a link, without loading the page."""
+        fragment = gr.Textbox(visible=False)
+        ask = gr.Button("Turn", visible="hidden", elem_id=f"turn-{tab}")
+
+        def turn(request: gr.Request, fragment: str) -> dict[Any, Any]:
+            reading, updates = self.read(session_of(request), fragment, whole=tab)
+            note = widgets.note(" ".join(reading.problems), "warning")
+            return {**updates, self.tabs: gr.Tabs(selected=tab), self._notice: note}
+
+        outputs = [*self.links.of_tab(tab), self.tabs, self._notice]
+        turned = ask.click(turn, fragment, outputs, js=call_js("lesson.fragment"), **QUIET)
+        turned.then(None, None, None, js=call_js("lesson.turned"))
+        self._run_openers(turned, [tab])
+
+    def _run_openers(self, after: Any, tabs: Collection[str]) -> None:
+        for tab, steps in self._openers:
+            event = after
+            for step in steps if tab in tabs else ():
+                event = event.then(**step)
 
     def _slot_names(self, request: gr.Request) -> str:
         slots = self.steers.slots(session_of(request))

@@ -24,6 +24,8 @@ MAX_CHARACTERS = 50_000
 """Of a longer link only the beginning is read."""
 
 MAX_TEXT = 20_000
+FIRST_TAB = "steer"
+"""Its keys have no prefix, or `STEER_PREFIX`."""
 STEER_PREFIX = "steer."
 """Begins the key of each ε on the Steer tab; the steer's name follows."""
 
@@ -167,6 +169,11 @@ class Reading:
     values: dict[str, Any] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+def tab_of(key: str) -> str:
+    """Return the tab on which the widget with a key stands."""
+    return key.partition(".")[0] if "." in key else FIRST_TAB
 
 
 def read_link(

@@ -13,6 +13,7 @@ from gradio.components import Component
 from lmsteer_core.steers.steer import Steer
 from lmsteer_core.ui.page.events import call_js
 from lmsteer_core.ui.page.link import (
+    FIRST_TAB,
     MAX_TEXT,
     STEER_PREFIX,
     Choice,
@@ -25,6 +26,7 @@ from lmsteer_core.ui.page.link import (
     Values,
     Words,
     read_link,
+    tab_of,
 )
 
 _MAX_SEED = 2**32 - 1
@@ -60,6 +62,11 @@ class Links:
     def components(self) -> list[Component]:
         """All of them."""
         return [*(field.component for field in self._fields.values()), *self._slots]
+
+    def of_tab(self, tab: str) -> list[Component]:
+        """Return those of one tab."""
+        named = [field.component for key, field in self._fields.items() if tab_of(key) == tab]
+        return [*named, *(self._slots if tab == FIRST_TAB else [])]
 
     @property
     def openings(self) -> dict[str, Any]:
@@ -111,6 +118,7 @@ class Links:
         more: Mapping[str, Kind],
         *,
         unlocked: bool = False,
+        whole: str | None = None,
     ) -> tuple[Reading, dict[Any, Any]]:
         """Return what a link says, and the updates that restore it.
 
@@ -121,6 +129,7 @@ class Links:
             model_id: The app's model.
             more: Kinds of keys that stand for no widget.
             unlocked: Whether ε may lead to locked poles.
+            whole: A tab on which what the link does not name is as on a page that was just opened.
         """
         own = {
             f"{STEER_PREFIX}{steer.name}": _Field(slider, Epsilon(_epsilons(slider), steer.name))
@@ -133,10 +142,13 @@ class Links:
             if isinstance(kind, Epsilon):
                 kinds[key] = replace(kind, is_unlocked=unlocked)
         reading = read_link(fragment, kinds, self.openings, steers, model_id)
+        values = {key: value for key, value in reading.values.items() if key in fields}
+        if whole:
+            before = {**self.openings, **dict.fromkeys(own, 0.0)}
+            values = {k: v for k, v in (before | values).items() if tab_of(k) == whole}
         updates: dict[Any, Any] = {
             fields[key].component: fields[key].update(value, list(steers))
-            for key, value in reading.values.items()
-            if key in fields
+            for key, value in values.items()
         }
         return reading, updates
 

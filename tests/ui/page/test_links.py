@@ -74,6 +74,28 @@ def test_a_chooser_is_offered_the_steer_before_it_holds_it(links, small: Languag
     assert restored(links, "axis=joy&steer.joy=1.5") == {}
 
 
+def test_a_whole_tab_is_set_and_no_other(links, small: LanguageModel) -> None:
+    def build(_demo: gr.Blocks) -> tuple:
+        prompt, seed, slot = gr.Textbox("a"), gr.Number(3, precision=0), gr.Slider(-5, 5, 0)
+        typed, other = gr.Textbox("b"), gr.Textbox("c")
+        links.keep(prompt=prompt, seed=seed)
+        links.keep("words.", typed=typed)
+        links.keep("compose.", other=other)
+        links.keep_sliders([], [slot])
+        return prompt, seed, slot, typed
+
+    prompt, seed, slot, typed = inside_blocks(build)
+    joy = make_steer(small.output_embedding, name="joy")
+
+    def whole(fragment: str, tab: str) -> dict:
+        return links.read(fragment, {"joy": joy}, [joy], "tiny", {}, whole=tab)[1]
+
+    assert whole("prompt=x&words.typed=y&compose.other=z", "words") == {typed: "y"}
+    assert whole("seed=9", "steer") == {prompt: "a", seed: 9, slot: 0.0}
+    assert set(links.of_tab("steer")) == {prompt, seed, slot}
+    assert links.of_tab("words") == [typed]
+
+
 def test_a_widget_that_no_link_can_hold_is_refused(links) -> None:
     with pytest.raises(TypeError, match="File"):
         inside_blocks(lambda _demo: links.keep(file=gr.File()))

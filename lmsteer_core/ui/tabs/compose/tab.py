@@ -194,7 +194,9 @@ class _Events:
             yield from self._handlers.write_opening(request, controls, opening, example)
 
         texts = {"baseline": text.baseline, "steered": text.steered, "status": text.status}
-        page.when_open(self.fit, self.show_kind, self.draw, self._event(write, texts, STREAMING))
+        page.when_open(
+            "compose", self.fit, self.show_kind, self.draw, self._event(write, texts, STREAMING)
+        )
 
     def wire_presets(self, presets: Presets, examples: Sequence[PlaneExample]) -> None:
         """Connect the buttons, and show a preset's lesson for as long as its setting stands."""

@@ -159,7 +159,7 @@ def create_highlight_tab(page: Page) -> None:
         **QUIET,
     }
     texts.compare.change(**show_box)
-    page.when_open(show_box, read)
+    page.when_open("highlight", show_box, read)
     texts.compare.input(**inputs.event(handlers.read_one_again, outputs, **_READING))
     tinted = [marked.marked, marked.marked_second, marked.legend, details.table]
     gr.on(

@@ -61,7 +61,7 @@ def create_next_word_card(
     inputs = Inputs(CardSettings, prompt=prompt, steer_name=axis, unlocked=unlock, epsilons=sliders)
     page.links.keep_steer("axis", axis)
     show: dict[str, Any] = inputs.event(handlers.show, view.outputs, **LOOK)
-    page.when_open(show)
+    page.when_open("steer", show)
     gr.on([ask.click, axis.change], **show)
     prompt.change(js=pause_js("card"), **show)
     page.announcement.change(page.steers.update_chooser, axis, axis, **QUIET).then(**show)

@@ -110,7 +110,7 @@ def create_next_word_tab(page: Page) -> None:
     fit: dict[str, Any] = axis.event(
         handlers.fit_axis, [slider, poles, options.unlock, notice], **QUIET
     )
-    page.when_open(fit)
+    page.when_open("nextword", fit)
     gr.on([widget.change for widget in fitted_to], **fit)
     _add_chart_events(page, handlers, view, query, options)
     _add_example_events(examples, buttons, note, query, [slider, *options.held])
@@ -131,7 +131,7 @@ def _add_chart_events(
     )
     show: dict[str, Any] = inputs.event(handlers.show, view.outputs, **LOOK)
     gr.on([widget.change for widget in inputs.widgets], js=pause_js("nextword"), **show)
-    page.when_open(show)
+    page.when_open("nextword", show)
     page.announcement.change(page.steers.update_chooser, query.axis, query.axis, **QUIET).then(
         handlers.update_held, options.held_names, options.held_names, **QUIET
     ).then(**show)

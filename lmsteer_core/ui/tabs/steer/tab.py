@@ -129,7 +129,7 @@ def create_steer_tab(page: Page) -> None:
     drive.add_events(texts)
     boxes = [columns.box, drive.box]
     view.change(handlers.show_view, view, boxes, **QUIET)
-    page.when_open({"fn": view_boxes, "inputs": view, "outputs": boxes, **QUIET})
+    page.when_open("steer", {"fn": view_boxes, "inputs": view, "outputs": boxes, **QUIET})
     continuum.show.click(**lines.event(handlers.write_continuum, continuum.outputs, **STREAMING))
     _add_slider_events(page, handlers, controls)
     page.announcement.change(
@@ -180,7 +180,7 @@ def _write_opening(
     def write(request: gr.Request, settings: SliderSettings) -> Iterator[tuple[Any, ...]]:
         yield from handlers.write_opening(request, settings, opening, example)
 
-    page.when_open(texts.event(write, columns.outputs, **STREAMING))
+    page.when_open("steer", texts.event(write, columns.outputs, **STREAMING))
 
     def keep(example: Future[LiveView]) -> None:
         if not example.exception():

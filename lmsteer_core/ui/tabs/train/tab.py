@@ -75,7 +75,7 @@ def _wire(page: Page, form: Form, results: Results) -> None:
         **wired(handlers.preview, fields, understood, **LOOK),
     )
     form.make.click(**wired(handlers.make, fields, announced, **JOB))
-    page.when_open(wired(handlers.resume, [], announced, **JOB))
+    page.when_open("train", wired(handlers.resume, [], announced, **JOB))
     form.cancel.click(handlers.cancel, None, None, **QUIET)
     received = {**announced, "upload": form.upload}
     form.upload.upload(**wired(handlers.upload, [form.upload], received, **LOOK))

@@ -75,7 +75,7 @@ def _wire(
         "status": form.status,
     }
     form.start.click(**wired(handlers.carry, choice, shown, **JOB)).success(**write)
-    page.when_open(wired(handlers.resume, [], shown, **JOB))
+    page.when_open("transfer", wired(handlers.resume, [], shown, **JOB))
     gr.on([results.write.click, results.prompt.submit], **write)
     results.epsilon.change(js=PACE_JS, **write)
     form.cancel.click(handlers.cancel, None, None, **QUIET)

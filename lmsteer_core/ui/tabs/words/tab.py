@@ -136,7 +136,7 @@ def create_words_tab(page: Page) -> None:
     find: dict[str, Any] = Inputs(FindSettings, **settings, typed=shown.typed).event(
         handlers.find, [tables.places, shown.problem], **LOOK
     )
-    page.when_open(show, find)
+    page.when_open("words", show, find)
     others = [widget for widget in settings.values() if widget is not choice.steer_name]
     gr.on([widget.input for widget in others], **show).then(**find)
     choice.steer_name.input(
@@ -148,7 +148,7 @@ def create_words_tab(page: Page) -> None:
     gr.on([shown.typed.submit, shown.find.click], **find)
     move: dict[str, Any] = {"fn": None, "inputs": shown.epsilon, "js": call_js("words.move")}
     shown.epsilon.change(**move)
-    page.when_open(move)
+    page.when_open("words", move)
     filled: list[Any] = [choice.steer_name, choice.reading, shown.across, shown.up, shown.typed]
     filled += [shown.epsilon, choice.raw, hint, on_map]
     for button, example in zip(buttons, examples, strict=True):
@@ -190,7 +190,7 @@ def _add_table_events(
         **LOOK,
     )
     show: dict[str, Any] = {"fn": handlers.show_overlap, "outputs": tables.overlap, **LOOK}
-    page.when_open(show)
+    page.when_open("words", show)
     page.announcement.change(**show)
 
 
