@@ -181,6 +181,21 @@ def test_methods_are_set_side_by_side_at_one_perplexity(written):
     assert rival[:2] == [NASTY, "0.22 (0.22 to 0.22)"]
 
 
+@pytest.mark.parametrize(
+    ("control", "compared"),
+    [(0.4, "about as far as"), (0.9, "less far than"), (0.1, "farther than")],
+)
+def test_the_plain_answer_names_the_best_of_either_kind(written, control, compared):
+    written.pair(RIVAL, 1.0, control, 1.2)
+    summary = written.summary()
+    if control == 0.4:
+        for method in summary["methods"]:
+            for curve in method["curves"]:
+                curve["at_ratio"] |= {"low": 0.0, "high": 1.0}
+    answer = verdict.plain(summary)[0]
+    assert f"moves the style {compared} the best other way, {NASTY}: by 0.23 against" in answer
+
+
 def test_of_toxicity_the_clean_side_is_set_against_the_unsteered_text(tmp_path, small):
     made = Written(tmp_path, small, "detoxification", pole=-1)
     made.cell(OURS, 1.0, mean=0.4, perplexity=20)

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 
 from lmsteer_core.evaluation.report.tables import Table, tables
-from lmsteer_core.evaluation.report.verdict import INPUT_STEER, input_steer, verdict
-from lmsteer_core.evaluation.report.wording import about, title
+from lmsteer_core.evaluation.report.verdict import INPUT_STEER, input_steer, plain, verdict
+from lmsteer_core.evaluation.report.wording import TERMS, about, title
 from lmsteer_core.evaluation.summary import Summary
 
 _HEAD_WIDTH = 20
@@ -42,8 +42,9 @@ def markdown(summary: Summary) -> str:
     headline, *details = verdict(summary)
     parts = [
         f"# {title(summary)}",
-        *about(summary),
-        f"**{_markdown_cell(headline)}**",
+        *(f"**{_markdown_cell(line)}**" for line in plain(summary)),
+        _bullets(TERMS),
+        _markdown_cell(headline),
         _bullets(details),
     ]
     for table in tables(summary):
@@ -54,6 +55,7 @@ def markdown(summary: Summary) -> str:
                 "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in header)
             )
     parts += [f"## {INPUT_STEER}", _bullets(input_steer(summary))]
+    parts += ["## How it was made", *about(summary)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

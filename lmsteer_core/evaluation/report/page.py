@@ -70,13 +70,21 @@ Drawn = tuple[str, list[dict[str, Any]], bool]
 def html(summary: Summary) -> str:
     """Return the page."""
     title = escape(wording.title(summary))
-    parts = [f"<h1>{title}</h1>", *(f"<p>{escape(line)}</p>" for line in wording.about(summary))]
     headline, *details = verdict.verdict(summary)
-    parts += [f'<p class="verdict">{escape(headline)}</p>', *_charts(summary), _list(details)]
+    parts = [
+        f"<h1>{title}</h1>",
+        *(f'<p class="verdict">{escape(line)}</p>' for line in verdict.plain(summary)),
+        _list(wording.TERMS),
+        *_charts(summary),
+        f"<p>{escape(headline)}</p>",
+        _list(details),
+    ]
     for table in tables(summary):
         parts += [f"<h2>{escape(table.title)}</h2>", f'<p class="note">{escape(table.note)}</p>']
         parts += [_table(table)] if table.rows else []
     parts += [f"<h2>{escape(verdict.INPUT_STEER)}</h2>", _list(verdict.input_steer(summary))]
+    parts += ["<h2>How it was made</h2>"]
+    parts += [f"<p>{escape(line)}</p>" for line in wording.about(summary)]
     return _page(title, parts)
 
 

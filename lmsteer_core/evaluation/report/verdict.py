@@ -8,12 +8,45 @@ from lmsteer_core.evaluation.report.wording import (
     by,
     by_measure,
     comparable_points,
+    judge_in_words,
     plain_number,
     span,
 )
-from lmsteer_core.evaluation.summary import Summary
+from lmsteer_core.evaluation.summary import AT_RATIO, Summary
 
 INPUT_STEER = "Input-Steer: is its control continuous, composable and stable?"
+
+
+def plain(summary: Summary) -> list[str]:
+    """Return what a reader who knows no terms yet wants to know, by judge."""
+    sentences = []
+    for judge in dict.fromkeys(c["judge"] for m in summary["methods"] for c in m["curves"]):
+        reach = sorted(
+            (
+                (c["at_ratio"]["value"], m["ours"], m["name"], c["at_ratio"])
+                for m in summary["methods"]
+                for c in m["curves"]
+                if c["judge"] == judge and c["model"] == next(iter(summary["models"]))
+                if m["key"] != "unsteered" and c["at_ratio"]["value"] is not None
+            ),
+            key=lambda row: row[0],
+            reverse=True,
+        )
+        ours = next((row for row in reach if row[1]), None)
+        rival = next((row for row in reach if not row[1]), None)
+        if not ours or not rival:
+            continue
+        is_clear = max(ours[3]["low"], rival[3]["low"]) > min(ours[3]["high"], rival[3]["high"])
+        order = "farther than" if ours[0] > rival[0] else "less far than"
+        sentences.append(
+            f"By {judge_in_words(judge)}, {ours[2]} moves the style "
+            f"{order if is_clear else 'about as far as'} the best other way, {rival[2]}: "
+            f"by {plain_number(ours[0])} against {plain_number(rival[0])}."
+        )
+    if not sentences:
+        return []
+    cost = f"At {AT_RATIO:g} times the perplexity of text without steering:"
+    return [f"{cost} {sentences[0]}", *sentences[1:]]
 
 
 def verdict(summary: Summary) -> list[str]:

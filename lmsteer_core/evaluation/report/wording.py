@@ -28,6 +28,16 @@ def title(summary: Summary) -> str:
     return f"Evaluation: {summary['settings']['task']} with {summary['settings']['model']}"
 
 
+TERMS = (
+    "Control: how far the judge's score moves from one end of the knob to the other; where only "
+    "one side is written, from the text without steering to that end.",
+    "Perplexity: how surprised a language model is by the text, given its prompt. It is the cost: "
+    "1.25 times as much is still fluent, twice as much is not.",
+    "Judge: a program that scores a text for the style and took no part in making what it judges.",
+)
+"""What a reader must know before the charts."""
+
+
 def about(summary: Summary) -> list[str]:
     """Return what was done, a paragraph each: how much text, from what, judged by whom."""
     settings = summary["settings"]
@@ -62,6 +72,21 @@ def by(summary: Summary, judge: str) -> str:
     `about` tells the rest, such as what it learned from.
     """
     return f"{judge} ({summary['judges'][judge]['version'].partition(',')[0]})"
+
+
+_JUDGES = {
+    "vader": "a lexicon of good and bad words",
+    "profanity": "a classifier of offensive words",
+    "tfidf": "a classifier of words, fitted to labelled texts",
+    "hf": "a neural classifier",
+    "lm": "another language model, asked about the text",
+}
+
+
+def judge_in_words(judge: str) -> str:
+    """Return what kind of judge it is, with its name."""
+    kind = _JUDGES.get(judge.partition(":")[0])
+    return f"{kind} ({judge})" if kind else judge
 
 
 def span(interval: dict[str, float | None]) -> str:
