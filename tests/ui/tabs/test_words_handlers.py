@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 
 import gradio as gr
 import pytest
@@ -29,7 +30,13 @@ def find(handlers: WordsHandlers, typed: str) -> tuple:
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_steer_is_shown_in_every_reading(handlers, reading: str) -> None:
     settings = dataclasses.replace(SETTINGS, reading=reading)
-    table, spectrum, word_map, about, offer = handlers.show(REQUEST, settings)
+    table, spectrum, word_map, about, offer, across, up = handlers.show(REQUEST, settings)
+    (first, one), *_ = across["choices"]
+    assert one == 1
+    assert f"dimension {first.replace(' · ', ' (')})" == html.unescape(
+        word_map.layout.xaxis.title.text
+    )
+    assert up == across
     assert table.count("data-try") == 4
     assert spectrum.data
     assert word_map.layout.meta == f"joy {reading} True 1 2"
@@ -63,7 +70,7 @@ def test_a_locked_pole_shows_no_word_and_no_dimension_of_it_is_made(handlers, pa
     card = dataclasses.replace(steer.card, notice="It offends.")
     page.steers.add("a", dataclasses.replace(steer, card=card))
     settings = dataclasses.replace(SETTINGS, steer_name="rude")
-    table, spectrum, word_map, about, offer = handlers.show(REQUEST, settings)
+    table, spectrum, word_map, about, offer, *_ = handlers.show(REQUEST, settings)
     assert word_map.data[0].customdata
     assert spectrum.data
     assert min(word_map.data[0].marker.color) >= 0

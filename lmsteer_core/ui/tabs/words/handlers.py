@@ -61,7 +61,7 @@ class WordsHandlers:
         self._overlap = functools.lru_cache(maxsize=32)(_overlap_table)
 
     def show(self, request: gr.Request, settings: LensSettings) -> tuple[Any, ...]:
-        """Return the table, the spectrum, the map, what they show, and the offer to unlock."""
+        """Return table, spectrum, map, what they show, the offer to unlock, and both axes."""
         try:
             steer = self._steer(request, settings.steer_name)
             offer = gr.update(visible=steer.card.is_locked)
@@ -78,9 +78,11 @@ class WordsHandlers:
                 lens.map(int(settings.across), int(settings.up)),
                 about,
                 offer,
+                *[gr.update(choices=lens.choices())] * 2,
             )
         except LMSteerError as error:
-            return gr.skip(), gr.skip(), gr.skip(), widgets.note(str(error), "error"), gr.skip()
+            problem = widgets.note(str(error), "error")
+            return *[gr.skip()] * 3, problem, *[gr.skip()] * 3
 
     def find(self, request: gr.Request, settings: FindSettings) -> tuple[Any, Any]:
         """Return where the words sit, and a note on those that are not in the vocabulary."""

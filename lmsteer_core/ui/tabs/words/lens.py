@@ -82,6 +82,11 @@ class Lens:
         first = self._dimensions[0]
         return ", ".join([*first.positive[:2], *first.negative[:2]])
 
+    def choices(self) -> list[tuple[str, int]]:
+        """Return what the map's axes can be: dimensions by number, called by their words."""
+        ends = [f" · {self._ends(i)}" for i in range(len(self._dimensions))]
+        return [(f"{i + 1}{''.join(ends[i : i + 1])}", i + 1) for i in range(N_DIMS)]
+
     def spectrum(self) -> Any:
         """Return the figure of the dimensions' sizes."""
         return spectrum(self._sizes, self._shares)
@@ -160,11 +165,14 @@ class Lens:
         return [min(i, len(self._dimensions)) - 1 for i in (x, y)]
 
     def _title(self, axis: int) -> str:
+        return escape(f"dimension {axis + 1} ({self._ends(axis)})")
+
+    def _ends(self, axis: int) -> str:
         dimension = self._dimensions[axis]
         ends = (
             visible(words[0]) if words else "" for words in (dimension.negative, dimension.positive)
         )
-        return escape("dimension {} (− {} … {} +)".format(axis + 1, *ends))
+        return "− {} … {} +".format(*ends)
 
     def _key(self, x: int, y: int) -> str:
         return f"{self._steer.name} {self._label} {self._raw} {x} {y}"

@@ -132,6 +132,7 @@ def create_words_tab(page: Page) -> None:
     }
     inputs = Inputs(LensSettings, **settings)
     outputs = [tables.dimensions, shown.spectrum, shown.points, shown.about, choice.unlock]
+    outputs += [shown.across, shown.up]
     show: dict[str, Any] = inputs.event(handlers.show, outputs, **LOOK)
     find: dict[str, Any] = Inputs(FindSettings, **settings, typed=shown.typed).event(
         handlers.find, [tables.places, shown.problem], **LOOK
