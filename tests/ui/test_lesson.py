@@ -13,6 +13,11 @@ from lmsteer_core import LanguageModel, Workbench
 from lmsteer_core.steers.steer import steer_hidden
 
 TEXTS = """() => [...document.querySelectorAll('input, textarea')].map((field) => field.value)"""
+SLIDERS = {
+    "nextword.e": "#nextword-epsilon",
+    "steer.sentiment": "#steer-sentiment",
+    "words.e": "#words-epsilon",
+}
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "assets/js/lesson_pages.js"
 
@@ -32,6 +37,12 @@ def wait_for_page(page: Page, number: int, stop: dict) -> None:
         f"typed => {{ const texts = ({TEXTS})(); return typed.every((t) => texts.includes(t)); }}",
         arg=typed,
     )
+    for key, slider in SLIDERS.items():
+        if key in stop["state"]:
+            page.wait_for_function(
+                "([slider, e]) => document.querySelector(`${slider} input[type=number]`).value === e",
+                arg=[slider, stop["state"][key]],
+            )
     assert page.locator("#link-notice .note").count() == 0
 
 
@@ -49,11 +60,11 @@ def test_the_whole_lesson_is_walked_by_keyboard(visit) -> None:
     page.keyboard.press("ArrowLeft")
     wait_for_page(page, 11, pages[10]["stop"])
     page.get_by_role("button", name=pages[10]["more"]["label"]).click()
-    page.wait_for_selector("#steer-sentiment", state="visible")
+    wait_for_page(page, 11, pages[10]["more"]["stop"])
     page.focus("#prompt textarea")
     for key in ("ArrowRight", "Space", "Escape"):
         page.keyboard.press(key)
-    wait_for_page(page, 11, {"look": "#prompt", "state": {}})
+    wait_for_page(page, 11, pages[10]["more"]["stop"])
     page.focus(".lesson h2")
     page.keyboard.press("Escape")
     page.wait_for_selector(".lesson", state="detached")
