@@ -40,8 +40,8 @@ def wait_for_page(page: Page, number: int, stop: dict) -> None:
     for key, slider in SLIDERS.items():
         if key in stop["state"]:
             page.wait_for_function(
-                "([slider, e]) => document.querySelector(`${slider} input[type=number]`).value === e",
-                arg=[slider, stop["state"][key]],
+                "([number, epsilon]) => document.querySelector(number).value === epsilon",
+                arg=[f"{slider} input[type=number]", stop["state"][key]],
             )
     assert page.locator("#link-notice .note").count() == 0
 

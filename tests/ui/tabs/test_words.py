@@ -1,5 +1,6 @@
 """The Words tab in a real browser, and its HTML and figures alone."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
