@@ -64,7 +64,7 @@ def test_the_whole_lesson_is_walked_by_keyboard(visit) -> None:
     page.focus("#prompt textarea")
     for key in ("ArrowRight", "Space", "Escape"):
         page.keyboard.press(key)
-    wait_for_page(page, 11, pages[10]["more"]["stop"])
+    wait_for_page(page, 11, {"look": "#prompt", "state": {}})
     page.focus(".lesson h2")
     page.keyboard.press("Escape")
     page.wait_for_selector(".lesson", state="detached")
