@@ -81,8 +81,8 @@ def test_the_state_of_every_tab_survives_a_reload(open_link) -> None:
     state = {**STATE, **OTHERS, "transfer.by": "A map between the embeddings, H⁻ W H"}  # its label
     ticked = {key for key, value in state.items() if value == "1"}
     unseen = {"transfer.prompt", "transfer.e"}  # until a steer is carried
-    tagged = {"nextword.follow"}
-    texts = {state[key] for key in state.keys() - ticked - unseen - tagged}
+    called = {"nextword.follow", "words.across", "words.up"}  # by more than the value
+    texts = {state[key] for key in state.keys() - ticked - unseen - called}
     for _ in range(2):
         fields = set(page.evaluate(FIELDS))
         for tab in TABS:
@@ -94,6 +94,10 @@ def test_the_state_of_every_tab_survives_a_reload(open_link) -> None:
             fields |= set(page.evaluate(FIELDS))
             if tab == "Next word":
                 assert page.locator("#nextword-follow").get_by_text("dawn").count() == 1
+            if tab == "Words":
+                page.wait_for_function(
+                    f"['2 · − ', '3 · − '].every((a) => ({FIELDS})().some((b) => b.startsWith(a)))"
+                )
         assert texts <= fields
         page.wait_for_function("location.hash.includes('tab=transfer')")
         assert {"tab": "transfer", **STATE, **OTHERS}.items() <= address(page).items()

@@ -264,6 +264,7 @@ def test_compose_fits_a_phone_in_either_theme(visit_at) -> None:
     for _ in range(2):
         assert page.evaluate(overflow) <= 0
         page.click(".mode")
+    page.locator(PLANE).scroll_into_view_if_needed()
     box = page.locator(PLANE).bounding_box()
     assert box
     assert box["width"] > 250 and box["width"] == pytest.approx(box["height"], abs=1)
