@@ -16,8 +16,9 @@ gemma: .venv/.ready
 	@echo 'In the app: make demo ARGS="--model gemma"'
 
 # Workers with a thread each share the cores better than one process whose tests mostly wait.
+# What takes a minute and more is left to bench.
 test: .venv/.ready-dev test-js
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not long" \
 		--cov=lmsteer_core --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.ready-dev lint-js
@@ -46,6 +47,7 @@ node_modules/.ready: package.json package-lock.json
 	@touch $@
 
 bench: .venv/.ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # The variable silences an advertisement that mkdocs-material prints at every build.

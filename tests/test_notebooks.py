@@ -11,6 +11,10 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
+TRAINS = ("make-your-own", "another-model")
+NOTEBOOKS_THAT_RUN = [
+    pytest.param(path, marks=pytest.mark.long if path.stem in TRAINS else ()) for path in NOTEBOOKS
+]
 COLAB = "https://colab.research.google.com/github/lm-steer/workbench/blob/main/docs/notebooks/"
 
 
@@ -29,6 +33,7 @@ def code_of(notebook):
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("path", NOTEBOOKS_THAT_RUN, ids=lambda path: path.stem, indirect=True)
 def test_it_runs_offline_and_changes_nothing_on_disk(notebook, monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

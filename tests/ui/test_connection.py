@@ -32,6 +32,7 @@ def open_tab(page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
+@pytest.mark.long
 def test_a_page_that_comes_back_keeps_its_steers_and_nobody_else_has_them(
     page, proxy, visit
 ) -> None:
